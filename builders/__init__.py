@@ -1,0 +1,1 @@
+"""Builders: a directory that declares an environment becomes an image. Never imports `launcher`."""

@@ -1,0 +1,289 @@
+"""The words of the project, as types. Before and after a stage are different types.
+
+Everything here is frozen and free of behaviour that touches the outside world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+# --------------------------------------------------------------------------- repositories
+@dataclass(frozen=True, slots=True)
+class RepoRef:
+    """Where a link points; it may move (a branch, a tag).
+
+    Guarantees: `provider` is a row of the table of providers, `url` was parsed and carries no
+    credentials, `ref` neither begins with `-` nor holds control characters; `""` means the
+    repository's default (`HEAD`).
+    """
+
+    provider: str
+    spec: str
+    """As a launch path says it, in its canonical form: `/v2/<provider>/<spec>` leads here."""
+    url: str
+    """What git is given: one of http, https, git, ssh (or file, where the operator allows it)."""
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRepo:
+    """One commit of one repository; it cannot move. `commit` is the full lower-case hexadecimal id."""
+
+    origin: RepoRef
+    commit: str
+    name: str
+    """The full name that was found (`refs/heads/main`), or `""` when the link gave a commit."""
+
+    @property
+    def url(self) -> str:
+        """The repository's address, without credentials."""
+        return self.origin.url
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The files of one commit on disk: `path` is a git clone whose work tree is the commit's.
+
+    Shared between launches: read it, never write to it; it lives as long as its lease.
+    """
+
+    repo: ResolvedRepo
+    path: Path
+    tree: str
+    """The commit's git tree id: equal tree, equal files."""
+
+
+# --------------------------------------------------------------------------- environments and images
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the files of a checkout declare. Equal `key`, same image (docs/explanation/keys.md)."""
+
+    builder: str
+    builder_version: str
+    evidence: tuple[str, ...]
+    """The files that declare it, relative to the checkout, sorted."""
+    key: str
+    """64 lower-case hexadecimal digits."""
+    platform: str
+    """As OCI names it: `linux/amd64`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image in a registry, by digest. Cannot move."""
+
+    registry: str
+    """host[:port], no scheme."""
+    repository: str
+    digest: str
+    """`sha256:` and 64 hexadecimal digits."""
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a session must know of an image before it starts it; found once by looking at it, never by running it."""
+
+    engine_id: str
+    """The image's configuration digest (`sha256:…`): Docker's image id."""
+    home: str
+    """The image's own HOME for the user that it names (`/home/jovyan`), `/` where it names none."""
+    repo_dir: str
+    """REPO_DIR of repo2docker, else WORKDIR, else `""`."""
+    path: str
+    """The image's PATH."""
+    server: tuple[str, ...]
+    """The single-user server's command: `("/opt/server/bin/repolaunch-singleuser",)`."""
+    entrypoint: tuple[str, ...]
+    passwd: str
+    """Text of the `/etc/passwd` with which uid 1000 has a name: the image's own, plus an entry if it had none."""
+    user_site: tuple[str, ...] = ()
+    """The image's own `~/.local/lib/python*/site-packages` folders that exist."""
+    content: str = ""
+    """Path in the image that holds the repository's files and more (what `postBuild` made); `""`: clone instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a session can start from: always immutable.
+
+    `ref` is None until its push has ended; until then the engine's id is what a session starts from.
+    """
+
+    key: str
+    facts: ImageFacts
+    ref: ImageRef | None
+
+    @property
+    def name(self) -> str:
+        """What a container engine is given: the registry digest, else the engine's own image id."""
+        return str(self.ref) if self.ref is not None else self.facts.engine_id
+
+
+# --------------------------------------------------------------------------- people, projects, sessions
+class Kind(StrEnum):
+    """What sort of person or program asks."""
+
+    GUEST = "guest"
+    MEMBER = "member"
+    OPERATOR = "operator"
+    ANONYMOUS = "anonymous"
+    """A program without a cookie (BinderHub's clients): gets a project and a token for itself alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who asks. `name` is the hub's user name; for ANONYMOUS it is `""`."""
+
+    name: str
+    kind: Kind
+
+
+class Role(StrEnum):
+    """What a person may do in a project."""
+
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A repository, people, a workspace and the image its sessions use."""
+
+    id: str
+    """Ten of `[a-z0-9]`, begins with a letter. Its hub account is `project-<id>`."""
+    owner: str
+    """A hub user name, or the project's own account when a program without a cookie asked."""
+    provider: str
+    spec: str
+    url: str
+    ref: str
+    commit: str
+    image: Image
+    temporary: bool
+    token_entry: bool
+    """True: entered by a token in the URL (a program asked); False: by cookie only."""
+
+    @property
+    def account(self) -> str:
+        """The hub account whose server is this project's session."""
+        return f"project-{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A running server of a project. `path` begins and ends with `/`: `/user/project-abc/`."""
+
+    project: Project
+    path: str
+
+
+# --------------------------------------------------------------------------- what happens during a launch
+class Stage(StrEnum):
+    """The stages of a launch, in the order in which it meets them."""
+
+    RESOLVE = "resolve"
+    CHECKOUT = "checkout"
+    DETECT = "detect"
+    IMAGE = "image"
+    BUILD = "build"
+    WORKSPACE = "workspace"
+    SESSION = "session"
+    PUSH = "push"
+    """After `built`, beside the launch; told on the build's own log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A stage began."""
+
+    stage: Stage
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line or two of a tool's output, without colour codes or control characters but newline and tab."""
+
+    stage: Stage
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something worth a line happened inside a stage; `percent` (0 to 100) when it is known."""
+
+    stage: Stage
+    message: str
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A stage ended well."""
+
+    stage: Stage
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The end of a launch that went well. Carries no token: one is minted when this is sent (web)."""
+
+    project: str
+    path: str
+    image: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of a launch or a build that did not: what `explain.explain` made of the error."""
+
+    stage: Stage | None
+    code: str
+    status: int
+    title: str
+    seen: str
+    todo: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The end of a launch or a build that somebody stopped."""
+
+    message: str
+
+
+Event = Started | Log | Progress | Ended | Ready | Failed | Cancelled
+FINAL = (Ready, Failed, Cancelled)
+"""A launch's log ends with exactly one of these."""
+
+
+class State(StrEnum):
+    """Where a launch or a build stands."""
+
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event in a log: numbers begin at 1 and have no gaps; `at` is seconds since the epoch, UTC."""
+
+    n: int
+    at: float
+    event: Event

@@ -1,0 +1,1 @@
+"""Projects and their workspaces: the files that nothing loses."""

@@ -1,0 +1,1 @@
+"""Sessions: running servers of projects, started through JupyterHub."""

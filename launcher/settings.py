@@ -1,0 +1,162 @@
+"""The settings: one typed file (TOML) plus environment variables, each documented by its definition.
+
+Precedence: environment (`REPOLAUNCH_<NAME>`), then the file, then the default. Lists in the environment are
+separated by commas. `docs/reference/settings.md` is generated from this module and a test compares them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+PREFIX = "REPOLAUNCH_"
+Bytes = Annotated[int, Field(ge=0)]
+
+
+@dataclass(eq=False)
+class SettingWrong(Exception):
+    """A setting that stops the start: its name, the value that was seen and the reason."""
+
+    name: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
+
+
+class Settings(BaseModel):
+    """Everything an operator may choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # ---- addresses
+    host: str = Field("127.0.0.1", description="Address on which the public proxy listens.")
+    port: int = Field(8000, ge=1, le=65535, description="Port on which the public proxy listens.")
+    public_url: str = Field(
+        "", description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example)."
+    )
+    wildcard_domain: str = Field(
+        "",
+        description="A domain whose every subdomain leads here; sessions then live on subdomains of their own.",
+    )
+    # ---- repositories
+    allowed_protocols: tuple[str, ...] = Field(
+        ("http", "https", "git", "ssh"),
+        description="Protocols by which repositories are fetched. `file` opens local paths and is off by default.",
+    )
+    allowed_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks (`10.1.0.0/16`) among the loopback, private and link-local ranges "
+        "where repositories may lie. All others of those ranges are refused.",
+    )
+    allowed_endpoints: tuple[str, ...] = Field(
+        (), description="Single servers (`127.0.0.1:9418`) where repositories may lie, by address and port."
+    )
+    resolve_timeout_s: float = Field(30, gt=0, description="Seconds that a git host may take to answer what a reference is.")
+    checkout_timeout_s: float = Field(600, gt=0, description="Seconds that fetching one commit may take.")
+    checkout_max_bytes: Bytes = Field(2 * 2**30, description="Bytes that the files of one commit may have.")
+    checkout_max_files: int = Field(200_000, ge=1, description="Files that one commit may have.")
+    # ---- builds
+    build_timeout_s: float = Field(3600, gt=0, description="Seconds that one build may take.")
+    build_limit: int = Field(2, ge=1, description="Builds at one time; others wait and are told their place.")
+    # ---- registry
+    registry: str = Field(
+        "", description="Registry of the images, `host[:port]`. Empty: a registry of our own on this machine."
+    )
+    registry_prefix: str = Field("repolaunch", description="First part of the names of our images in the registry.")
+    registry_username: str = Field("", description="User name at the registry.")
+    registry_password: str = Field("", description="Password at the registry.", repr=False)
+    registry_tls: bool = Field(True, description="Speak TLS to `registry` (always off for the registry of our own).")
+    registry_ca_file: str = Field("", description="File of the certificate authority of the registry.")
+    # ---- people
+    guests: bool = Field(True, description="Let people in who have not signed in; their projects are temporary.")
+    authenticator: str = Field(
+        "shared-password",
+        description="How members sign in: `shared-password`, or the name of any JupyterHub authenticator class.",
+    )
+    shared_password: str = Field(
+        "", description="Password of the `shared-password` authenticator. Empty: a random one, printed once.", repr=False
+    )
+    # ---- sessions
+    session_memory: Bytes = Field(2 * 2**30, description="Bytes of memory of a session.")
+    session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
+    session_processes: int = Field(512, ge=16, description="Processes and threads of a session.")
+    session_tmp_bytes: Bytes = Field(256 * 2**20, description="Bytes of a session's /tmp.")
+    session_start_timeout_s: float = Field(180, gt=0, description="Seconds that a session may take to answer.")
+    session_token_hours: float = Field(
+        24, gt=0, description="Hours for which the token of a session that a program started is good."
+    )
+    # ---- storage
+    database_url: str = Field(
+        "", description="SQLAlchemy address of the database (`postgresql+psycopg://…`). Empty: SQLite in the data folder."
+    )
+    # ---- operating
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one, strict=False)
+        return value
+
+    @field_validator("allowed_endpoints")
+    @classmethod
+    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            host, _, port = one.rpartition(":")
+            ipaddress.ip_address(host.strip("[]"))
+            if not port.isdigit() or not 0 < int(port) < 2**16:
+                msg = f"{one!r} does not end in a port"
+                raise ValueError(msg)
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """The address that people type, without a trailing slash."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
+    known = Settings.model_fields
+    found: dict[str, Any] = {}
+    for name, field in known.items():
+        text = environ.get(PREFIX + name.upper())
+        if text is None:
+            continue
+        is_list = str(field.annotation).startswith("tuple")
+        found[name] = tuple(part.strip() for part in text.split(",") if part.strip()) if is_list else text
+    return found
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise SettingWrong("settings file", str(path), "there is no such file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingWrong("settings file", str(path), f"it is not TOML ({error})") from None
+
+
+def load(file: Path | None = None, environ: dict[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401  # any setting's value
+    """Read the settings. `overrides` are what the command line gave. Raises SettingWrong, naming the first wrong one."""
+    values = _from_file(file) if file is not None else {}
+    values |= _from_environment(dict(os.environ) if environ is None else environ)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1]) or "settings"
+        secret = name.endswith("password")
+        shown = "(hidden)" if secret else repr(values.get(name, first.get("input")))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingWrong(name, shown, reason[:1].lower() + reason[1:]) from None

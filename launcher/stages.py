@@ -1,0 +1,89 @@
+"""The interfaces of a launch, in the order in which it meets them.
+
+Owned by the code that uses them (`launcher/launch.py`). A stage returns its value and *tells* progress
+to a callable that never blocks. Errors are those of `launcher/errors.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from launcher.model import Event
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from launcher.model import Account, Checkout, Environment, Image, Project, RepoRef, ResolvedRepo, Session
+
+Tell = Callable[[Event], None]
+
+
+class Resolver(Protocol):
+    """Turns what may move into what cannot."""
+
+    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+        """Ask the repository, exactly.
+
+        Raises RepositoryMissing, RepositoryPrivate, RefMissing, RefAmbiguous, AddressRefused, HostUnreachable.
+        """
+        ...
+
+
+class Checkouts(Protocol):
+    """Shares the files of commits on disk."""
+
+    def open(self, repo: ResolvedRepo) -> AbstractAsyncContextManager[Checkout]:
+        """Lease the files of one commit. Simultaneous leases share one folder; the last one out cleans up."""
+        ...
+
+
+class Detector(Protocol):
+    """Says what a checkout declares."""
+
+    async def detect(self, checkout: Checkout) -> Environment:
+        """Look, do not build. Raises EnvironmentConflict, EnvironmentMissing, EnvironmentBroken."""
+        ...
+
+
+class Images(Protocol):
+    """Finds or makes the image of an environment."""
+
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: Tell) -> Image:
+        """One request to the registry; else one build per key, however many ask.
+
+        Cancelling the caller stops neither the build nor the push. Raises BuildFailed and its kin,
+        RegistryDown, EngineDown, ServerMissing, UserUnfit.
+        """
+        ...
+
+
+class Projects(Protocol):
+    """Finds, makes and remembers projects and their workspaces."""
+
+    async def find(self, account: Account, ref: RepoRef) -> Project | None:
+        """The project that this account already has for this link, the most recently used one."""
+        ...
+
+    async def create(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
+        """Make a project with a seeded workspace: either wholly there or not at all. Raises WorkspaceFailed."""
+        ...
+
+    async def use(self, project: Project) -> Project:
+        """The project as it should be started now: its image's registry digest filled in where the push has ended."""
+        ...
+
+
+class Sessions(Protocol):
+    """Starts and stops the servers of projects."""
+
+    async def start(self, project: Project, account: Account, tell: Tell) -> Session:
+        """Start the project's server, or join the one that runs; let `account` enter it.
+
+        Raises HubDown, SpawnRefused, SpawnFailed, SpawnTimeout.
+        """
+        ...
+
+    async def stop(self, project: str) -> None:
+        """Stop the server of the project with this id; the workspace stays. No error if none runs. Raises HubDown."""
+        ...

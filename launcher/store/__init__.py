@@ -1,0 +1,1 @@
+"""What outlives the process: rows, migrations and numbered event logs."""
