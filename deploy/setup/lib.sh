@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# What the set-up steps share. Sourced, never run.
+#
+# A step is a script that may be run any number of times: it looks whether its work is done (a stamp, or a quick
+# question to the machine) and then says nothing; it prints one short line for everything it does; where it cannot go
+# on it says in one sentence what to install, and ends with 1.
+
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+SETUP="$ROOT/deploy/setup"
+VENV="$ROOT/.venv"
+BUILD="$ROOT/build"
+LOGS="$BUILD/setup-logs"
+BASE_IMAGE="localhost/repolaunch/base:1"
+export ROOT SETUP VENV BUILD LOGS BASE_IMAGE
+
+say() { printf 'set-up: %s\n' "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# Debian and what is made from it: packages can be asked for.
+has_apt() { have apt-get && have dpkg; }
+
+can_install() { is_root && has_apt; }
+
+# digest FILE... : one digest of the names (seen from the root) and contents of files.
+digest() { (cd "$ROOT" && sha256sum -- "$@") | sha256sum | cut -c1-32; }
+
+# digest_text TEXT... : the same of words.
+digest_text() { printf '%s\n' "$@" | sha256sum | cut -c1-32; }
+
+# done_with STEP KEY : was this step done with this key? The stamps go when the folder they describe goes.
+done_with() { [ -f "$1" ] && [ "$(<"$1")" = "$2" ]; }
+
+stamp() {
+  mkdir -p "$(dirname "$1")"
+  printf '%s' "$2" >"$1"
+}
+
+# quietly NAME COMMAND... : run it with its output in a log that is shown only when it fails.
+quietly() {
+  local log="$LOGS/$1.log"
+  shift
+  mkdir -p "$LOGS"
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 25 "$log" >&2
+    say "failed: $* (all of its output is in $log)"
+    return 1
+  fi
+}
+
+# The package lists are fetched once per hour, however many steps want a package.
+apt_update() {
+  local lists="$BUILD/apt-updated"
+  if [ -z "$(find "$lists" -mmin -60 2>/dev/null)" ]; then
+    say "apt-get update"
+    quietly apt-update apt-get update -q
+    mkdir -p "$BUILD"
+    touch "$lists"
+  fi
+}
+
+# apt_install PACKAGE... : as root on Debian.
+apt_install() {
+  apt_update
+  say "apt-get install $*"
+  DEBIAN_FRONTEND=noninteractive quietly "apt-$1" apt-get install -q -y --no-install-recommends -- "$@"
+}
+
+# A package whose service we start ourselves, on our own port, must not start one of its own.
+apt_install_without_service() {
+  local unit="$1"
+  if [ -d /run/systemd/system ]; then
+    quietly "mask-$unit" systemctl mask "$unit.service" || true
+  fi
+  apt_install "$unit"
+}
+
+# The address this machine's own apt uses for Debian's packages; nothing of it is ever written down in the project.
+# debian_uri main|security
+debian_uri() {
+  local label=Debian
+  [ "$1" = security ] && label=Debian-Security
+  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -v label="$label" '$1 == label { print $2; exit }'
+}
+
+# One set-up at a time per checkout; a second one waits. The lock goes with the process.
+one_at_a_time() {
+  [ -z "${REPOLAUNCH_SETUP_LOCKED:-}" ] || return 0
+  mkdir -p "$BUILD"
+  exec 9>"$BUILD/setup.lock"
+  if ! flock -n 9; then
+    say "waiting for another set-up of this checkout"
+    flock 9
+  fi
+  export REPOLAUNCH_SETUP_LOCKED=1
+}

@@ -1,0 +1,81 @@
+"""What a build inside a container must know of this machine: its certificate authorities and its package index.
+
+    python machine_settings.py certificates   PEM blocks the machine trusts beyond its distribution's own, or nothing
+    python machine_settings.py pip            a pip.conf with the index settings of this machine's pip
+
+Both are handed to BuildKit as secrets. Nothing of them is written into the project.
+"""
+
+import os
+import re
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_DISTRIBUTION = Path("/usr/share/ca-certificates")
+_SYSTEM_BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+_PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
+
+
+def blocks(text: str) -> dict[bytes, str]:
+    """The certificates of a bundle, each under its DER bytes, so that spacing and comments make no difference."""
+    return {ssl.PEM_cert_to_DER_cert(block): block for block in _PEM.findall(text)}
+
+
+def bundle() -> Path | None:
+    """The bundle this machine's programs use: SSL_CERT_FILE, else the system's."""
+    named = os.environ.get("SSL_CERT_FILE")
+    candidates = (Path(named), *_SYSTEM_BUNDLES) if named else _SYSTEM_BUNDLES
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def extra_certificates() -> str:
+    """What the machine trusts and its distribution did not bring, sorted, as PEM.
+
+    Without the distribution's folder to compare with (not Debian) it is everything in the bundle that was put into a
+    place for local authorities; there is no telling otherwise what was removed on purpose.
+    """
+    path = bundle()
+    if path is None:
+        return ""
+    if not _DISTRIBUTION.is_dir():
+        local = Path("/etc/pki/ca-trust/source/anchors")
+        files = sorted(local.glob("*")) if local.is_dir() else []
+        found = blocks("\n".join(file.read_text(errors="replace") for file in files if file.is_file()))
+    else:
+        found = blocks(path.read_text(errors="replace"))
+        for file in _DISTRIBUTION.rglob("*.crt"):
+            for known in blocks(file.read_text(errors="replace")):
+                found.pop(known, None)
+    return "".join(f"{found[der]}\n" for der in sorted(found))
+
+
+def pip_settings() -> str:
+    """The index settings of this machine's pip; an index in a folder of this machine cannot be reached in a build."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    settings: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        key = name.rpartition(".")[2]
+        if key in _PIP_KEYS:
+            reachable = [word for word in value.strip("'").split() if not word.startswith("file:")]
+            if reachable:
+                settings[key] = " ".join(reachable)
+    return "[global]\n" + "".join(f"{key} = {value}\n" for key, value in sorted(settings.items()))
+
+
+def main() -> int:
+    """Write what was asked for to the standard output."""
+    answers = {"certificates": extra_certificates, "pip": pip_settings}
+    if len(sys.argv) != 2 or sys.argv[1] not in answers:  # noqa: PLR2004  # the program and one word
+        sys.stderr.write(__doc__ or "")
+        return 2
+    sys.stdout.write(answers[sys.argv[1]]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Everything the service needs: deploy/setup/run.sh. Everything its tests need: deploy/setup/run.sh --test.
+# Safe to run again; says nothing where nothing is to do.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+requirements=runtime
+if [ "${1:-}" = --test ]; then requirements=dev; fi
+
+one_at_a_time
+"$SETUP/python.sh" "$requirements"
+"$SETUP/proxy.sh"
+"$SETUP/frontend.sh"
+"$SETUP/engine.sh"
+"$SETUP/buildx.sh"
+"$SETUP/base.sh"
+"$SETUP/registry.sh"
+if [ "$requirements" = dev ]; then "$SETUP/tests.sh"; fi
