@@ -7,6 +7,7 @@ to a callable that never blocks. Errors are those of `launcher/errors.py`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from launcher.model import Event
@@ -17,6 +18,36 @@ if TYPE_CHECKING:
     from launcher.model import Account, Checkout, Environment, Image, Project, RepoRef, ResolvedRepo, Session
 
 Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A launch as the story is given it: who asked for what, and where in the session to arrive (`lab/tree/x`)."""
+
+    id: str
+    account: Account
+    ref: RepoRef
+    urlpath: str
+
+
+class LaunchTell(Protocol):
+    """What a launch tells its log with; also a `Tell`.
+
+    A launch's log is its own events and, in between, those of a build that it shares with other launches:
+    spliced, not copied.
+    """
+
+    def __call__(self, event: Event) -> None:
+        """Append an event. Never blocks. Ends a splice that is open."""
+        ...
+
+    def splice(self, stream: str) -> None:
+        """From here on the log shows that of `stream`: all of it, or what this launch has not shown before."""
+        ...
+
+    def resume(self, last: int) -> None:
+        """End the splice after the stream's event number `last`; the log's own events follow."""
+        ...
 
 
 class Resolver(Protocol):
@@ -49,11 +80,12 @@ class Detector(Protocol):
 class Images(Protocol):
     """Finds or makes the image of an environment."""
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: Tell) -> Image:
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
         """One request to the registry; else one build per key, however many ask.
 
-        Cancelling the caller stops neither the build nor the push. Raises BuildFailed and its kin,
-        RegistryDown, EngineDown, ServerMissing, UserUnfit.
+        Tells Progress of stage IMAGE, and splices the log of the build, which has its own Started and Ended
+        of stage BUILD. Cancelling the caller stops the build only when nobody else waits for it, and never
+        the push. Raises BuildFailed and its kin, EngineDown, ServerMissing, UserUnfit.
         """
         ...
 
