@@ -10,10 +10,12 @@ import ipaddress
 import os
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREFIX = "REPOLAUNCH_"
 Bytes = Annotated[int, Field(ge=0)]
@@ -40,7 +42,8 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address on which the public proxy listens.")
     port: int = Field(8000, ge=1, le=65535, description="Port on which the public proxy listens.")
     public_url: str = Field(
-        "", description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example)."
+        "",
+        description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example).",
     )
     wildcard_domain: str = Field(
         "",
@@ -59,7 +62,9 @@ class Settings(BaseModel):
     allowed_endpoints: tuple[str, ...] = Field(
         (), description="Single servers (`127.0.0.1:9418`) where repositories may lie, by address and port."
     )
-    resolve_timeout_s: float = Field(30, gt=0, description="Seconds that a git host may take to answer what a reference is.")
+    resolve_timeout_s: float = Field(
+        30, gt=0, description="Seconds that a git host may take to answer what a reference is."
+    )
     checkout_timeout_s: float = Field(600, gt=0, description="Seconds that fetching one commit may take.")
     checkout_max_bytes: Bytes = Field(2 * 2**30, description="Bytes that the files of one commit may have.")
     checkout_max_files: int = Field(200_000, ge=1, description="Files that one commit may have.")
@@ -73,16 +78,22 @@ class Settings(BaseModel):
     registry_prefix: str = Field("repolaunch", description="First part of the names of our images in the registry.")
     registry_username: str = Field("", description="User name at the registry.")
     registry_password: str = Field("", description="Password at the registry.", repr=False)
-    registry_tls: bool = Field(True, description="Speak TLS to `registry` (always off for the registry of our own).")
+    registry_tls: bool = Field(
+        default=True, description="Speak TLS to `registry` (always off for the registry of our own)."
+    )
     registry_ca_file: str = Field("", description="File of the certificate authority of the registry.")
     # ---- people
-    guests: bool = Field(True, description="Let people in who have not signed in; their projects are temporary.")
+    guests: bool = Field(
+        default=True, description="Let people in who have not signed in; their projects are temporary."
+    )
     authenticator: str = Field(
         "shared-password",
         description="How members sign in: `shared-password`, or the name of any JupyterHub authenticator class.",
     )
     shared_password: str = Field(
-        "", description="Password of the `shared-password` authenticator. Empty: a random one, printed once.", repr=False
+        "",
+        description="Password of the `shared-password` authenticator. Empty: a random one, printed once.",
+        repr=False,
     )
     # ---- sessions
     session_memory: Bytes = Field(2 * 2**30, description="Bytes of memory of a session.")
@@ -95,7 +106,8 @@ class Settings(BaseModel):
     )
     # ---- storage
     database_url: str = Field(
-        "", description="SQLAlchemy address of the database (`postgresql+psycopg://…`). Empty: SQLite in the data folder."
+        "",
+        description="SQLAlchemy address of the database (`postgresql+psycopg://…`). Empty: SQLite in the data folder.",
     )
     # ---- operating
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
@@ -146,8 +158,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise SettingWrong("settings file", str(path), f"it is not TOML ({error})") from None
 
 
-def load(file: Path | None = None, environ: dict[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401  # any setting's value
-    """Read the settings. `overrides` are what the command line gave. Raises SettingWrong, naming the first wrong one."""
+def load(
+    file: Path | None = None, environ: dict[str, str] | None = None, **overrides: Any
+) -> Settings:  # any setting's value
+    """Read the settings; `overrides` are the command line's. Raises SettingWrong, naming the first wrong one."""
     values = _from_file(file) if file is not None else {}
     values |= _from_environment(dict(os.environ) if environ is None else environ)
     values |= {name: value for name, value in overrides.items() if value is not None}

@@ -1,0 +1,166 @@
+"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`.
+
+Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher import __version__, settings
+from launcher.operate.client import Client, Refused
+from launcher.operate.installation import Installation, InstallationError, open_installation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+DATA = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True,
+    envvar="REPOLAUNCH_DATA", help="The data folder: everything that the service keeps.",
+)  # fmt: skip
+SETTINGS = click.option(
+    "--settings", "file", type=click.Path(path_type=Path, dir_okay=False), envvar="REPOLAUNCH_SETTINGS",
+    help="The settings file (TOML).",
+)  # fmt: skip
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="repolaunch")
+def main() -> None:
+    """A link to a repository becomes a running, reproducible server with a workspace that lasts."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the public address.")
+@DATA
+@SETTINGS
+@click.option("--example/--no-example", default=True, help="Serve and launch the bundled example.")
+@click.option("--launch", "url", default="", metavar="URL", help="Launch this repository instead of the example.")
+@click.option("--ref", default="", help="Branch, tag or commit of the repository to launch.")
+@AS_JSON
+def up(port: int | None, data: Path, file: Path | None, example: bool, url: str, ref: str, as_json: bool) -> None:
+    """Run the service in the foreground. Ctrl-C stops what it started and keeps every workspace.
+
+    With --json, prints one line of JSON with the base address when the service is ready.
+    """
+    from launcher.operate.up import Up, Wanted  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, None]:
+        return Up(installation, chosen, Wanted(example=example and not url, url=url, ref=ref, json=as_json)).run()
+
+    _with_installation(data, file, run, port=port)
+
+
+@main.command()
+@click.argument("url")
+@click.option("--ref", default="", help="Branch, tag or commit.")
+@DATA
+@SETTINGS
+@AS_JSON
+def launch(url: str, ref: str, data: Path, file: Path | None, as_json: bool) -> None:
+    """Launch a repository, or resume its project, and print where its session is."""
+    from launcher.operate.up import Printer  # noqa: PLC0415
+
+    async def run(client: Client) -> None:
+        printer = Printer(lambda line: click.echo(line, err=as_json))
+        final = await client.launch({"url": url, "ref": ref}, printer)
+        if final["type"] != "ready":
+            raise SystemExit(1)
+        entry = await client.call("POST", f"/api/v1/projects/{final['project']}/token")
+        answer = {"project": final["project"], "url": client.base_url + entry["url"], "token": entry["token"]}
+        click.echo(json.dumps(answer) if as_json else f"\n{answer['url']}?token={answer['token']}")
+
+    _with_client(data, file, run)
+
+
+@main.command()
+@DATA
+@SETTINGS
+@AS_JSON
+def projects(data: Path, file: Path | None, as_json: bool) -> None:
+    """List the projects."""
+
+    async def run(client: Client) -> None:
+        found = await client.call("GET", "/api/v1/projects")
+        if as_json:
+            click.echo(json.dumps(found))
+            return
+        for one in found:
+            click.echo(f"{one['id']}  {one['state']:<8}  {one['commit'][:10]}  {one['url']}")
+        if not found:
+            click.echo("There are no projects yet.")
+
+    _with_client(data, file, run)
+
+
+@main.command()
+@click.argument("project")
+@DATA
+@SETTINGS
+def stop(project: str, data: Path, file: Path | None) -> None:
+    """Stop the session of a project. Its workspace stays."""
+
+    async def run(client: Client) -> None:
+        await client.call("DELETE", f"/api/v1/sessions/{project}")
+        click.echo("The session is stopped; its workspace stays.")
+
+    _with_client(data, file, run)
+
+
+@main.command()
+@DATA
+@SETTINGS
+@AS_JSON
+def doctor(data: Path, file: Path | None, as_json: bool) -> None:
+    """Look at everything that the service stands on and say what to do for each. Exit code 1 if something is amiss."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from launcher.operate.doctor import examine  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    async def run(installation: Installation, chosen: settings.Settings) -> None:
+        findings = await examine(installation, chosen.base_url)
+        if as_json:
+            click.echo(json.dumps([asdict(one) for one in findings]))
+        for one in findings if not as_json else ():
+            click.echo(f"{'ok  ' if one.ok else 'FAIL'}  {one.name:<12} {one.seen}")
+            if one.todo:
+                click.echo(f"                    {one.todo}")
+        if not all(one.ok for one in findings):
+            raise SystemExit(1)
+
+    _with_installation(data, file, run)
+
+
+def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+    async def with_installation(installation: Installation, chosen: settings.Settings) -> None:
+        note = installation.folder / "run" / "service.json"
+        base_url = json.loads(note.read_text())["base_url"] if note.exists() else chosen.base_url
+        await run(Client(base_url, installation.secret("operator-token")))
+
+    _with_installation(data, file, with_installation)
+
+
+def _with_installation(
+    data: Path,
+    file: Path | None,
+    run: Callable[[Installation, settings.Settings], Coroutine[Any, Any, None]],
+    **overrides: Any,
+) -> None:
+    try:
+        chosen = settings.load(file, **overrides)
+        asyncio.run(run(open_installation(data), chosen))
+    except (settings.SettingWrong, InstallationError, Refused) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

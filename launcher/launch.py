@@ -1,0 +1,98 @@
+"""The story of a launch: one line per stage."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from launcher.model import Ended, Progress, Stage, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.model import Image, Project, ResolvedRepo, Session
+    from launcher.stages import Asked, Checkouts, Detector, Images, Projects, Resolver, Sessions, Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Everything that a launch meets, in order."""
+
+    resolver: Resolver
+    checkouts: Checkouts
+    detector: Detector
+    images: Images
+    projects: Projects
+    sessions: Sessions
+
+
+class Launch:
+    """Tells the story: from a link to a running server. Holds no state between launches."""
+
+    def __init__(self, stages: Stages) -> None:
+        """Keep the stages."""
+        self._stages = stages
+
+    async def __call__(self, asked: Asked, tell: Tell) -> Session:
+        """Resume the project that this account has for this link, or make one; then start its server.
+
+        Raises the errors of the stages (launcher/errors.py).
+        """
+        project = await self._stages.projects.find(asked.account, asked.ref)
+        if project is None:
+            repo = await self._resolve(asked, tell)
+            image = await self._image(repo, tell)
+            project = await self._project(asked, repo, image, tell)
+        else:
+            tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
+        return await self._session(asked, project, tell)
+
+    async def _resolve(self, asked: Asked, tell: Tell) -> ResolvedRepo:
+        with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:
+            repo = await self._stages.resolver.resolve(asked.ref)
+            ended.message = f"{repo.name or 'The commit'} is at {repo.commit[:10]}"
+        return repo
+
+    async def _image(self, repo: ResolvedRepo, tell: Tell) -> Image:
+        async with AsyncExitStack() as stack:
+            with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.commit[:10]}") as ended:
+                checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
+                ended.message = "The files are here"
+            with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
+                environment = await self._stages.detector.detect(checkout)
+                evidence = ", ".join(environment.evidence) or "nothing, so the builder's default"
+                ended.message = f"{environment.builder} builds it from {evidence}"
+            with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
+                image = await self._stages.images.get(repo, environment, tell)
+                ended.message = "The image is here"
+            return image
+
+    async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
+        with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:
+            project = await self._stages.projects.create(asked.account, repo, image)
+            ended.message = "The workspace is ready"
+        return project
+
+    async def _session(self, asked: Asked, project: Project, tell: Tell) -> Session:
+        with _told(tell, Stage.SESSION, "Starting the server") as ended:
+            current = await self._stages.projects.use(project)
+            session = await self._stages.sessions.start(current, asked.account, tell)
+            ended.message = "The server answers"
+        return session
+
+
+@dataclass(slots=True)
+class _Outcome:
+    message: str = ""
+
+
+@contextmanager
+def _told(tell: Tell, stage: Stage, message: str) -> Iterator[_Outcome]:
+    """Tell that a stage began and, if nothing was raised, that it ended and how long it took."""
+    began = time.monotonic()
+    outcome = _Outcome()
+    tell(Started(stage, message))
+    yield outcome
+    tell(Ended(stage, outcome.message, round(time.monotonic() - began, 3)))

@@ -1,0 +1,138 @@
+"""`repolaunch doctor`: looks at everything that the service stands on and says what to do for each."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker.errors
+import requests.exceptions
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+from launcher.operate import engine
+from launcher.operate.installation import InstallationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launcher.operate.installation import Installation
+
+DISK_WANTED = 10 * 2**30
+DESCRIPTORS_WANTED = 4096
+CLOCK_EARLIEST = 1_767_225_600  # 2026-01-01: certificates and tokens fail on a clock that is before the project
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: whether it is well, what was seen, what to do if it is not."""
+
+    name: str
+    ok: bool
+    seen: str
+    todo: str = ""
+
+
+async def examine(installation: Installation, base_url: str) -> list[Finding]:
+    """Look at everything, at the same time."""
+    local: tuple[Callable[[], Finding], ...] = (
+        _engine,
+        _buildx,
+        _base_image,
+        lambda: _disk(installation.folder),
+        _clock,
+        _descriptors,
+        _programs,
+    )
+    ports = installation.ports
+    remote = (
+        ("registry", f"http://127.0.0.1:{ports.registry}/v2/"),
+        ("proxy", f"http://127.0.0.1:{ports.proxy_api}/api/routes"),
+        ("hub", f"{base_url}/hub/api/"),
+        ("launcher", f"{base_url}/health"),
+    )
+    return [
+        *await asyncio.gather(*(asyncio.to_thread(look) for look in local)),
+        *await asyncio.gather(*(_answers(name, url) for name, url in remote)),
+    ]
+
+
+def _engine() -> Finding:
+    try:
+        version = engine.connect().version()
+    except InstallationError as error:
+        return Finding("engine", ok=False, seen="no answer", todo=error.sentence)
+    return Finding("engine", ok=True, seen=f"Docker Engine {version['Version']}")
+
+
+def _buildx() -> Finding:
+    path = shutil.which("docker")
+    if path is None:
+        return Finding("buildx", ok=False, seen="there is no docker command", todo="Install the Docker command line.")
+    folders = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+    plugins = [Path(folder, "docker/cli-plugins/docker-buildx") for folder in folders]
+    plugins.append(Path.home() / ".docker/cli-plugins/docker-buildx")
+    found = next((plugin for plugin in plugins if plugin.exists()), None)
+    if found is None:
+        return Finding(
+            "buildx",
+            ok=False,
+            seen="the plugin is missing",
+            todo="Run `make setup`, or install docker-buildx.",
+        )
+    return Finding("buildx", ok=True, seen=str(found))
+
+
+def _base_image() -> Finding:
+    try:
+        here = engine.base_image_is_here(engine.connect())
+    except (InstallationError, docker.errors.DockerException, requests.exceptions.RequestException):
+        return Finding("base image", ok=False, seen="the engine does not answer", todo="See `engine`.")
+    if not here:
+        return Finding("base image", ok=False, seen=f"{engine.BASE_IMAGE} is missing", todo="Run `make setup`.")
+    return Finding("base image", ok=True, seen=engine.BASE_IMAGE)
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    seen = f"{free / 2**30:.1f} GiB free at the data folder"
+    todo = "" if free >= DISK_WANTED else f"Make room: images and workspaces want {DISK_WANTED // 2**30} GiB or more."
+    return Finding("disk", ok=not todo, seen=seen, todo=todo)
+
+
+def _clock() -> Finding:
+    now = time.time()
+    seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    todo = "" if now >= CLOCK_EARLIEST else "Set the clock: certificates and tokens do not work in the past."
+    return Finding("clock", ok=not todo, seen=seen, todo=todo)
+
+
+def _descriptors() -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = hard == resource.RLIM_INFINITY or hard >= DESCRIPTORS_WANTED
+    todo = "" if enough else f"Raise the limit of open files (`ulimit -Hn`) to {DESCRIPTORS_WANTED} or more."
+    return Finding("descriptors", ok=enough, seen=f"at most {hard} open files", todo=todo)
+
+
+def _programs() -> Finding:
+    missing = [name for name in ("git", "node") if shutil.which(name) is None]
+    todo = f"Install {' and '.join(missing)}." if missing else ""
+    return Finding(
+        "programs", ok=not missing, seen="git, node" if not missing else f"no {', '.join(missing)}", todo=todo
+    )
+
+
+async def _answers(name: str, url: str) -> Finding:
+    try:
+        await AsyncHTTPClient().fetch(url, request_timeout=5, follow_redirects=False)
+    except HTTPClientError as error:
+        if error.code in {401, 403}:  # it answers; it only wants to know who asks
+            return Finding(name, ok=True, seen="answers")
+        return Finding(name, ok=False, seen=f"answers with status {error.code}", todo=f"Look at logs/{name}.log.")
+    except OSError:
+        return Finding(name, ok=False, seen="does not answer", todo="Start the service with `repolaunch up`.")
+    return Finding(name, ok=True, seen="answers")

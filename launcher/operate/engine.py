@@ -1,0 +1,68 @@
+"""What `up` needs of the container engine: a client, the sessions' bridge and a look at what is there.
+
+Synchronous (Docker's SDK is): call it in a thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from launcher.operate.installation import InstallationError
+
+if TYPE_CHECKING:
+    from launcher.operate.installation import Installation
+
+BASE_IMAGE = "localhost/repolaunch/base:1"
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine. Raises InstallationError when none answers."""
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
+        raise InstallationError(
+            "No container engine answers. Install Docker Engine and start it, or run `make setup` as root on Debian."
+        ) from None
+    return client
+
+
+def ensure_network(client: docker.DockerClient, installation: Installation) -> str:
+    """The sessions' bridge, made at first use; containers on it cannot reach each other. Returns its gateway."""
+    label, identity = installation.label.split("=")
+    found = client.networks.list(names=[installation.network], filters={"label": installation.label})
+    network = next((one for one in found if one.name == installation.network), None)
+    if network is None:
+        try:
+            network = client.networks.create(
+                installation.network,
+                driver="bridge",
+                labels={label: identity},
+                options={
+                    "com.docker.network.bridge.enable_icc": "false",
+                    "com.docker.network.bridge.name": f"rl-{installation.id}",
+                },
+            )
+        except docker.errors.APIError as error:
+            raise InstallationError(
+                f"The network of the sessions could not be made: {error.explanation}. "
+                "Remove networks that are no longer used, or give the engine more address pools."
+            ) from None
+        network.reload()
+    gateway = network.attrs["IPAM"]["Config"][0].get("Gateway")
+    if not gateway:
+        raise InstallationError(f"The network {installation.network} has no gateway. Remove it and start again.")
+    return str(gateway).partition("/")[0]
+
+
+def base_image_is_here(client: docker.DockerClient) -> bool:
+    """Whether the site's base image was made."""
+    try:
+        client.images.get(BASE_IMAGE)
+    except docker.errors.ImageNotFound:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""The data folder of one installation: its id, its secrets, its ports.
+
+Everything that outlives a run of `repolaunch up` is below this folder, which only its owner may read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRETS = (
+    "proxy-token",  # hub → proxy
+    "launcher-token",  # launcher → hub
+    "resolve-secret",  # hub → launcher, at every spawn
+    "cookie-secret",  # launcher's cookies
+    "hub-cookie-secret",
+    "operator-token",  # command line → launcher
+)
+
+
+@dataclass(eq=False)
+class InstallationError(Exception):
+    """Something about this machine or data folder that stops the start; `sentence` says what and what to do."""
+
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of the inner parts. They are kept: running sessions know the hub's, image names the registry's."""
+
+    proxy_api: int
+    hub: int
+    launcher: int
+    registry: int
+    example: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One data folder, its identity and its ports."""
+
+    folder: Path
+    id: str
+    ports: Ports
+
+    @property
+    def network(self) -> str:
+        """The bridge of the sessions."""
+        return f"repolaunch-{self.id}"
+
+    @property
+    def label(self) -> str:
+        """The label that everything of this installation in the container engine carries."""
+        return f"repolaunch.installation={self.id}"
+
+    def secret(self, name: str) -> str:
+        """The secret of that name, made at first use, readable by its owner only."""
+        return _kept(self.folder / "secrets" / name, lambda: secrets.token_hex(32))
+
+    def path(self, *parts: str) -> Path:
+        """A folder below the data folder, made if it is missing."""
+        path = self.folder.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def open_installation(folder: Path) -> Installation:
+    """Open the data folder, or make it. Raises InstallationError."""
+    folder = folder.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        (folder / "secrets").mkdir(exist_ok=True, mode=0o700)
+        (folder / "secrets").chmod(0o700)
+    except OSError as error:
+        raise InstallationError(
+            f"The data folder {folder} cannot be used: {error.strerror}. Choose another one with --data."
+        ) from None
+    identity = _kept(folder / "secrets" / "installation", lambda: secrets.token_hex(4))
+    return Installation(folder, identity, _ports(folder / "ports.json"))
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads; it is never seen half written."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _kept(path: Path, make: object) -> str:
+    try:
+        kept = path.read_text().strip()
+    except FileNotFoundError:
+        kept = ""
+    if not kept:
+        kept = make() if callable(make) else ""
+        write_private(path, kept + "\n")
+    return kept
+
+
+def _ports(path: Path) -> Ports:
+    try:
+        return Ports(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        ports = Ports(*(free_port() for _ in Ports.__dataclass_fields__))
+        write_private(path, json.dumps(asdict(ports), indent=1) + "\n")
+        return ports
+    except (ValueError, TypeError):
+        raise InstallationError(
+            f"The file {path} is damaged. Restore it, or remove it to have new ports chosen."
+        ) from None

@@ -1,0 +1,38 @@
+"""Stopping every session of the installation, through the hub, when the service goes down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
+
+if TYPE_CHECKING:
+    from launcher.operate.installation import Installation
+
+log = logging.getLogger(__name__)
+STOP_S = 40.0
+
+
+async def stop_all(hub_api_url: str, installation: Installation) -> None:
+    """Ask the hub to stop every project's server and wait until it has. What cannot be stopped is logged."""
+    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    client = AsyncHTTPClient()
+
+    async def running() -> list[str]:
+        answer = await client.fetch(HTTPRequest(f"{hub_api_url}/users?state=active", headers=headers))
+        return [user["name"] for user in json.loads(answer.body)]
+
+    async def stop(name: str) -> None:
+        request = HTTPRequest(f"{hub_api_url}/users/{name}/server", "DELETE", headers, request_timeout=STOP_S)
+        await client.fetch(request, raise_error=False)
+
+    try:
+        async with asyncio.timeout(STOP_S):
+            while names := await running():
+                await asyncio.gather(*(stop(name) for name in names))
+                await asyncio.sleep(0.1)
+    except (OSError, HTTPError, TimeoutError) as error:
+        log.warning("not every session could be stopped: %s", error)

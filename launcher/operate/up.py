@@ -1,0 +1,177 @@
+"""`repolaunch up`: the whole service on one machine, in the foreground.
+
+Order of start: registry, sessions' network, volume helper, proxy, hub, launcher. Order of stop: sessions (they save),
+then launcher, hub, proxy, registry. An engine that runs is left running; workspaces are never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from launcher.operate import engine, example, plan, sessions
+from launcher.operate.children import Family, end_leftovers
+from launcher.operate.client import Client, Refused
+from launcher.operate.installation import Installation, InstallationError, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asked of `up`."""
+
+    example: bool = True
+    url: str = ""
+    ref: str = ""
+    json: bool = False
+
+
+class Up:
+    """One run of the service."""
+
+    def __init__(self, installation: Installation, settings: Settings, wanted: Wanted) -> None:
+        """Prepare; nothing is started yet."""
+        self._installation, self._settings, self._wanted = installation, settings, wanted
+        run = installation.path("run")
+        self._family = Family(installation.path("logs"), run / "children.json")
+        self._run = run
+
+    async def run(self) -> None:
+        """Start everything, launch what was asked for, stay until SIGINT or SIGTERM, stop everything.
+
+        Raises InstallationError when something cannot be started; what was started by then is stopped.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        with _only_one(self._run), contextlib.ExitStack():
+            raise_descriptor_limit()
+            async with AsyncExitStack() as stack:
+                started = asyncio.create_task(self._start(stack))
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if not started.done():
+                    started.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await started
+                else:
+                    started.result()
+                    await self._stay(stopped)
+                self._say("Stopping: sessions save and stop; workspaces stay.")
+            self._say("Stopped.")
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        for name in end_leftovers(self._run / "children.json"):
+            self._say(f"Ended a {name} that an earlier run left behind.")
+        docker = await asyncio.to_thread(engine.connect)
+        if not await asyncio.to_thread(engine.base_image_is_here, docker):
+            raise InstallationError("The site's base image is missing. Run `make setup`.")
+        stack.push_async_callback(self._family.stop)
+        gateway = await asyncio.to_thread(engine.ensure_network, docker, self._installation)
+        helper = plan.volume_helper(docker, self._installation)
+        stack.push_async_callback(asyncio.to_thread, helper.stop)
+        await asyncio.to_thread(helper.ensure)
+        await plan.migrate(self._installation, self._settings)
+        plans = plan.Plan(self._installation, self._settings, gateway)
+        for child in plans.children(with_example=self._wanted.example):
+            await self._family.start(child)
+            if child.name == "hub":
+                stack.push_async_callback(sessions.stop_all, plans.hub_api_url, self._installation)
+            self._say(f"{child.name} is ready")
+        self._write_service()
+
+    async def _stay(self, stopped: asyncio.Task[bool]) -> None:
+        if self._wanted.json:
+            print(
+                json.dumps({"base_url": self._settings.base_url, "data": str(self._installation.folder)}),
+                flush=True,
+            )  # the one line that --json promises
+        launch = asyncio.create_task(self._launch())
+        await stopped
+        launch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await launch
+
+    async def _launch(self) -> None:
+        base, password = self._settings.base_url, plan.new_password(self._installation, self._settings)
+        if password:
+            self._say(f"Members sign in at {base}/hub/login with any name and the password {password}")
+            self._say("  (printed once; it is kept in the data folder, secrets/shared-password)")
+        url, ref = self._wanted.url, self._wanted.ref
+        if not url and self._wanted.example:
+            url, ref = f"git://127.0.0.1:{self._installation.ports.example}/{example.NAME}", "main"
+        if not url:
+            self._say(f"Ready: {base}/")
+            return
+        printer = Printer(self._say)
+        client = Client(base, self._installation.secret("operator-token"))
+        try:
+            final = await client.launch({"url": url, "ref": ref}, printer)
+        except Refused as refused:
+            self._say(f"{url} could not be launched. {refused}")
+            return
+        if final["type"] == "ready":
+            link = f"{base}/v2/git/{quote(url, safe='')}/{quote(ref or 'HEAD', safe='')}"
+            self._say(f"\nOpen this link:  {(final.get('launch_link') and base + final['launch_link']) or link}")
+        self._say("Press Ctrl-C to stop; every workspace is kept.")
+
+    def _write_service(self) -> None:
+        facts = {"base_url": self._settings.base_url, "pid": os.getpid()}
+        write_private(self._run / "service.json", json.dumps(facts))
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr if self._wanted.json else sys.stdout, flush=True)  # people read this
+
+
+class Printer:
+    """A line for each stage of a launch."""
+
+    def __init__(self, say: Any) -> None:
+        """`say` prints a line."""
+        self._say = say
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Print the line, if the event is worth one."""
+        kind = event["type"]
+        stage = str(event.get("stage") or "")
+        if kind == "ended":
+            self._say(f"  {stage:<10} {event['message']} ({event['seconds']:.1f} s)")
+        elif kind in {"progress", "started"}:
+            self._say(f"  {stage:<10} {event['message']}")
+        elif kind == "failed":
+            self._say(f"  {stage:<10} {event['title']} {event['seen']} {event['todo']}")
+        elif kind == "cancelled":
+            self._say(f"  {event['message']}")
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as the system lets us: each watcher and each session is one or two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def _only_one(run: Any) -> Iterator[None]:
+    with (run / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InstallationError(
+                "The service already runs on this data folder. Stop it first, or choose another folder with --data."
+            ) from None
+        yield
