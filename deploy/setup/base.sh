@@ -35,7 +35,11 @@ make_debian() {
   say "no registry answers: making debian:trixie from packages (mmdebstrap)"
   printf 'deb %s trixie main\ndeb %s trixie-updates main\n' "$main" "$main" >"$work/sources.list"
   if [ -n "$security" ]; then printf 'deb %s trixie-security main\n' "$security" >>"$work/sources.list"; fi
-  quietly mmdebstrap mmdebstrap --variant=minbase --include=ca-certificates trixie "$work/debian.tar" "$work/sources.list" || return 1
+  # As Debian's own slim images: no manuals, no translations of messages.
+  local no_manuals=(--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright')
+  quietly mmdebstrap mmdebstrap --variant=minbase --include=ca-certificates \
+    "${no_manuals[@]}" trixie "$work/debian.tar" "$work/sources.list" || return 1
   quietly import docker import --change 'CMD ["bash"]' "$work/debian.tar" debian:trixie
 }
 

@@ -104,3 +104,15 @@ one_at_a_time() {
   fi
   export REPOLAUNCH_SETUP_LOCKED=1
 }
+
+# with_node COMMAND... : with the Node.js of .venv first, when there is one there (node.sh).
+with_node() { PATH="$VENV/bin:$PATH" "$@"; }
+
+# npm_ci FOLDER : exactly the packages of its lock file. npm runs in the folder's own place, under the project's .npmrc.
+npm_ci() {
+  (
+    cd "$1"
+    NPM_CONFIG_AUDIT=false NPM_CONFIG_FUND=false NPM_CONFIG_UPDATE_NOTIFIER=false \
+      quietly "npm-ci-$(basename "$1")" with_node npm ci
+  )
+}
