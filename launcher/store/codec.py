@@ -1,0 +1,95 @@
+"""Events and the other stored values as JSON. What an older or a newer version wrote is shown, never a crash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from launcher.model import (
+    Cancelled,
+    Ended,
+    Environment,
+    Event,
+    Failed,
+    Image,
+    ImageFacts,
+    ImageRef,
+    Log,
+    Progress,
+    Ready,
+    Stage,
+    Started,
+)
+
+EVENTS: dict[str, type[Event]] = {
+    "started": Started,
+    "log": Log,
+    "progress": Progress,
+    "ended": Ended,
+    "ready": Ready,
+    "failed": Failed,
+    "cancelled": Cancelled,
+}
+"""The closed union, by the name that an event has in JSON."""
+
+_NAMES: dict[type[Event], str] = {kind: name for name, kind in EVENTS.items()}
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """The event as JSON has it: `type`, and its fields."""
+    # Events are flat: asdict's deep copy of every log line would be most of the cost of storing it.
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {"type": _NAMES[type(event)], **values}
+
+
+def event_text(event: Event) -> str:
+    """The event as one line of ASCII JSON: no database has trouble with it, whatever a tool printed."""
+    return json.dumps(event_fields(event), separators=(",", ":"))
+
+
+def parse_event(body: str) -> Event:
+    """Read what `event_text` wrote; anything else comes back as a log line that shows it."""
+    try:
+        values = json.loads(body)
+        kind = EVENTS[values.pop("type")]
+        known = {field.name for field in fields(kind)}
+        given = {name: value for name, value in values.items() if name in known}
+        if given.get("stage") is not None:
+            given["stage"] = Stage(given["stage"])
+        return kind(**given)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Log(Stage.SESSION, body)
+
+
+def facts_text(facts: ImageFacts) -> str:
+    """An image's facts as JSON."""
+    return json.dumps(asdict(facts), separators=(",", ":"), sort_keys=True)
+
+
+def parse_facts(body: str) -> ImageFacts:
+    """Read what `facts_text` wrote. Fields of a newer version are left out."""
+    values = json.loads(body)
+    known = {field.name for field in fields(ImageFacts)}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known
+    }
+    return ImageFacts(**given)
+
+
+def environment_text(environment: Environment) -> str:
+    """An environment as JSON."""
+    return json.dumps(asdict(environment), separators=(",", ":"), sort_keys=True)
+
+
+def parse_environment(body: str) -> Environment:
+    """Read what `environment_text` wrote."""
+    values = json.loads(body)
+    return Environment(**{**values, "evidence": tuple(values["evidence"])})
+
+
+def image_of(key: str, facts: str, ref: tuple[str | None, str | None, str | None]) -> Image:
+    """An image from its columns: facts, and registry, repository, digest."""
+    registry, repository, digest = ref
+    found = ImageRef(registry, repository, digest) if registry and repository and digest else None
+    return Image(key, parse_facts(facts), found)

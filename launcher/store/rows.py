@@ -1,0 +1,135 @@
+"""The tables. Everything else in the store speaks of them; nothing outside the store does.
+
+Times are seconds since the epoch, UTC. Columns with JSON are text: nothing asks the database about their insides.
+A change here needs a migration (`launcher/store/migrations/`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""So that a migration can name what it changes, on every database alike."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class LaunchRow(Base):
+    __tablename__ = "launches"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    account: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(16))
+    provider: Mapped[str] = mapped_column(String(32))
+    spec: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    ref: Mapped[str] = mapped_column(Text)
+    urlpath: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    project: Mapped[str | None] = mapped_column(String(32))
+    commit: Mapped[str | None] = mapped_column(String(64))
+    created: Mapped[float] = mapped_column(Float(53))
+    ended: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
+
+
+class BuildRow(Base):
+    __tablename__ = "builds"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Also the name of its log."""
+    key: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    created: Mapped[float] = mapped_column(Float(53))
+    ended: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (Index(None, "key", "created"),)
+
+
+class EventRow(Base):
+    __tablename__ = "events"
+
+    stream: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """The id of a launch or of a build."""
+    n: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[float] = mapped_column(Float(53))
+    body: Mapped[str] = mapped_column(Text)
+
+
+class SpliceRow(Base):
+    """From number `start` on, the log of `stream` shows events `first` to `last` of the log `source`."""
+
+    __tablename__ = "splices"
+
+    stream: Mapped[str] = mapped_column(String(32), primary_key=True)
+    place: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Counts a log's splices: two may begin at the same number when the first showed nothing."""
+    start: Mapped[int] = mapped_column(BigInteger)
+    source: Mapped[str] = mapped_column(String(32))
+    first: Mapped[int] = mapped_column(BigInteger)
+    last: Mapped[int | None] = mapped_column(BigInteger)
+    """Null while it is open; `first - 1` when it showed nothing."""
+
+
+class ImageRow(Base):
+    __tablename__ = "images"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    engine_id: Mapped[str] = mapped_column(String(80))
+    facts: Mapped[str] = mapped_column(Text)
+    registry_host: Mapped[str | None] = mapped_column(String(255))
+    repository: Mapped[str | None] = mapped_column(String(255))
+    digest: Mapped[str | None] = mapped_column(String(80))
+    created: Mapped[float] = mapped_column(Float(53))
+    used: Mapped[float] = mapped_column(Float(53))
+
+
+class EnvironmentRow(Base):
+    __tablename__ = "environments"
+
+    tree: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class ProjectRow(Base):
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(255))
+    title: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str] = mapped_column(String(32))
+    spec: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    ref: Mapped[str] = mapped_column(Text)
+    commit: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(64))
+    engine_id: Mapped[str] = mapped_column(String(80))
+    facts: Mapped[str] = mapped_column(Text)
+    registry_host: Mapped[str | None] = mapped_column(String(255))
+    repository: Mapped[str | None] = mapped_column(String(255))
+    digest: Mapped[str | None] = mapped_column(String(80))
+    temporary: Mapped[bool]
+    token_entry: Mapped[bool]
+    created: Mapped[float] = mapped_column(Float(53))
+    used: Mapped[float] = mapped_column(Float(53))
+
+    __table_args__ = (Index(None, "owner", "used"), Index(None, "key"))
+
+
+class MemberRow(Base):
+    __tablename__ = "members"
+
+    project: Mapped[str] = mapped_column(String(32), ForeignKey("projects.id"), primary_key=True)
+    account: Mapped[str] = mapped_column(String(255), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+
+    __table_args__ = (Index(None, "account"),)
