@@ -1,0 +1,355 @@
+"""The texts of every error, word for word."""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+
+import pytest
+
+from launcher import errors, explain
+from launcher.model import Stage
+
+TAIL = ("Collecting numpy==99", "ERROR: No matching distribution found for numpy==99")
+
+# error → title | what was seen | what to do
+TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
+    (
+        errors.UnknownProvider("svn", ("gh", "gl", "git")),
+        400,
+        "Unknown provider",
+        "The link names the provider “svn”.",
+        "Use one of: gh, gl, git.",
+    ),
+    (
+        errors.BadSpec("gh", "onlyuser", "user/repository/reference", "it has one part"),
+        400,
+        "The link does not have the form of its provider",
+        "For the provider “gh” the link says “onlyuser”: it has one part.",
+        "Write it as user/repository/reference.",
+    ),
+    (
+        errors.BadUrl("ext::sh -c id", "it names a program"),
+        400,
+        "This is not the address of a repository",
+        "The address is “ext::sh -c id”: it names a program.",
+        "Give the address that `git clone` would take, for example https://example.org/group/name.git.",
+    ),
+    (
+        errors.BadRef("--upload-pack=id", "it begins with “-”"),
+        400,
+        "This cannot be a branch, tag or commit",
+        "The reference is “--upload-pack=id”: it begins with “-”.",
+        "Give the name of a branch or tag, or a commit's id.",
+    ),
+    (
+        errors.ProtocolRefused("file:///srv/x", "file", ("https", "ssh")),
+        400,
+        "This protocol is not allowed",
+        "The address “file:///srv/x” uses file.",
+        "Use one of: https, ssh.",
+    ),
+    (
+        errors.AddressRefused("git.example.org", "10.0.0.7", "private"),
+        403,
+        "This address is not open to launches",
+        "git.example.org leads to a private address.",
+        "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`.",
+    ),
+    (
+        errors.HostUnreachable("https://git.example.org/a.git", "no answer within 30 seconds"),
+        502,
+        "The git server does not answer",
+        "Asking https://git.example.org/a.git failed: no answer within 30 seconds.",
+        "Check the address. If it is right, try again later.",
+    ),
+    (
+        errors.RepositoryMissing("https://git.example.org/a.git"),
+        404,
+        "There is no such repository",
+        "The server of https://git.example.org/a.git says that it has no such repository, or none that is public.",
+        "Check the spelling, and that the repository is public.",
+    ),
+    (
+        errors.RepositoryPrivate("https://git.example.org/a.git"),
+        403,
+        "The repository is private",
+        "The server of https://git.example.org/a.git asks for a login.",
+        "Make the repository public, or use one that is.",
+    ),
+    (
+        errors.RefMissing("https://git.example.org/a.git", "mian", ("main", "maintenance")),
+        404,
+        "There is no such branch, tag or commit",
+        (
+            "https://git.example.org/a.git has no branch, tag or commit that is called exactly “mian”.\n"
+            "It has: main, maintenance."
+        ),
+        "Correct the reference, or leave it out to get the repository's default branch.",
+    ),
+    (
+        errors.RefMissing("https://git.example.org/a.git", "x"),
+        404,
+        "There is no such branch, tag or commit",
+        "https://git.example.org/a.git has no branch, tag or commit that is called exactly “x”.",
+        "Correct the reference, or leave it out to get the repository's default branch.",
+    ),
+    (
+        errors.RefAmbiguous("https://git.example.org/a.git", "v1", ("refs/heads/v1", "refs/tags/v1")),
+        400,
+        "The reference means more than one thing",
+        "In https://git.example.org/a.git, “v1” is: refs/heads/v1, refs/tags/v1.",
+        "Write one of these in full.",
+    ),
+    (
+        errors.RepositoryTooLarge("https://git.example.org/a.git", "files", 200000),
+        413,
+        "The repository is too large",
+        "Fetching https://git.example.org/a.git passed the limit of 200000 files.",
+        "Make the repository smaller, or ask the operator to raise the limit.",
+    ),
+    (
+        errors.CheckoutRefused("https://git.example.org/a.git", "data/link", "it leads out of the repository"),
+        422,
+        "The repository's files cannot be used",
+        "In https://git.example.org/a.git, “data/link” is refused: it leads out of the repository.",
+        "Remove or rename the file in the repository.",
+    ),
+    (
+        errors.EnvironmentConflict((".binder", "binder")),
+        422,
+        "The repository declares more than one environment",
+        "It has: .binder, binder.",
+        "Keep one of them and remove the others.",
+    ),
+    (
+        errors.EnvironmentMissing(("Dockerfile", "environment.yml")),
+        422,
+        "The repository declares no environment",
+        "None of these is there: Dockerfile, environment.yml.",
+        "Add one of them to the repository.",
+    ),
+    (
+        errors.EnvironmentBroken("binder/environment.yml", "line 3 is not YAML"),
+        422,
+        "The environment cannot be read",
+        "“binder/environment.yml”: line 3 is not YAML.",
+        "Correct the file in the repository.",
+    ),
+    (
+        errors.BuildFailed("repo2docker", "RUN pip install numpy==99", TAIL, 1),
+        422,
+        "The build failed",
+        (
+            "repo2docker ended with status 1.\n"
+            "Step: RUN pip install numpy==99\n"
+            "Its last lines:\n"
+            "Collecting numpy==99\n"
+            "ERROR: No matching distribution found for numpy==99"
+        ),
+        "Correct what the last lines complain about in the repository; the whole log is above.",
+    ),
+    (
+        errors.BuildFailed("repo2docker", "", (), 137),
+        422,
+        "The build failed",
+        "repo2docker ended with status 137.",
+        "Correct what the last lines complain about in the repository; the whole log is above.",
+    ),
+    (
+        errors.BaseImageMissing("example.org/none:1"),
+        422,
+        "The base image cannot be had",
+        (
+            "The environment builds on the image “example.org/none:1”, "
+            "which does not exist or cannot be reached from here."
+        ),
+        "Correct its name in the repository, or ask the operator which images can be used.",
+    ),
+    (
+        errors.BuildTimeout(3600, "RUN sleep infinity"),
+        504,
+        "The build took too long",
+        "It was stopped after 3600 seconds.\nStep: RUN sleep infinity",
+        "Make the environment smaller, or ask the operator to raise `build_timeout_s`.",
+    ),
+    (
+        errors.BuildBroken("it was killed by signal 9"),
+        500,
+        "The build was interrupted",
+        "The builder itself broke: it was killed by signal 9.",
+        "Launch again. If it happens again, tell the operator.",
+    ),
+    (
+        errors.EngineDown("Docker did not answer within 5 seconds"),
+        503,
+        "The container engine does not answer",
+        "Docker did not answer within 5 seconds.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    (
+        errors.RegistryDown("registry.example.org", "connection refused"),
+        503,
+        "The image registry does not answer",
+        "Asking registry.example.org failed: connection refused.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    (
+        errors.ServerMissing("/usr/bin:/bin"),
+        422,
+        "The image has no notebook server",
+        "No single-user server is on the image's PATH (/usr/bin:/bin).",
+        "Install `jupyterhub` and `jupyterlab` in the environment.",
+    ),
+    (
+        errors.UserUnfit("the server cannot be read"),
+        422,
+        "The image cannot run as an ordinary user",
+        "As user 1000: the server cannot be read.",
+        "Let the image's files be readable, and its programs runnable, by the user with id 1000.",
+    ),
+    (
+        errors.WorkspaceFailed("The disk is full"),
+        500,
+        "The workspace could not be made",
+        "The disk is full. Nothing half-made was left.",
+        "Launch again. If it happens again, tell the operator.",
+    ),
+    (
+        errors.HubDown("No answer within 10 seconds"),
+        503,
+        "JupyterHub does not answer",
+        "No answer within 10 seconds.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    (
+        errors.SpawnRefused("This project is not yours"),
+        403,
+        "The session was refused",
+        "This project is not yours.",
+        "If you should have it, ask the operator.",
+    ),
+    (
+        errors.SpawnFailed("The server ended with status 1", ("Traceback", "ImportError: no module")),
+        500,
+        "The session did not start",
+        "The server ended with status 1.\nIts last lines:\nTraceback\nImportError: no module",
+        "Launch again. If it happens again, look at what the environment installs, or tell the operator.",
+    ),
+    (
+        errors.SpawnTimeout(180),
+        504,
+        "The session did not start in time",
+        "It did not answer within 180 seconds.",
+        "Launch again. If it happens again, ask the operator to raise `session_start_timeout_s`.",
+    ),
+    (
+        errors.LaunchMissing("0" * 32),
+        404,
+        "There is no such launch",
+        "No launch that you may see is called “00000000000000000000000000000000”.",
+        "Open the link again to start one.",
+    ),
+    (
+        errors.ProjectMissing("abc"),
+        404,
+        "There is no such project",
+        "No project that you may see is called “abc”.",
+        "Check the address, or open the link that made the project.",
+    ),
+    (
+        errors.LoginRequired("/api/v1/login?next=%2F"),
+        401,
+        "Please log in",
+        "It is not known who asks.",
+        "Open /api/v1/login?next=%2F in a browser. Programs: send the header `Authorization: token …`.",
+    ),
+    (
+        errors.Forbidden("stop this session"),
+        403,
+        "You may not do this",
+        "Your account may not stop this session.",
+        "Log in with another account, or ask the project's owner.",
+    ),
+    (
+        errors.BadRequest("body", "It is not JSON.", "a JSON object"),
+        400,
+        "The request cannot be understood",
+        "body: It is not JSON.",
+        "Expected: a JSON object.",
+    ),
+    (
+        errors.Stopped("ada"),
+        409,
+        "The launch was stopped",
+        "It was stopped by ada.",
+        "Launch again.",
+    ),
+]
+
+
+def every_error() -> list[type[errors.LauncherError]]:
+    found = [one for one in vars(errors).values() if isinstance(one, type)]
+    return [one for one in found if issubclass(one, errors.LauncherError) and one is not errors.LauncherError]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_has_a_row_and_a_test_of_its_text(kind: type[errors.LauncherError]) -> None:
+    assert kind in explain.ROWS
+    assert any(type(row[0]) is kind for row in TEXTS)
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_texts_name_only_facts_that_the_error_has(kind: type[errors.LauncherError]) -> None:
+    row = explain.ROWS[kind]
+    facts = set(kind.__dataclass_fields__)
+    for text in (row.seen, row.todo, *(text for _, text in row.more)):
+        assert {name for _, name, _, _ in Formatter().parse(text) if name} <= facts
+    assert {name for name, _ in row.more} <= facts
+
+
+@pytest.mark.parametrize("error, status, title, seen, todo", TEXTS, ids=lambda one: type(one).__name__)
+def test_text(error: errors.LauncherError, status: int, title: str, seen: str, todo: str) -> None:
+    told = explain.explain(error, Stage.RESOLVE)
+    assert (told.status, told.title, told.seen, told.todo) == (status, title, seen, todo)
+    assert told.link == f"/docs/errors#{told.code}"
+    assert told.stage is Stage.RESOLVE
+
+
+def test_codes_are_unique_and_plain() -> None:
+    codes = [row.code for row in [*explain.ROWS.values(), explain.INTERNAL]]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", code) for code in codes)
+
+
+def test_an_unknown_exception_keeps_its_text_to_itself() -> None:
+    told = explain.explain(RuntimeError("/srv/data/secrets/operator-token is wrong"), None)
+    assert told.code == "internal"
+    assert told.status == 500
+    assert "srv" not in told.seen + told.todo + told.title
+
+
+def test_a_parents_row_tells_of_its_children() -> None:
+    class RefMissingToday(errors.RefMissing):
+        pass
+
+    assert explain.explain(RefMissingToday("u", "r")).code == "ref-missing"
+
+
+@pytest.mark.parametrize(
+    "fact, shown",
+    [
+        ("https://ada:hunter2@example.org/a", "https://example.org/a"),
+        ("https://token@example.org/a", "https://example.org/a"),
+        ("red \x1b[31mtext", "red \ufffd[31mtext"),
+        ("turned \u202etxet", "turned \ufffdtxet"),
+        ("{ref} {0} {x.y}", "{ref} {0} {x.y}"),
+        ("x" * 600, "x" * 500 + "…"),
+    ],
+)
+def test_facts_are_hostile(fact: str, shown: str) -> None:
+    assert explain.explain(errors.RepositoryMissing(fact)).seen.startswith(f"The server of {shown} says")
+
+
+def test_a_sentence_has_one_full_stop() -> None:
+    assert explain.explain(errors.HubDown("It is asleep.")).seen == "It is asleep."
