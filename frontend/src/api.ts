@@ -1,0 +1,230 @@
+/** The launcher's HTTP API, typed. Everything that arrives is checked for its form and is text, never markup. */
+import { text } from "./texts";
+
+export const STAGES = ["resolve", "checkout", "detect", "image", "build", "workspace", "session", "push"] as const;
+export type Stage = (typeof STAGES)[number];
+
+interface Numbered {
+  readonly n: number;
+  /** ISO 8601, UTC, by the server's clock. */
+  readonly at: string;
+}
+export interface StartedEvent extends Numbered {
+  readonly type: "started";
+  readonly stage: Stage;
+  readonly message: string;
+}
+export interface LogEvent extends Numbered {
+  readonly type: "log";
+  readonly stage: Stage;
+  readonly message: string;
+}
+export interface ProgressEvent extends Numbered {
+  readonly type: "progress";
+  readonly stage: Stage;
+  readonly message: string;
+  readonly percent?: number | null;
+}
+export interface EndedEvent extends Numbered {
+  readonly type: "ended";
+  readonly stage: Stage;
+  readonly message: string;
+  readonly seconds: number;
+}
+export interface ReadyEvent extends Numbered {
+  readonly type: "ready";
+  readonly url: string;
+  readonly message: string;
+}
+export interface FailedEvent extends Numbered, Explanation {
+  readonly type: "failed";
+  readonly stage: Stage | null;
+}
+export interface CancelledEvent extends Numbered {
+  readonly type: "cancelled";
+  readonly message: string;
+}
+export type LaunchEvent =
+  | StartedEvent
+  | LogEvent
+  | ProgressEvent
+  | EndedEvent
+  | ReadyEvent
+  | FailedEvent
+  | CancelledEvent;
+
+/** What the launcher says about an error: the same in error answers and in `failed` events. */
+export interface Explanation {
+  readonly code: string;
+  readonly status: number;
+  readonly title: string;
+  readonly seen: string;
+  readonly todo: string;
+  readonly link: string;
+}
+
+export interface Me {
+  readonly name: string;
+  readonly kind: string;
+  readonly xsrf: string;
+}
+
+export interface Launch {
+  readonly id: string;
+  readonly state: "running" | "ready" | "failed" | "cancelled";
+  readonly provider: string;
+  readonly spec: string;
+  readonly url: string;
+  readonly ref: string;
+  readonly commit: string | null;
+  readonly events: string;
+  readonly link: string;
+}
+
+export interface Link {
+  readonly link: string;
+  readonly provider: string;
+  readonly spec: string;
+}
+
+export interface LaunchRequest {
+  readonly provider: string;
+  readonly spec: string;
+  readonly urlpath?: string;
+}
+
+/** The service answered and explained why not. */
+export class ApiError extends Error {
+  constructor(
+    readonly explanation: Explanation,
+    /** Where to sign in, when that is what is missing. */
+    readonly login: string | null,
+  ) {
+    super(explanation.title);
+  }
+}
+
+/** Nobody answered, or a proxy in between did: worth asking again. */
+export class NoAnswer extends Error {}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** The explanation in `value`, its gaps filled with what can be said without it. */
+export function explanation(value: unknown, status: number): Explanation {
+  const given = isObject(value) ? value : {};
+  return {
+    code: string(given["code"]) || "unknown",
+    status: typeof given["status"] === "number" ? given["status"] : status,
+    title: string(given["title"]) || text("error.unknown.title"),
+    seen: string(given["seen"]) || text("error.unknown.seen", { status }),
+    todo: string(given["todo"]) || text("error.unknown.todo"),
+    link: string(given["link"]),
+  };
+}
+
+async function problem(response: Response): Promise<ApiError | NoAnswer> {
+  const body: unknown = await response.json().catch(() => null);
+  const error = isObject(body) && isObject(body["error"]) ? body["error"] : null;
+  // A gateway's 502, 503 and 504 have no explanation of ours: the launcher is being restarted.
+  if (error === null && response.status >= 502 && response.status <= 504) return new NoAnswer(String(response.status));
+  const login = string(error?.["login"]) || (isObject(body) ? string(body["login"]) : "");
+  return new ApiError(explanation(error, response.status), login || null);
+}
+
+/** An address of this site or of the web; null for anything else (`javascript:`, `data:`, nonsense). */
+export function webAddress(value: string, base: string = location.href): URL | null {
+  if (!URL.canParse(value, base)) return null;
+  const url = new URL(value, base);
+  return url.protocol === "http:" || url.protocol === "https:" ? url : null;
+}
+
+/** As `webAddress`, but of this site only. */
+export function localAddress(value: string): URL | null {
+  const url = webAddress(value);
+  return url?.origin === location.origin ? url : null;
+}
+
+export class Api {
+  #xsrf = "";
+  /** How far the server's clock is ahead of this one's, in milliseconds (to a second). */
+  clockAhead = 0;
+
+  constructor(private readonly baseUrl: string) {}
+
+  address(path: string): string {
+    return this.baseUrl.replace(/\/+$/, "") + path;
+  }
+
+  /** Raises ApiError (with `login` when nobody is signed in) or NoAnswer. */
+  async me(): Promise<Me> {
+    const me = await this.#json<Me>("GET", "/api/v1/me");
+    this.#xsrf = string(me.xsrf);
+    return me;
+  }
+
+  /** Begins a launch: not idempotent, but a second one shares the first one's build. */
+  launch(request: LaunchRequest): Promise<Launch> {
+    return this.#json<Launch>("POST", "/api/v1/launches", request);
+  }
+
+  get(id: string): Promise<Launch> {
+    return this.#json<Launch>("GET", `/api/v1/launches/${encodeURIComponent(id)}`);
+  }
+
+  async cancel(id: string): Promise<void> {
+    await this.#fetch("DELETE", `/api/v1/launches/${encodeURIComponent(id)}`);
+  }
+
+  /** What launch link a pasted address makes. */
+  link(url: string, ref: string): Promise<Link> {
+    return this.#json<Link>("GET", `/api/v1/links?${new URLSearchParams({ url, ref }).toString()}`);
+  }
+
+  /** The event stream of a launch, after event `last`. Raises as the others do. */
+  async events(id: string, last: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    if (last > 0) headers["Last-Event-ID"] = String(last);
+    const response = await this.#fetch("GET", `/api/v1/launches/${encodeURIComponent(id)}/events`, { headers, signal });
+    if (response.body === null) throw new NoAnswer("no body");
+    return response.body;
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const init: RequestInit = { headers: { Accept: "application/json", "Content-Type": "application/json" } };
+    if (body !== undefined) init.body = JSON.stringify(body);
+    const response = await this.#fetch(method, path, init);
+    const value: unknown = await response.json().catch(() => null);
+    if (!isObject(value)) throw new NoAnswer("no JSON");
+    return value as T;
+  }
+
+  async #fetch(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (method !== "GET") headers.set("X-XSRFToken", this.#xsrf);
+    let response: Response;
+    try {
+      response = await fetch(this.address(path), {
+        ...init,
+        method,
+        headers,
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "error",
+      });
+    } catch (error) {
+      throw new NoAnswer(String(error));
+    }
+    const date = Date.parse(response.headers.get("Date") ?? "");
+    if (!Number.isNaN(date)) this.clockAhead = date - Date.now();
+    if (!response.ok) throw await problem(response);
+    return response;
+  }
+}

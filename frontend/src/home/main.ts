@@ -1,0 +1,5 @@
+import "../style.css";
+import "./home-page";
+import { mount } from "../page";
+
+mount("home-page");

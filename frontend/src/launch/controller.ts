@@ -1,0 +1,248 @@
+/** A launch from the page's side: who is here, which launch this is, following it, cancelling it, going on to it. */
+import { ApiError, explanation, localAddress, webAddress, type Api, type Explanation, type Launch, type Me } from "../api";
+import { Following, persistently, type Connection } from "../events";
+import type { PageConfig } from "../page";
+import { text } from "../texts";
+import { Progress } from "./progress";
+
+export type Phase = "asking" | "signing-in" | "sign-in-needed" | "working" | "opening" | "ready" | "failed" | "cancelled";
+
+const LOGIN_TRIED = "repolaunch.login-tried";
+const LOGIN_AGAIN_MS = 60_000;
+/** Long enough to see that it went well, short enough not to wait. */
+const OPEN_AFTER_MS = 900;
+
+export class Controller {
+  phase: Phase = "asking";
+  connection: Connection = "connecting";
+  progress = new Progress();
+  launch: Launch | null = null;
+  me: Me | null = null;
+  /** Why it failed, when `phase` is `failed`. */
+  problem: Explanation | null = null;
+  /** Why the last try to cancel failed. */
+  cancelProblem = "";
+  cancelling = false;
+  /** Where the session is, when `phase` is `opening` or `ready`. */
+  session: URL | null = null;
+  #login: URL | null = null;
+  #abort = new AbortController();
+  #opener = 0;
+
+  constructor(
+    private readonly api: Api,
+    private readonly config: PageConfig,
+    private readonly changed: () => void,
+    private readonly logged: (lines: readonly string[]) => void,
+    private readonly cleared: () => void,
+  ) {}
+
+  /** Shows the launch that this entry of the tab's history began, if any; else begins one. */
+  async begin(): Promise<void> {
+    if (this.config.provider === "" || this.config.spec === "") {
+      this.#fail({ ...explanation(null, 0), code: "config", title: text("error.config.title"), seen: text("error.config.seen"), todo: text("error.config.todo") });
+      return;
+    }
+    await this.#guarded(async (signal) => {
+      this.me = await persistently(() => this.api.me(), signal, this.#tell);
+      forget(LOGIN_TRIED);
+      const known = rememberedLaunch();
+      const launch = (known === null ? null : await this.#find(known, signal)) ?? (await this.#create(signal));
+      await this.#follow(launch, launch.state === "running", signal);
+    });
+  }
+
+  /** A new launch of the same link. */
+  async again(): Promise<void> {
+    this.leave();
+    this.#abort = new AbortController();
+    rememberLaunch(null);
+    Object.assign(this, { phase: "asking", progress: new Progress(), launch: null, problem: null, session: null });
+    this.cancelProblem = "";
+    this.cancelling = false;
+    this.cleared();
+    this.changed();
+    await this.begin();
+  }
+
+  async cancel(): Promise<void> {
+    if (this.launch === null || this.cancelling) return;
+    this.cancelling = true;
+    this.cancelProblem = "";
+    this.changed();
+    try {
+      await this.#cancel(this.launch.id);
+    } catch (error) {
+      this.cancelling = false;
+      const reason = error instanceof ApiError ? error.explanation.seen : text("home.offline");
+      this.cancelProblem = text("error.cancel", { reason });
+      this.changed();
+    }
+  }
+
+  /** Once more with fresh credentials: the form token of a page that was open for long may have ended. */
+  async #cancel(id: string): Promise<void> {
+    try {
+      await this.api.cancel(id);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.explanation.status !== 403) throw error;
+      await this.api.me();
+      await this.api.cancel(id);
+    }
+  }
+
+  signIn(): void {
+    if (this.#login === null) return;
+    remember(LOGIN_TRIED, String(Date.now()));
+    location.assign(this.#login);
+  }
+
+  open(): void {
+    if (this.session !== null) location.assign(this.session);
+  }
+
+  /** The page came back out of the browser's memory: what it shows is final, or is followed again. */
+  returned(): void {
+    clearTimeout(this.#opener);
+    if (this.phase === "opening") this.phase = "ready";
+    if (this.phase === "signing-in") void this.begin();
+    this.changed();
+  }
+
+  leave(): void {
+    clearTimeout(this.#opener);
+    this.#abort.abort();
+  }
+
+  readonly #tell = (state: Connection): void => {
+    if (this.connection === state) return;
+    this.connection = state;
+    this.changed();
+  };
+
+  async #guarded(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { signal } = this.#abort;
+    try {
+      await work(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && error.login !== null) this.#toLogin(error);
+      else this.#fail(error instanceof ApiError ? error.explanation : { ...explanation(null, 0), seen: String(error) });
+    }
+  }
+
+  /** The launch of that id; null when it is not there any more. */
+  async #find(id: string, signal: AbortSignal): Promise<Launch | null> {
+    try {
+      return await persistently(() => this.api.get(id), signal, this.#tell);
+    } catch (error) {
+      if (error instanceof ApiError && (error.explanation.status === 404 || error.explanation.status === 403)) return null;
+      throw error;
+    }
+  }
+
+  async #create(signal: AbortSignal): Promise<Launch> {
+    const { provider, spec, urlpath } = this.config;
+    const request = urlpath === "" ? { provider, spec } : { provider, spec, urlpath };
+    const launch = await persistently(() => this.api.launch(request), signal, this.#tell);
+    rememberLaunch(launch.id);
+    return launch;
+  }
+
+  /** `fresh`: somebody waits for it, so the session opens by itself when it is ready. */
+  async #follow(launch: Launch, fresh: boolean, signal: AbortSignal): Promise<void> {
+    this.launch = launch;
+    this.phase = "working";
+    this.changed();
+    const following = new Following(this.api, launch.id, {
+      connection: this.#tell,
+      events: (batch) => {
+        this.logged(batch.flatMap((event) => this.progress.apply(event)));
+        this.changed();
+      },
+    });
+    await following.run(signal);
+    this.#finish(fresh);
+  }
+
+  #finish(fresh: boolean): void {
+    const { end } = this.progress;
+    this.cancelling = false;
+    this.connection = "open";
+    if (end?.type === "failed") this.#fail(explanation(end, end.status));
+    else if (end?.type === "ready") this.#ready(end.url, fresh);
+    else this.phase = "cancelled";
+    this.changed();
+  }
+
+  #ready(url: string, fresh: boolean): void {
+    this.session = webAddress(url);
+    if (this.session === null) {
+      this.#fail({ ...explanation(null, 0), code: "url", title: text("error.url.title"), seen: text("error.url.seen") });
+      return;
+    }
+    this.phase = fresh ? "opening" : "ready";
+    if (fresh) {
+      this.#opener = window.setTimeout(() => {
+        this.open();
+      }, OPEN_AFTER_MS);
+    }
+  }
+
+  #fail(problem: Explanation): void {
+    this.phase = "failed";
+    this.problem = problem;
+    this.changed();
+  }
+
+  /** To the login page, unless this tab has just been there: a browser without cookies would go in circles. */
+  #toLogin(error: ApiError): void {
+    this.#login = localAddress(error.login ?? "");
+    const tried = Number(recall(LOGIN_TRIED) ?? 0);
+    if (this.#login === null) this.#fail(error.explanation);
+    else if (Date.now() - tried < LOGIN_AGAIN_MS) this.phase = "sign-in-needed";
+    else if (remember(LOGIN_TRIED, String(Date.now()))) {
+      this.phase = "signing-in";
+      location.replace(this.#login);
+    } else this.phase = "sign-in-needed";
+    this.changed();
+  }
+}
+
+// The launch belongs to this entry of the tab's history: a reload or the back button finds the same one, while
+// following the link once more begins a new one. (sessionStorage could not tell these apart.)
+function rememberedLaunch(): string | null {
+  const state: unknown = history.state;
+  if (typeof state !== "object" || state === null || !("launch" in state)) return null;
+  return typeof state.launch === "string" ? state.launch : null;
+}
+
+function rememberLaunch(id: string | null): void {
+  history.replaceState(id === null ? null : { launch: id }, "");
+}
+
+function recall(key: string): string | null {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null; // storage is switched off
+  }
+}
+
+/** False where nothing can be kept: a browser without storage has no cookies either. */
+function remember(key: string, value: string): boolean {
+  try {
+    sessionStorage.setItem(key, value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function forget(key: string): void {
+  try {
+    sessionStorage.removeItem(key);
+  } catch {
+    // nothing was kept
+  }
+}

@@ -1,0 +1,239 @@
+/** The launch page: draws what the controller knows. */
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { Api } from "../api";
+import { copyText, PageElement, pageConfig } from "../page";
+import { duration, text, type TextKey } from "../texts";
+import { Controller, type Phase } from "./controller";
+import { LaunchLog } from "./log-view";
+import { connectionView, details, explanationView, repositoryName, repositoryView, stageView } from "./views";
+
+const TITLES: Readonly<Record<Phase, TextKey>> = {
+  asking: "launch.asking",
+  "signing-in": "launch.signin",
+  "sign-in-needed": "signin.needed.title",
+  working: "launch.working",
+  opening: "launch.opening",
+  ready: "launch.ready",
+  failed: "launch.failed",
+  cancelled: "launch.cancelled",
+};
+const COPIED_FOR_MS = 2000;
+
+export class LaunchPage extends PageElement {
+  readonly #config = pageConfig();
+  readonly #api = new Api(this.#config.baseUrl);
+  readonly #log = new LaunchLog();
+  readonly #control = new Controller(
+    this.#api,
+    this.#config,
+    () => {
+      this.requestUpdate();
+    },
+    (lines) => {
+      this.#log.add(lines);
+    },
+    () => {
+      this.#log.clear();
+      this.#opened = null;
+    },
+  );
+  /** What the reader chose for the log; null: the page decides. */
+  #opened: boolean | null = null;
+  #copied: "details" | "log" | null = null;
+  #copyResult: TextKey = "action.copied";
+  #ticker = 0;
+  #actionHadFocus = false;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#ticker = window.setInterval(() => {
+      if (this.#control.progress.current !== null || this.#control.phase === "asking") this.requestUpdate();
+    }, 1000);
+    window.addEventListener("pageshow", this.#shown);
+    window.addEventListener("offline", this.#redraw);
+    void this.#control.begin();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearInterval(this.#ticker);
+    window.removeEventListener("pageshow", this.#shown);
+    window.removeEventListener("offline", this.#redraw);
+    this.#control.leave();
+  }
+
+  readonly #shown = (event: PageTransitionEvent): void => {
+    if (event.persisted) this.#control.returned();
+  };
+
+  readonly #redraw = (): void => {
+    this.requestUpdate();
+  };
+
+  protected override willUpdate(): void {
+    const { activeElement } = document;
+    this.#actionHadFocus = activeElement !== null && activeElement.closest(".actions") !== null;
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    super.updated(changed);
+    document.title = `${this.#title()} · ${this.#name()}`;
+    // A button that was pressed and is gone must not leave the keyboard at the top of the page.
+    if (this.#actionHadFocus && document.activeElement === document.body) {
+      this.querySelector<HTMLElement>(".actions button, .actions a, h1")?.focus();
+    }
+  }
+
+  #name(): string {
+    return repositoryName(this.#control.launch, this.#config.provider, this.#config.spec);
+  }
+
+  #title(): string {
+    return text(TITLES[this.#control.phase]);
+  }
+
+  protected override render(): TemplateResult {
+    const { phase, launch, progress } = this.#control;
+    const rows = progress.rows;
+    const now = Date.now() + this.#api.clockAhead;
+    const busy = phase === "asking" || phase === "signing-in" || phase === "working";
+    return html`
+      <header class="top">
+        <a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a>
+        ${this.#accountView()}
+      </header>
+      <main class="card" data-phase=${phase} aria-busy=${busy ? "true" : "false"}>
+        <div class="head">
+          <h1 tabindex="-1">${this.#title()}</h1>
+          ${repositoryView(launch, this.#config.provider, this.#config.spec)}
+        </div>
+        ${connectionView(this.#control.connection)}
+        ${this.#outcomeView()}
+        ${launch === null && phase !== "asking"
+          ? nothing
+          : html`<ol class="stages" aria-label=${text("launch.label")}>
+              ${rows.map((row) => stageView(row, now))}
+            </ol>`}
+        ${this.#control.cancelProblem === ""
+          ? nothing
+          : html`<p class="banner" role="alert">${this.#control.cancelProblem}</p>`}
+        <div class="actions">${this.#actionsView()}</div>
+        ${launch === null ? nothing : this.#logView()}
+      </main>
+      <footer class="foot"><p>${phase === "working" ? text("launch.note") : this.#total()}</p></footer>
+      <p class="off-screen" role="status" aria-live="polite">${this.#summary()}</p>
+    `;
+  }
+
+  #accountView(): TemplateResult | typeof nothing {
+    const { me } = this.#control;
+    if (me === null) return nothing;
+    if (me.kind !== "guest") return html`<p class="account">${text("launch.account", { name: me.name })}</p>`;
+    const next = encodeURIComponent(location.pathname + location.search);
+    const login = this.#api.address(`/api/v1/login?as=member&next=${next}`);
+    return html`<p class="account">
+      <span>${text("launch.guest")}</span> <a href=${login}>${text("action.member")}</a>
+    </p>`;
+  }
+
+  #outcomeView(): TemplateResult | typeof nothing {
+    const { phase, problem } = this.#control;
+    if (phase === "failed" && problem !== null) return explanationView(problem);
+    if (phase === "opening") return html`<p class="lead">${text("launch.opening.seen")}</p>`;
+    if (phase === "ready") return html`<p class="lead">${text("launch.ready.seen")}</p>`;
+    if (phase === "cancelled") return html`<p class="lead">${text("launch.cancelled.seen")}</p>`;
+    if (phase !== "sign-in-needed") return nothing;
+    return html`<p class="lead">${text("signin.needed.seen")} ${text("signin.needed.todo")}</p>`;
+  }
+
+  #actionsView(): TemplateResult | typeof nothing {
+    const control = this.#control;
+    const again = (): void => void control.again();
+    switch (control.phase) {
+      case "working":
+        return html`<button type="button" class="button" ?disabled=${control.cancelling} @click=${() => void control.cancel()}>
+          ${text(control.cancelling ? "action.cancelling" : "action.cancel")}
+        </button>`;
+      case "opening":
+        return html`<a class="button primary" href=${control.session?.href ?? ""}>${text("action.open")}</a>`;
+      case "ready":
+        return html`<a class="button primary" href=${control.session?.href ?? ""}>${text("action.open-again")}</a>
+          <button type="button" class="button" @click=${again}>${text("action.restart")}</button>`;
+      case "failed":
+      case "cancelled":
+        return html`<button type="button" class="button primary" @click=${again}>${text("action.again")}</button>
+          <button type="button" class="button" @click=${this.#copyDetails}>
+            ${text(this.#copied === "details" ? this.#copyResult : "action.details")}
+          </button>
+          <a class="button quiet" href=${this.#api.address("/")}>${text("action.home")}</a>`;
+      case "sign-in-needed":
+        return html`<button
+          type="button"
+          class="button primary"
+          @click=${() => {
+            control.signIn();
+          }}
+        >
+          ${text("action.signin")}
+        </button>`;
+      default:
+        return nothing;
+    }
+  }
+
+  #logView(): TemplateResult {
+    const { count } = this.#log;
+    const built = this.#control.progress.rows.some((row) => row.stage === "build" && row.startedAt !== null);
+    const open = this.#opened ?? (count > 0 && (built || this.#control.phase === "failed"));
+    return html`<details class="log" .open=${open} @toggle=${this.#toggled}>
+      <summary @click=${() => (this.#opened = !open)}>
+        <span>${text("log.title")}</span>
+        <span class="log-count">${count === 1 ? text("log.line") : text("log.lines", { count })}</span>
+      </summary>
+      ${this.#log}
+      <button type="button" class="button small log-copy" @click=${this.#copyLog}>
+        ${text(this.#copied === "log" ? this.#copyResult : "log.copy")}
+      </button>
+    </details>`;
+  }
+
+  readonly #toggled = (event: Event): void => {
+    if (event.target instanceof HTMLDetailsElement && event.target.open) this.#log.shown();
+  };
+
+  readonly #copyLog = (): void => void this.#copy("log", this.#log.content);
+
+  readonly #copyDetails = (): void => {
+    void this.#copy("details", details(this.#control.launch, this.#control.problem, this.#log.content));
+  };
+
+  async #copy(what: "details" | "log", value: string): Promise<void> {
+    this.#copyResult = (await copyText(value)) ? "action.copied" : "action.copy-failed";
+    this.#copied = what;
+    this.requestUpdate();
+    setTimeout(() => {
+      this.#copied = null;
+      this.requestUpdate();
+    }, COPIED_FOR_MS);
+  }
+
+  /** One sentence for screen readers; it changes with the stage, never with the log. */
+  #summary(): string {
+    const { phase, problem, progress, connection } = this.#control;
+    if (this.#copied !== null) return text(this.#copyResult);
+    if (phase === "failed" && problem !== null) return `${problem.title}. ${problem.seen} ${problem.todo}`;
+    if (phase !== "working") return this.#title();
+    if (connection === "reconnecting" || connection === "offline") return text(`connection.${connection}`);
+    const { current } = progress;
+    if (current === null) return this.#title();
+    return text("launch.stage", { stage: text(`stage.${current.stage}`), status: text(`status.${current.status}`) });
+  }
+
+  /** How long the whole launch took; "" before its end. */
+  #total(): string {
+    const seconds = this.#control.progress.totalSeconds;
+    return seconds === null ? "" : text("launch.total", { time: duration(seconds) });
+  }
+}
+
+customElements.define("launch-page", LaunchPage);

@@ -1,0 +1,5 @@
+import "../style.css";
+import "./launch-page";
+import { mount } from "../page";
+
+mount("launch-page");

@@ -1,0 +1,97 @@
+/** The parts of the launch page: functions from facts to templates. */
+import { html, nothing, svg, type TemplateResult } from "lit";
+import { webAddress, type Explanation, type Launch } from "../api";
+import type { Connection } from "../events";
+import { duration, text } from "../texts";
+import type { StageView, Status } from "./progress";
+
+const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
+  waiting: nothing,
+  running: nothing,
+  done: svg`<path d="M5 10.5l3.2 3.2L15 7" />`,
+  skipped: svg`<path d="M6 10h8" />`,
+  failed: svg`<path d="M6.5 6.5l7 7m0-7l-7 7" />`,
+  stopped: svg`<path d="M7.5 7.5h5v5h-5z" />`,
+};
+
+/** How the log and the reader's browser name a repository: without scheme and `.git`. */
+export function repositoryName(launch: Launch | null, provider: string, spec: string): string {
+  if (launch !== null) return launch.url.replace(/^[a-z+]+:\/\//, "").replace(/\.git\/?$|\/$/, "");
+  return provider === "git" || provider === "gl" ? readable(spec.split("/")[0] ?? spec) : readable(spec);
+}
+
+function readable(escaped: string): string {
+  try {
+    return decodeURIComponent(escaped).replace(/^[a-z+]+:\/\//, "");
+  } catch {
+    return escaped;
+  }
+}
+
+export function repositoryView(launch: Launch | null, provider: string, spec: string): TemplateResult {
+  const name = repositoryName(launch, provider, spec);
+  const address = launch === null || !/^https?:/.test(launch.url) ? null : webAddress(launch.url);
+  const ref = launch === null ? "" : launch.ref || text("launch.ref.default");
+  return html`<p class="repository">
+    ${address === null
+      ? html`<bdi class="name">${name}</bdi>`
+      : html`<a class="name" href=${address.href} rel="noopener noreferrer"><bdi>${name}</bdi></a>`}
+    ${ref === "" ? nothing : html`<bdi class="chip" title=${text("launch.ref")}>${ref}</bdi>`}
+    ${launch?.commit ? html`<code class="chip" title=${text("launch.commit")}>${launch.commit.slice(0, 10)}</code>` : nothing}
+  </p>`;
+}
+
+export function stageView(view: StageView, now: number): TemplateResult {
+  const time = stageTime(view, now);
+  return html`<li class="stage" data-stage=${view.stage} data-status=${view.status}>
+    <svg class="mark" viewBox="0 0 20 20" aria-hidden="true"><circle cx="10" cy="10" r="8.5" />${MARKS[view.status]}</svg>
+    <div class="stage-text">
+      <span class="stage-name">${text(`stage.${view.stage}`)}</span>
+      <span class="off-screen">${text(`status.${view.status}`)}</span>
+      ${view.message === "" ? nothing : html`<span class="stage-message" dir="auto">${view.message}</span>`}
+      ${view.percent === null
+        ? nothing
+        : html`<span class="stage-progress"
+            ><progress max="100" .value=${view.percent} aria-label=${text(`stage.${view.stage}`)}></progress
+            ><span>${text("launch.percent", { percent: view.percent })}</span></span
+          >`}
+    </div>
+    <span class="stage-time">${time === "" && view.status === "skipped" ? text("status.skipped") : time}</span>
+  </li>`;
+}
+
+/** `now` is by the server's clock, so that a wrong clock here shows no wrong time. */
+function stageTime(view: StageView, now: number): string {
+  if (view.seconds !== null) return duration(view.seconds);
+  if (view.status !== "running" || view.startedAt === null) return "";
+  return duration(Math.floor(Math.max(0, now - view.startedAt) / 1000)).replace(".0", "");
+}
+
+export function connectionView(connection: Connection): TemplateResult | typeof nothing {
+  if (connection !== "reconnecting" && connection !== "offline") return nothing;
+  return html`<p class="banner" data-connection=${connection}>${text(`connection.${connection}`)}</p>`;
+}
+
+export function explanationView(problem: Explanation): TemplateResult {
+  const link = problem.link === "" ? null : webAddress(problem.link);
+  return html`<section class="explanation" aria-labelledby="problem-title">
+    <h2 id="problem-title" tabindex="-1">${problem.title}</h2>
+    <h3>${text("error.title")}</h3>
+    <p class="seen" dir="auto">${problem.seen}</p>
+    <h3>${text("error.todo")}</h3>
+    <p class="todo" dir="auto">${problem.todo}</p>
+    ${link === null ? nothing : html`<p><a href=${link.href} rel="noopener noreferrer">${text("action.more")}</a></p>`}
+  </section>`;
+}
+
+/** What a person sends to whoever helps: everything that is known, as plain text. */
+export function details(launch: Launch | null, problem: Explanation | null, log: string): string {
+  const facts = [
+    `${text("app.name")} ${new Date().toISOString()}`,
+    location.origin + location.pathname,
+    launch === null ? "" : `${launch.id} ${launch.url} ${launch.ref} ${launch.commit ?? ""}`.trim(),
+    problem === null ? "" : `${problem.title}\n${text("error.code")}: ${problem.code} (${problem.status})`,
+    problem === null ? "" : `${text("error.title")}: ${problem.seen}\n${text("error.todo")}: ${problem.todo}`,
+  ];
+  return [...facts.filter((fact) => fact !== ""), "", log, ""].join("\n");
+}
