@@ -1,0 +1,153 @@
+"""The verbs. A workspace is a folder `<id>` that holds `work/` and `home/`; it appears whole, by one rename.
+
+`<id>` itself belongs to root, so that no session can put something else in the place of `work` or `home`;
+both belong to the session's user. No verb deletes a workspace.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import stat
+import threading
+from typing import TYPE_CHECKING
+
+from .clone import adopt, fill, make_git_folder
+from .folders import FOLDER, READ, Refusal, folder, make_durable, make_folder, names, opened, remove, taken
+from .requests import ID, Exists, Health, List, Request, Seed, Usage
+from .unpack import Unpacker
+from .usage import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+UNFINISHED = ".new-"
+SEEDS = 4
+"""So many at once; the others wait."""
+PAGE = 5000
+Result = dict[str, object]
+
+
+class Workspaces:
+    """Answers requests on three folders. At most one of these at a time has a workspaces folder, by a lock on it."""
+
+    def __init__(self, root: str, checkouts: str, contents: str) -> None:
+        self._path = root
+        self._root = os.open(root, FOLDER)
+        self._checkouts = os.open(checkouts, FOLDER)
+        self._contents = os.open(contents, FOLDER)
+        self._slots = threading.BoundedSemaphore(SEEDS)
+
+    @property
+    def descriptor(self) -> int:
+        """The open folder of all workspaces."""
+        return self._root
+
+    def clean(self) -> int:
+        """Remove what a killed helper left half-made; how many. Call it before the first request is taken."""
+        # git runs as the session's user: it must be able to come this far, though not to list the names.
+        os.fchmod(self._root, os.fstat(self._root).st_mode & 0o7777 | 0o111)
+        left = [name for name in names(self._root) if name.startswith(UNFINISHED)]
+        for name in left:
+            remove(name, below=self._root)
+        return len(left)
+
+    def answer(self, request: Request, wanted: Callable[[], bool]) -> Result:
+        """Do what is asked. `wanted` says whether the asker still waits. Raises Refusal, OSError."""
+        match request:
+            case Seed():
+                return self._seed(request, wanted)
+            case Exists(id=project):
+                return {"exists": self._exists(project)}
+            case Usage(id=project):
+                return self._usage(project)
+            case List(after=after):
+                return self._list(after)
+            case Health():
+                disk = os.fstatvfs(self._root)
+                return {"free_bytes": disk.f_bavail * disk.f_frsize, "free_files": disk.f_favail}
+
+    # ------------------------------------------------------------------ seeding
+    def _seed(self, seed: Seed, wanted: Callable[[], bool]) -> Result:
+        with self._slots:
+            if self._exists(seed.id):
+                return {"seeded": "before"}
+            if seed.contents and (how := self._make(seed, seed.contents, wanted)):
+                return {"seeded": how}
+            return {"seeded": self._make(seed, "", wanted)}
+
+    def _make(self, seed: Seed, contents: str, wanted: Callable[[], bool]) -> str:
+        """Make a workspace beside the others and put it in its place; how, or `""` if the contents do not fit.
+
+        Whatever happens, nothing half-made is left.
+        """
+        name = UNFINISHED + secrets.token_hex(8)
+        try:
+            make_folder(name, below=self._root, owner=os.geteuid())
+            if not self._write(seed, contents, name):
+                return ""
+            if not wanted():
+                raise Refusal("gone", "nobody waits for this workspace any more")
+            placed = self._place(name, seed.id)
+        finally:
+            if taken(name, below=self._root):
+                remove(name, below=self._root)
+        if not placed:
+            return "before"
+        return "contents" if contents else "clone"
+
+    def _write(self, seed: Seed, contents: str, name: str) -> bool:
+        path = f"{self._path}/{name}"
+        with folder([name], below=self._root) as made:
+            make_folder("home", below=made, mode=0o700)
+            make_folder("work", below=made)
+            with folder(["work"], below=made) as work, folder(seed.checkout, below=self._checkouts) as checkout:
+                if contents and not self._unpack(contents, work):
+                    return False
+                make_git_folder(seed, checkout, work)
+        if not contents:
+            fill(seed, f"{path}/work")
+        elif not adopt(seed, f"{path}/work"):
+            return False
+        make_durable(path)
+        return True
+
+    def _unpack(self, contents: str, work: int) -> bool:
+        try:
+            with opened(contents, READ, below=self._contents) as fd, os.fdopen(os.dup(fd), "rb") as archive:
+                Unpacker(work).unpack(archive)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _place(self, name: str, project: str) -> bool:
+        try:
+            # Fails where the name is taken: a workspace is never an empty folder.
+            os.rename(name, project, src_dir_fd=self._root, dst_dir_fd=self._root)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        os.fsync(self._root)
+        return True
+
+    # ------------------------------------------------------------------ looking
+    def _exists(self, project: str) -> bool:
+        if not taken(project, below=self._root):
+            return False
+        if not stat.S_ISDIR(os.stat(project, dir_fd=self._root, follow_symlinks=False).st_mode):
+            raise Refusal("failed", "something that is no workspace has its name")
+        return True
+
+    def _usage(self, project: str) -> Result:
+        if not self._exists(project):
+            raise Refusal("missing", "there is no such workspace")
+        return measure(project, self._root)
+
+    def _list(self, after: str) -> Result:
+        every = sorted(name for name in names(self._root) if ID.match(name) and name > after)
+        return {"ids": every[:PAGE], "more": len(every) > PAGE}
