@@ -37,6 +37,7 @@ from_trixie() {
 if works; then exit 0; fi
 
 if has_apt; then
+  if is_root; then apt_update; fi
   if is_root && apt-cache show docker-buildx >/dev/null 2>&1; then
     apt_install docker-buildx
   else

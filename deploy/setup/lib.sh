@@ -89,6 +89,7 @@ apt_install_without_service() {
 debian_uri() {
   local label=Debian
   [ "$1" = security ] && label=Debian-Security
+  # shellcheck disable=SC2016  # apt's own variables, not the shell's
   apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
     awk -v label="$label" '$1 == label { print $2; exit }'
 }

@@ -6,6 +6,7 @@
 Both are handed to BuildKit as secrets. Nothing of them is written into the project.
 """
 
+import ast
 import os
 import re
 import ssl
@@ -52,30 +53,36 @@ def extra_certificates() -> str:
     return "".join(f"{found[der]}\n" for der in sorted(found))
 
 
-def pip_settings() -> str:
-    """The index settings of this machine's pip; an index in a folder of this machine cannot be reached in a build."""
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+def pip_conf(listed: str) -> str:
+    """A pip.conf of what `pip config list` said; an index in a folder of this machine cannot be reached in a build."""
     settings: dict[str, str] = {}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
         key = name.rpartition(".")[2]
         if key in _PIP_KEYS:
-            reachable = [word for word in value.strip("'").split() if not word.startswith("file:")]
+            # pip shows each value as Python would; a list of addresses is separated by blanks or line ends.
+            words = str(ast.literal_eval(value)).split()
+            reachable = [word for word in words if not word.startswith("file:")]
             if reachable:
                 settings[key] = " ".join(reachable)
     return "[global]\n" + "".join(f"{key} = {value}\n" for key, value in sorted(settings.items()))
 
 
-def main() -> int:
+def pip_settings() -> str:
+    """The index settings of this machine's pip, as a pip.conf."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    return pip_conf(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def main(arguments: list[str]) -> int:
     """Write what was asked for to the standard output."""
     answers = {"certificates": extra_certificates, "pip": pip_settings}
-    if len(sys.argv) != 2 or sys.argv[1] not in answers:  # noqa: PLR2004  # the program and one word
+    if len(arguments) != 1 or arguments[0] not in answers:
         sys.stderr.write(__doc__ or "")
         return 2
-    sys.stdout.write(answers[sys.argv[1]]())
+    sys.stdout.write(answers[arguments[0]]())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -9,9 +9,9 @@ if [ "${1:-}" = --test ]; then requirements=dev; fi
 one_at_a_time
 "$SETUP/python.sh" "$requirements"
 "$SETUP/proxy.sh"
-"$SETUP/frontend.sh"
 "$SETUP/engine.sh"
 "$SETUP/buildx.sh"
 "$SETUP/base.sh"
 "$SETUP/registry.sh"
+"$SETUP/frontend.sh"
 if [ "$requirements" = dev ]; then "$SETUP/tests.sh"; fi

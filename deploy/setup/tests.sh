@@ -11,7 +11,7 @@ git_has() { [ -x "$(git --exec-path 2>/dev/null)/$1" ]; }
 missing=()
 if ! have git || ! git_has git-daemon || ! git_has git-http-backend; then missing+=(git); fi
 if ! have shellcheck; then missing+=(shellcheck); fi
-if ! has_chromium; then missing+=(chromium); fi
+if ! has_chromium; then missing+=(chromium fonts-liberation); fi
 if ! has_postgres; then missing+=(postgresql); fi
 if ((${#missing[@]} == 0)); then exit 0; fi
 

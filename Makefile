@@ -1,0 +1,48 @@
+# What people type; the work is in deploy/setup and in the program itself.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run serve test lint format lock bench-launch clean
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+
+# make run REPO=https://… REF=main PORT=8000 DATA=/srv/repolaunch
+# Handed on through the environment, never through a shell's words: a link may hold anything.
+export REPO REF PORT DATA
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install and start all that the service needs (safe to run again)
+	@deploy/setup/run.sh
+
+setup-test: ## the same, and what the tests need
+	@deploy/setup/run.sh --test
+
+run: setup ## run the service here and launch an example: make run [REPO=url] [REF=ref] [PORT=n] [DATA=folder]
+	@exec deploy/setup/up.sh
+
+serve: setup ## run the service here, launch nothing: make serve [PORT=n] [DATA=folder]
+	@exec deploy/setup/up.sh --no-example
+
+test: setup-test ## every check and every test: make test [PYTEST_ARGS="-k name"]
+	@exec deploy/setup/test.sh $(PYTEST_ARGS)
+
+lint: setup-test ## the checks alone
+	@exec deploy/setup/lint.sh
+
+format: setup-test ## put the code into the one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: ## the newest versions that fit into requirements/*.lock
+	@deploy/setup/lock.sh
+
+bench-launch: setup-test ## how long a launch takes: one JSON object as the last line
+	@exec $(BIN)/python benchmarks/launch.py --json
+
+clean: ## remove what set-up made in this folder (never data, never the engine's images)
+	@rm -rf .venv build deploy/proxy/node_modules frontend/node_modules frontend/dist
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
