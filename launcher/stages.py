@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from launcher.model import Event
+from launcher.errors import LauncherError
+from launcher.model import Event, Failed, Stage
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from launcher.model import Account, Checkout, Environment, Image, Project, RepoRef, ResolvedRepo, Session
 
 Tell = Callable[[Event], None]
+
+Explain = Callable[[LauncherError, Stage | None], Failed]
+"""What an error is to people (`launcher/explain.py`); the stage is where it happened, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,213 @@
+"""What every launch goes through to get its image: wrappers, one behaviour each.
+
+Composed from the outside in (`compose.py`):
+
+    Shared(Pushing(Cached(Recorded(Limited(the builder)))))
+
+The first four are stages.Images, the last two interface.Build. `Recorded` and `Pushing` are in `recorded.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from launcher.builds.interface import BuildRequest
+from launcher.errors import RegistryDown
+from launcher.model import Image, Progress, Stage
+from launcher.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launcher.builds.interface import Build, Engine, Finder, Inspect
+    from launcher.model import Environment, Event, ImageFacts, ResolvedRepo
+    from launcher.stages import Explain, Images, LaunchTell, Tell
+    from launcher.store.images import ImageRows
+
+
+# --------------------------------------------------------------------------- one flight per key
+class _Audience:
+    """Tells many launches the same; one that joins late is told first what it missed. A LaunchTell."""
+
+    def __init__(self) -> None:
+        self._said: list[Callable[[LaunchTell], None]] = []
+        self._tells: list[LaunchTell] = []
+
+    def __call__(self, event: Event) -> None:
+        self._say(lambda tell: tell(event))
+
+    def splice(self, stream: str) -> None:
+        self._say(lambda tell: tell.splice(stream))
+
+    def resume(self, last: int) -> None:
+        self._say(lambda tell: tell.resume(last))
+
+    def join(self, tell: LaunchTell) -> None:
+        for say in self._said:
+            say(tell)
+        self._tells.append(tell)
+
+    def leave(self, tell: LaunchTell) -> int:
+        """How many are left."""
+        self._tells = [other for other in self._tells if other is not tell]
+        return len(self._tells)
+
+    def _say(self, say: Callable[[LaunchTell], None]) -> None:
+        self._said.append(say)
+        for tell in self._tells:
+            say(tell)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    task: asyncio.Task[Image]
+    audience: _Audience
+
+
+class Shared:
+    """One `get` per key at a time, however many ask. It is stopped when the last of them has been cancelled."""
+
+    def __init__(self, inner: Images) -> None:
+        self._inner = inner
+        self._flights: dict[str, _Flight] = {}
+        self._tasks = Tasks()
+
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+        """Join the flight of this key, or begin one."""
+        flight = self._flights.get(environment.key)
+        if flight is None or flight.task.done() or flight.task.cancelling():
+            flight = self._begin(repo, environment, flight)
+        flight.audience.join(tell)
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            if not flight.audience.leave(tell) and not flight.task.done():
+                flight.task.cancel()
+
+    async def close(self) -> None:
+        """Stop every flight. After the launches are closed."""
+        await self._tasks.close()
+
+    def _begin(self, repo: ResolvedRepo, environment: Environment, before: _Flight | None) -> _Flight:
+        audience = _Audience()
+
+        async def fly() -> Image:
+            if before is not None and not before.task.done():
+                await asyncio.wait([before.task])  # it is being stopped; never two builds of one key
+            return await self._inner.get(repo, environment, audience)
+
+        flight = _Flight(self._tasks.start(fly(), f"image-{environment.key[:12]}"), audience)
+        self._flights[environment.key] = flight
+        flight.task.add_done_callback(lambda _: self._forget(environment.key, flight))
+        return flight
+
+    def _forget(self, key: str, flight: _Flight) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        if not flight.task.cancelled():
+            flight.task.exception()  # whoever waited has it; if nobody did, nobody is missing it
+
+
+# --------------------------------------------------------------------------- look before building
+class Cached:
+    """An image that exists is not built: the registry is asked first, then what the engine still has."""
+
+    def __init__(
+        self, inner: Images, finder: Finder, inspect: Inspect, engine: Engine, rows: ImageRows, explain: Explain
+    ) -> None:
+        self._inner = inner
+        self._finder = finder
+        self._inspect = inspect
+        self._engine = engine
+        self._rows = rows
+        self._explain = explain
+
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+        """Look, with one request to the registry; a registry that is down is told, and stops nothing."""
+        known = await self._rows.get(environment.key)
+        try:
+            ref = await self._finder.find(environment.key)
+        except RegistryDown as error:
+            told = self._explain(error, Stage.IMAGE)
+            tell(Progress(Stage.IMAGE, f"{told.title}. {told.seen} The launch goes on without it."))
+            local = await self._local(known)
+            return local or await self._inner.get(repo, environment, tell)
+        if ref is None:
+            local = await self._local(known)
+            if local and known and known.ref:
+                await self._rows.lost(environment.key)
+            return local or await self._inner.get(repo, environment, tell)
+        if known is not None and known.ref == ref:
+            await self._rows.touch(environment.key)
+            return known
+        facts = await self._inspect.inspect(ref, BuildRequest(repo, environment), tell)
+        image = Image(environment.key, facts, ref)
+        await self._rows.save(image)
+        await self._rows.pushed(image.key, facts.engine_id, ref)
+        return image
+
+    async def _local(self, known: Image | None) -> Image | None:
+        """The image by the engine's own id, if the engine has it: no registry is needed for that name."""
+        if known is None or not await self._engine.has(known.facts.engine_id):
+            return None
+        return replace(known, ref=None)
+
+
+# --------------------------------------------------------------------------- so many at a time
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    tell: Tell
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Limited:
+    """So many builds at a time, first come, first served. Who waits is told its place."""
+
+    def __init__(self, inner: Build, at_once: int) -> None:
+        self._inner = inner
+        self._free = at_once
+        self._queue: list[_Waiting] = []
+
+    async def build(self, request: BuildRequest, tell: Tell) -> ImageFacts:
+        """Build when it is this build's turn."""
+        await self._enter(tell)
+        try:
+            return await self._inner.build(request, tell)
+        finally:
+            self._leave()
+
+    async def _enter(self, tell: Tell) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        waiting = _Waiting(tell)
+        self._queue.append(waiting)
+        _tell_place(waiting, len(self._queue))
+        try:
+            await waiting.turn.wait()
+        except asyncio.CancelledError:
+            if waiting.turn.is_set():
+                self._leave()
+            else:
+                place = self._queue.index(waiting)
+                del self._queue[place]
+                self._tell_places(place)
+            raise
+
+    def _leave(self) -> None:
+        if not self._queue:
+            self._free += 1
+            return
+        self._queue.pop(0).turn.set()
+        self._tell_places(0)
+
+    def _tell_places(self, first: int) -> None:
+        for place, waiting in enumerate(self._queue[first:], first + 1):
+            _tell_place(waiting, place)
+
+
+def _tell_place(waiting: _Waiting, place: int) -> None:
+    ahead = "The build is next" if place == 1 else f"{place - 1} more before this build"
+    waiting.tell(Progress(Stage.BUILD, f"Other builds run. {ahead}."))

@@ -1,0 +1,206 @@
+"""The layers that keep something: a build's log and its end, and the push that follows a build."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+from launcher.builds.interface import BuildRequest
+from launcher.errors import EngineDown, LauncherError, RegistryDown
+from launcher.model import Cancelled, Ended, Failed, Image, Progress, Stage, Started, State
+from launcher.store.launches import BuildRecord, build_begun, build_ended
+from launcher.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from launcher.builds.interface import Build, Push
+    from launcher.model import Environment, Event, ImageRef, ResolvedRepo
+    from launcher.stages import Explain, Images, LaunchTell, Tell
+    from launcher.store.images import ImageRows
+    from launcher.store.launches import BuildRows
+    from launcher.store.logs import EventLog, EventLogs
+
+log = logging.getLogger(__name__)
+
+PUSH_DELAYS = (1.0, 5.0, 25.0, 125.0, 600.0)
+"""Seconds between attempts; while registry or engine is down, the last one again and again."""
+
+
+class Recorded:
+    """Each build has a log of its own, which the launches that wait for it show as a part of theirs.
+
+    The log is: Started(BUILD), the builder's, Ended(BUILD), and then what `Pushing` tells; or it ends with Failed
+    or Cancelled. Launches show it up to Ended, or up to where it broke off: their own end is theirs to tell.
+    """
+
+    def __init__(
+        self,
+        inner: Build,
+        rows: BuildRows,
+        images: ImageRows,
+        logs: EventLogs,
+        explain: Explain,
+        *,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._inner = inner
+        self._rows = rows
+        self._images = images
+        self._logs = logs
+        self._explain = explain
+        self._clock = clock
+        self._new_id = new_id
+
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+        """Build. Never two of one key at a time: see `Shared`."""
+        build = await self._begin(environment)
+        tell.splice(build.stream)
+        began = self._clock()
+        try:
+            facts = await self._inner.build(BuildRequest(repo, environment), build.tell)
+            image = Image(environment.key, facts, None)
+            await self._images.save(image)
+        except BaseException as error:
+            tell.resume(build.told)
+            self._broke(build, error)
+            raise
+        seconds = self._clock() - began
+        ended = build_ended(build.stream, State.READY, self._clock())
+        build.tell(Ended(Stage.BUILD, "The image is built.", seconds), ended)
+        tell.resume(build.told)
+        return image
+
+    async def _begin(self, environment: Environment) -> EventLog:
+        """The log of a new build, or of the one that a killed process left under way."""
+        latest = await self._rows.latest(environment.key)
+        if latest is not None and latest.state is State.RUNNING:
+            build = await self._logs.open(latest.id)
+            build.tell(Progress(Stage.BUILD, "The service was restarted; the build begins again."))
+            return build
+        record = BuildRecord(self._new_id(), environment.key, State.RUNNING, self._clock())
+        build = self._logs.create(record.id)
+        how = f"Building with {environment.builder} {environment.builder_version}."
+        build.tell(Started(Stage.BUILD, how), build_begun(record))
+        return build
+
+    def _broke(self, build: EventLog, error: BaseException) -> None:
+        event: Event = Cancelled("The build was stopped.")
+        state = State.CANCELLED
+        if isinstance(error, LauncherError):
+            event, state = self._explain(error, Stage.BUILD), State.FAILED
+        elif isinstance(error, Exception):
+            log.error("build %s broke", build.stream, exc_info=error)
+            event, state = _internal(build.stream), State.FAILED
+        build.tell(event, build_ended(build.stream, state, self._clock()))
+
+
+class Pushing:
+    """An image that is in no registry yet is pushed, beside the launch, until it is; told on its build's log."""
+
+    def __init__(
+        self,
+        inner: Images,
+        push: Push,
+        images: ImageRows,
+        builds: BuildRows,
+        logs: EventLogs,
+        explain: Explain,
+        *,
+        clock: Callable[[], float],
+        delays: Sequence[float] = PUSH_DELAYS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._inner = inner
+        self._push = push
+        self._images = images
+        self._builds = builds
+        self._logs = logs
+        self._explain = explain
+        self._clock = clock
+        self._delays = tuple(delays)
+        self._sleep = sleep
+        self._under_way: set[str] = set()
+        self._tasks = Tasks()
+
+    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+        """The image at once; its push goes on by itself."""
+        image = await self._inner.get(repo, environment, tell)
+        if image.ref is None:
+            known = await self._images.get(image.key)
+            if known is not None and known.ref is None:
+                self._begin(known)
+        return image
+
+    async def recover(self) -> int:
+        """Go on with the pushes that another process left; returns how many."""
+        left = await self._images.unpushed()
+        for image in left:
+            self._begin(image)
+        return len(left)
+
+    async def close(self) -> None:
+        """Stop what is under way, for the next process to go on with."""
+        await self._tasks.close()
+
+    def _begin(self, image: Image) -> None:
+        if image.key in self._under_way:
+            return
+        self._under_way.add(image.key)
+        task = self._tasks.start(self._until_pushed(image), f"push-{image.key[:12]}")
+        task.add_done_callback(lambda _: self._under_way.discard(image.key))
+
+    async def _until_pushed(self, image: Image) -> None:
+        build = await self._builds.latest(image.key)
+        stream = None if build is None else await self._logs.open(build.id)
+        tell: Tell = _nobody if stream is None else stream.tell
+        tell(Started(Stage.PUSH, "Pushing the image to the registry."))
+        began = self._clock()
+        delays = chain(self._delays, repeat(self._delays[-1]))
+        for attempt, delay in enumerate(delays, 1):
+            problem = await self._attempt(image, tell)
+            if not isinstance(problem, BaseException):
+                await self._images.pushed(image.key, image.facts.engine_id, problem)
+                tell(Ended(Stage.PUSH, f"Pushed as {problem}.", self._clock() - began))
+                return
+            again = isinstance(problem, (RegistryDown, EngineDown)) or attempt < len(self._delays)
+            self._tell_problem(problem, tell, delay if again else None)
+            if not again:
+                return
+            await self._sleep(delay)
+
+    async def _attempt(self, image: Image, tell: Tell) -> ImageRef | Exception:
+        try:
+            return await self._push.push(image.facts, image.key, tell)
+        except LauncherError as error:
+            return error
+        except Exception as error:
+            log.exception("the push of %s broke", image.key)
+            return error
+
+    def _tell_problem(self, problem: Exception, tell: Tell, delay: float | None) -> None:
+        seen = "The push ended with an error that the service does not know."
+        if isinstance(problem, LauncherError):
+            told = self._explain(problem, Stage.PUSH)
+            seen = f"{told.title}. {told.seen}"
+        next_ = "Tried again at the image's next launch." if delay is None else f"Tried again in {delay:g} s."
+        tell(Progress(Stage.PUSH, f"{seen} {next_}"))
+
+
+def _nobody(_event: Event) -> None:
+    """An image of which no build is known, pushed all the same."""
+
+
+def _internal(build: str) -> Failed:
+    return Failed(
+        stage=Stage.BUILD,
+        code="internal",
+        status=500,
+        title="Something broke inside the service",
+        seen="The build ended with an error that the service does not know.",
+        todo=f"Try again; if it happens again, tell the operator, who finds build {build} in the launcher's log.",
+        link="",
+    )

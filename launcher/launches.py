@@ -1,0 +1,216 @@
+"""Launches under way. They belong to the service: no request, tab or watcher holds one, and a restart ends none.
+
+A launch that a killed or stopped process left is run again by the next one (`recover`). The stages make that cheap:
+each finds what the first run has made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from launcher.errors import Forbidden, LauncherError, LaunchMissing
+from launcher.model import Cancelled, Ended, Failed, Kind, Progress, Ready, Session, Stage, Started, State
+from launcher.stages import Asked, Explain, LaunchTell
+from launcher.store.launches import Launch, launch_ended
+from launcher.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from launcher.model import Account, Event, Numbered, RepoRef
+    from launcher.store.launches import LaunchRows
+    from launcher.store.logs import EventLog, EventLogs
+
+__all__ = ["Launch", "Launches", "Story"]
+
+log = logging.getLogger(__name__)
+
+Story = Callable[[Asked, LaunchTell], Awaitable[Session]]
+"""`launcher/launch.py`, with its stages bound."""
+
+
+class _Telling:
+    """Tells a launch's log, and remembers which stage it is in."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.stage: Stage | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.stage = event.stage
+        elif isinstance(event, Ended):
+            self.stage = None
+        self._log.tell(event)
+
+    def splice(self, stream: str) -> None:
+        self.stage = Stage.BUILD
+        self._log.splice(stream)
+
+    def resume(self, last: int) -> None:
+        self._log.resume(last)
+
+
+@dataclass(slots=True)
+class _Live:
+    """A launch that this process runs."""
+
+    launch: Launch
+    log: EventLog
+    stopper: str | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Launches:
+    """Starts, shows, follows and stops launches."""
+
+    def __init__(
+        self,
+        story: Story,
+        rows: LaunchRows,
+        logs: EventLogs,
+        explain: Explain,
+        *,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._story = story
+        self._rows = rows
+        self._logs = logs
+        self._explain = explain
+        self._clock = clock
+        self._new_id = new_id
+        self._live: dict[str, _Live] = {}
+        self._tasks = Tasks()
+        self._closing = False
+
+    async def start(self, account: Account, ref: RepoRef, urlpath: str = "") -> Launch:
+        """Begin a launch; it goes on whatever becomes of the caller.
+
+        When the same account has a launch of the same link under way (a double click), that one is returned.
+        """
+        if same := self._same(account, ref, urlpath):
+            return same
+        launch = Launch(self._new_id(), account, ref, urlpath, State.RUNNING, self._clock())
+        live = _Live(launch, self._logs.create(launch.id))
+        self._live[launch.id] = live
+        try:
+            await self._rows.add(launch)
+        except BaseException:
+            del self._live[launch.id]
+            raise
+        self._run(live)
+        return launch
+
+    async def get(self, launch: str) -> Launch:
+        """The launch as it stands. Raises LaunchMissing."""
+        if live := self._live.get(launch):
+            return live.launch
+        found = await self._rows.get(launch)
+        if found is None:
+            raise LaunchMissing(launch)
+        return found
+
+    async def list(self, account: Account | None = None, limit: int = 50) -> list[Launch]:
+        """The launches of an account, or all; the newest first."""
+        found = await self._rows.list(None if account is None else account.name, limit)
+        return [self._live[old.id].launch if old.id in self._live else old for old in found]
+
+    async def follow(self, launch: str, after: int = 0) -> AsyncIterator[Numbered]:
+        """The launch's events numbered after + 1 and on, until the final one. Raises LaunchMissing."""
+        await self.get(launch)
+        opened = await self._logs.open(launch)
+        async for numbered in opened.follow(after):
+            yield numbered
+
+    async def cancel(self, launch: str, by: Account) -> Launch:
+        """Stop the launch, and its build if nobody else waits for it; no effect on one that has ended.
+
+        Only its owner and an operator may. Raises LaunchMissing, Forbidden.
+        """
+        found = await self.get(launch)
+        if by.kind is not Kind.OPERATOR and (by != found.account or by.kind is Kind.ANONYMOUS):
+            raise Forbidden("stop a launch that somebody else started")
+        live = self._live.get(launch)
+        if live is not None and live.task is not None and live.launch.state is State.RUNNING:
+            live.stopper = by.name
+            live.task.cancel()
+            await asyncio.wait([live.task])
+            if live.launch.state is State.RUNNING:  # it was stopped before its first step
+                self._end(live, Cancelled(f"Stopped by {by.name}."), State.CANCELLED)
+                await self._logs.flush()
+                self._live.pop(launch, None)
+            return live.launch
+        return found
+
+    async def recover(self) -> int:
+        """Run again what another process left under way; returns how many. Call it once, before the first `start`."""
+        left = [launch for launch in await self._rows.running() if launch.id not in self._live]
+        for launch in left:
+            live = _Live(launch, await self._logs.open(launch.id))
+            self._live[launch.id] = live
+            live.log.tell(Progress(Stage.RESOLVE, "The service was restarted; this launch runs again."))
+            self._run(live)
+        return len(left)
+
+    async def close(self) -> None:
+        """Stop all that is under way, for the next process to run again. Before the image layers are closed."""
+        self._closing = True
+        await self._tasks.close()
+
+    def _same(self, account: Account, ref: RepoRef, urlpath: str) -> Launch | None:
+        if account.kind is Kind.ANONYMOUS:
+            return None
+        for live in self._live.values():
+            launch = live.launch
+            asked = (launch.account, launch.ref.url, launch.ref.ref, launch.urlpath)
+            if launch.state is State.RUNNING and asked == (account, ref.url, ref.ref, urlpath):
+                return launch
+        return None
+
+    def _run(self, live: _Live) -> None:
+        live.task = self._tasks.start(self._tell_story(live), name=f"launch-{live.launch.id}")
+
+    async def _tell_story(self, live: _Live) -> None:
+        launch = live.launch
+        telling = _Telling(live.log)
+        asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath)
+        try:
+            session = await self._story(asked, telling)
+        except asyncio.CancelledError:
+            if live.stopper is None and self._closing:
+                raise
+            stopper = live.stopper or "the service"
+            self._end(live, Cancelled(f"Stopped by {stopper}."), State.CANCELLED)
+        except LauncherError as error:
+            self._end(live, self._explain(error, telling.stage), State.FAILED)
+        except Exception:
+            log.exception("launch %s broke", launch.id)
+            self._end(live, _internal(telling.stage, launch.id), State.FAILED)
+        else:
+            project = session.project
+            ready = Ready(project.id, session.path, project.image.name, "The session is ready.")
+            live.launch = replace(launch, project=project.id, commit=project.commit)
+            self._end(live, ready, State.READY)
+        await self._logs.flush()
+        self._live.pop(launch.id, None)
+
+    def _end(self, live: _Live, event: Event, state: State) -> None:
+        live.launch = replace(live.launch, state=state, ended=self._clock())
+        live.log.tell(event, launch_ended(live.launch))
+
+
+def _internal(stage: Stage | None, launch: str) -> Failed:
+    return Failed(
+        stage=stage,
+        code="internal",
+        status=500,
+        title="Something broke inside the service",
+        seen="The launch ended with an error that the service does not know.",
+        todo=f"Try again; if it happens again, tell the operator, who finds launch {launch} in the launcher's log.",
+        link="",
+    )
