@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.model import Image, Project, ResolvedRepo, Session
-    from launcher.stages import Asked, Checkouts, Detector, Images, Projects, Resolver, Sessions, Tell
+    from launcher.stages import Asked, Checkouts, Detector, Images, LaunchTell, Projects, Resolver, Sessions, Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Launch:
         """Keep the stages."""
         self._stages = stages
 
-    async def __call__(self, asked: Asked, tell: Tell) -> Session:
+    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
         """Resume the project that this account has for this link, or make one; then start its server.
 
         Raises the errors of the stages (launcher/errors.py).
@@ -55,7 +55,7 @@ class Launch:
             ended.message = f"{repo.name or 'The commit'} is at {repo.commit[:10]}"
         return repo
 
-    async def _image(self, repo: ResolvedRepo, tell: Tell) -> Image:
+    async def _image(self, repo: ResolvedRepo, tell: LaunchTell) -> Image:
         async with AsyncExitStack() as stack:
             with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.commit[:10]}") as ended:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
@@ -75,7 +75,7 @@ class Launch:
             ended.message = "The workspace is ready"
         return project
 
-    async def _session(self, asked: Asked, project: Project, tell: Tell) -> Session:
+    async def _session(self, asked: Asked, project: Project, tell: LaunchTell) -> Session:
         with _told(tell, Stage.SESSION, "Starting the server") as ended:
             current = await self._stages.projects.use(project)
             session = await self._stages.sessions.start(current, asked.account, tell)

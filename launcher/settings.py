@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "REPOLAUNCH_"
+NOT_SETTINGS = {"REPOLAUNCH_DATA", "REPOLAUNCH_SETTINGS"}
+"""Variables of the command line: where the data folder and the settings file are."""
 Bytes = Annotated[int, Field(ge=0)]
 
 
@@ -45,9 +47,10 @@ class Settings(BaseModel):
         "",
         description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example).",
     )
-    wildcard_domain: str = Field(
+    wildcard_url: str = Field(
         "",
-        description="A domain whose every subdomain leads here; sessions then live on subdomains of their own.",
+        description="An address whose every subdomain leads here (`https://hub.example.org`); "
+        "sessions then live on subdomains of their own.",
     )
     # ---- repositories
     allowed_protocols: tuple[str, ...] = Field(
@@ -95,6 +98,14 @@ class Settings(BaseModel):
         description="Password of the `shared-password` authenticator. Empty: a random one, printed once.",
         repr=False,
     )
+    members: tuple[str, ...] = Field(
+        (),
+        description="Names of those who may sign in, or `*` for everybody whom the authenticator knows. "
+        "Empty: everybody with `shared-password`, else what the authenticator's own settings say.",
+    )
+    hub_config: str = Field(
+        "", description="A JupyterHub configuration file that is read last, for the authenticator's own settings."
+    )
     # ---- sessions
     session_memory: Bytes = Field(2 * 2**30, description="Bytes of memory of a session.")
     session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
@@ -124,10 +135,9 @@ class Settings(BaseModel):
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
             host, _, port = one.rpartition(":")
-            ipaddress.ip_address(host.strip("[]"))
             if not port.isdigit() or not 0 < int(port) < 2**16:
-                msg = f"{one!r} does not end in a port"
-                raise ValueError(msg)
+                raise ValueError(f"{one!r} is not an address and a port")
+            ipaddress.ip_address(host.strip("[]"))
         return value
 
     @property
@@ -138,6 +148,10 @@ class Settings(BaseModel):
 
 def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
     known = Settings.model_fields
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS and name not in known:
+            raise SettingWrong(variable, "(hidden)", f"there is no setting {name}")
     found: dict[str, Any] = {}
     for name, field in known.items():
         text = environ.get(PREFIX + name.upper())

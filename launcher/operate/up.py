@@ -23,6 +23,7 @@ from launcher.operate import engine, example, plan, sessions
 from launcher.operate.children import Family, end_leftovers
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, write_private
+from launcher.operate.passwords import announcement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +108,7 @@ class Up:
             await launch
 
     async def _launch(self) -> None:
-        base, password = self._settings.base_url, plan.new_password(self._installation, self._settings)
+        base, password = self._settings.base_url, announcement(self._installation, self._settings)
         if password:
             self._say(f"Members sign in at {base}/hub/login with any name and the password {password}")
             self._say("  (printed once; it is kept in the data folder, secrets/shared-password)")

@@ -1,0 +1,211 @@
+"""What each part is started with: its command, its environment and the address that tells that it is ready.
+
+A child gets only what is named here; nothing of the operator's environment but the variables in PASSED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.operate import example
+from launcher.operate.children import Child
+from launcher.operate.installation import InstallationError
+from launcher.operate.passwords import shared_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.operate.installation import Installation
+    from launcher.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+HUB_CONFIG = ROOT / "deploy" / "hub" / "jupyterhub_config.py"
+PROXY = ROOT / "deploy" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
+DIST = ROOT / "frontend" / "dist"
+LOOPBACK = "127.0.0.1"
+
+PASSED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "DOCKER_HOST",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "REQUESTS_CA_BUNDLE",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+
+def passed() -> dict[str, str]:
+    """What every child may know of the operator's environment."""
+    return {name: os.environ[name] for name in PASSED if name in os.environ}
+
+
+def database_url(installation: Installation, settings: Settings) -> str:
+    """The launcher's database."""
+    return settings.database_url or f"sqlite:///{installation.folder / 'repolaunch.sqlite'}"
+
+
+async def migrate(installation: Installation, settings: Settings) -> None:
+    """Bring the database's tables to what this version knows. Raises InstallationError with the reason."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "launcher.store", "upgrade"),
+        env=passed() | {"REPOLAUNCH_DATABASE_URL": database_url(installation, settings)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    _, errors = await child.communicate()
+    if child.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines() or ["no reason was given"]
+        raise InstallationError(f"The database cannot be used. {lines[-1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The parts of one installation. `gateway` is the address of the sessions' bridge, where the hub listens."""
+
+    installation: Installation
+    settings: Settings
+    gateway: str
+
+    @property
+    def hub_url(self) -> str:
+        """Where sessions, proxy and launcher find the hub."""
+        return f"http://{self.gateway}:{self.installation.ports.hub}"
+
+    @property
+    def hub_api_url(self) -> str:
+        """The hub's REST interface."""
+        return f"{self.hub_url}/hub/api"
+
+    @property
+    def launcher_url(self) -> str:
+        """Where the proxy and the hub find the launcher."""
+        return f"http://{LOOPBACK}:{self.installation.ports.launcher}"
+
+    @property
+    def registry(self) -> str:
+        """host:port of the registry."""
+        return self.settings.registry or f"{LOOPBACK}:{self.installation.ports.registry}"
+
+    def children(self, *, with_example: bool) -> Iterator[Child]:
+        """Every part, in order of start."""
+        if not self.settings.registry:
+            yield self._registry()
+        if with_example:
+            folder = self.installation.path("example")
+            example.make_repository(folder)
+            yield Child("example", example.daemon_argv(folder, self.installation.ports.example), passed())
+        yield self._proxy()
+        yield self._hub()
+        yield self._launcher(with_example=with_example)
+
+    def _registry(self) -> Child:
+        port = self.installation.ports.registry
+        config = {
+            "version": 0.1,
+            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.installation.path("registry"))},
+                "delete": {"enabled": True},
+            },
+            "http": {"addr": f"{LOOPBACK}:{port}"},
+        }
+        path = self.installation.path("run") / "registry.yml"
+        path.write_text(json.dumps(config, indent=1))  # JSON is YAML
+        url = f"http://{LOOPBACK}:{port}/v2/"
+        program = shutil.which("docker-registry")
+        if program is not None:
+            return Child("registry", (program, "serve", str(path)), passed() | {"OTEL_TRACES_EXPORTER": "none"}, url)
+        return Child("registry", self._registry_container(), passed(), url, ready_s=120)
+
+    def _registry_container(self) -> tuple[str, ...]:
+        """Where the distribution has no registry of its own: the registry's image, in the foreground."""
+        port, folder = self.installation.ports.registry, self.installation.path("registry")
+        name = f"repolaunch-{self.installation.id}-registry"
+        return (
+            *("docker", "run", "--rm", "--name", name, "--label", self.installation.label),
+            *("--user", f"{os.getuid()}:{os.getgid()}", "--publish", f"{LOOPBACK}:{port}:5000"),
+            *("--volume", f"{folder}:/var/lib/registry", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"),
+            "registry:2",
+        )
+
+    def _proxy(self) -> Child:
+        if not PROXY.exists():
+            raise InstallationError("The proxy is not installed. Run `make setup`.")
+        api = self.installation.ports.proxy_api
+        argv = (
+            str(PROXY),
+            *("--ip", self.settings.host, "--port", str(self.settings.port)),
+            *("--api-ip", LOOPBACK, "--api-port", str(api)),
+            *("--error-target", f"{self.launcher_url}/proxy-error", "--log-level", "warn"),
+        )
+        env = passed() | {"CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token")}
+        return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes")
+
+    def _hub(self) -> Child:
+        installation, settings = self.installation, self.settings
+        folder = installation.path("hub")
+        values = {
+            "PUBLIC_URL": settings.base_url,
+            "BIND_URL": self.hub_url,
+            "DB_URL": f"sqlite:///{folder / 'hub.sqlite'}",
+            "COOKIE_SECRET_FILE": str(folder / "cookie-secret"),
+            "PROXY_API_URL": f"http://{LOOPBACK}:{installation.ports.proxy_api}",
+            "LAUNCHER_URL": self.launcher_url,
+            "LAUNCHER_TOKEN": installation.secret("launcher-token"),
+            "RESOLVE_SECRET": installation.secret("resolve-secret"),
+            "INSTALLATION": installation.id,
+            "NETWORK": installation.network,
+            "START_TIMEOUT_S": f"{settings.session_start_timeout_s:.0f}",
+            "GUESTS": "1" if settings.guests else "0",
+            "AUTHENTICATOR": settings.authenticator,
+            "SHARED_PASSWORD": shared_password(installation, settings),
+            "MEMBERS": ",".join(settings.members),
+            "EXTRA_CONFIG": settings.hub_config,
+            "WILDCARD_URL": settings.wildcard_url,
+            "REGISTRY_USERNAME": settings.registry_username,
+            "REGISTRY_PASSWORD": settings.registry_password,
+            "LOG_LEVEL": settings.log_level,
+        }
+        env = passed() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
+        env["CONFIGPROXY_AUTH_TOKEN"] = installation.secret("proxy-token")
+        argv = (sys.executable, "-m", "jupyterhub", "--config", str(HUB_CONFIG))
+        return Child("hub", argv, env, f"{self.hub_api_url}/", stop_s=30)
+
+    def _launcher(self, *, with_example: bool) -> Child:
+        installation, settings = self.installation, self.settings
+        endpoints = list(settings.allowed_endpoints)
+        if with_example:
+            endpoints.append(f"{LOOPBACK}:{installation.ports.example}")
+        chosen = settings.model_copy(
+            update={"allowed_endpoints": tuple(endpoints), "database_url": database_url(installation, settings)}
+        )
+        env = passed() | {
+            "REPOLAUNCH_LAUNCHER_SETTINGS": chosen.model_dump_json(),
+            "REPOLAUNCH_LAUNCHER_DATA": str(installation.folder),
+            "REPOLAUNCH_LAUNCHER_HUB_API": self.hub_api_url,
+            "REPOLAUNCH_LAUNCHER_REGISTRY": self.registry,
+        }
+        argv = (sys.executable, "-m", "launcher.compose")
+        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30)

@@ -1,0 +1,247 @@
+"""The whole path with every real part: git daemon, builder, engine, registry, hub, proxy, launcher."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from tests.fixtures.service import ROOT, SessionClient, phases, read_events, visiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fixtures.repos import GitHost, Repo
+    from tests.fixtures.service import Service
+
+pytestmark = pytest.mark.engine
+
+BASE = "FROM localhost/repolaunch/base:1\n"
+NEW = ["resolve", "checkout", "detect", "build", "image", "workspace", "session", "ready"]
+CACHED = ["resolve", "checkout", "detect", "image", "workspace", "session", "ready"]
+
+
+def dockerfile(git_daemon: GitHost, steps: str = "", **files: str) -> Repo:
+    """A repository whose Dockerfile adds `steps` to the site's base image, unlike any other's."""
+    unique = f"RUN echo {time.time_ns()}\n"
+    return git_daemon.make_repo(files={"Dockerfile": BASE + unique + steps, "notes.txt": "from git\n", **files})
+
+
+async def test_a_link_becomes_a_server_and_leads_back_to_the_files(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon)
+    async with visiting(service) as visitor:
+        name = await visitor.enter()
+        assert name.startswith("guest-")
+        events = await visitor.launch(repo.url, "main")
+        assert phases(events) == NEW
+        assert "token" not in json.dumps(events[-1])
+        session = await visitor.session(events[-1]["url"])
+        assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
+        assert await session.run("print(6 * 7)") == "42\n"
+        await session.write("mine.txt", "kept")
+        status, _ = await visitor.call("DELETE", f"/api/v1/sessions/{events[-1]['project']}")
+        assert status in {202, 204}
+
+        again = await visitor.launch(repo.url, "main")
+        assert again[-1]["project"] == events[-1]["project"]
+        assert "build" not in phases(again)
+        session = await visitor.session(again[-1]["url"])
+        assert await session.read("mine.txt") == "kept"
+
+
+async def test_a_second_visitor_finds_the_image_in_the_registry(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon)
+    async with visiting(service) as first, visiting(service) as second:
+        await first.enter()
+        await second.enter()
+        one = await first.launch(repo.url)
+        await _pushed(service, one[-1]["project"])
+        two = await second.launch(repo.url)
+        assert phases(two) == CACHED
+        assert two[-1]["project"] != one[-1]["project"]
+        assert "@sha256:" in two[-1]["image"]
+        async with second.http.get(one[-1]["url"]) as answer:
+            assert answer.status in {403, 404}, "somebody else's session was open to a stranger"
+
+
+async def test_the_operator_launches_by_command_and_enters_by_token(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon)
+    argv = [sys.executable, "-m", "launcher", "launch", repo.url, "--data", str(service.data), "--json"]
+    done = await asyncio.to_thread(subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    headers = {"Authorization": f"token {answer['token']}"}
+    async with aiohttp.ClientSession(service.base_url) as http:
+        session = SessionClient(http, f"/user/project-{answer['project']}/", headers)
+        assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
+        async with http.get("/hub/api/users", headers=headers) as refused:
+            assert refused.status == 403, "the session's token opens more than its session"
+    listed = [sys.executable, "-m", "launcher", "projects", "--data", str(service.data), "--json"]
+    done = await asyncio.to_thread(subprocess.run, listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer["project"] in [one["id"] for one in json.loads(done.stdout)]
+
+
+async def test_a_program_without_a_cookie_gets_a_token_for_its_own_session(
+    service: Service, git_daemon: GitHost
+) -> None:
+    repo = dockerfile(git_daemon)
+    async with aiohttp.ClientSession(service.base_url) as http:
+        events = await build(http, repo)
+        ready = events[-1]
+        assert ready["phase"] == "ready"
+        path = urlsplit(ready["url"]).path
+        session = SessionClient(http, path, {"Authorization": f"token {ready['token']}"})
+        assert await session.run("print(6 * 7)") == "42\n"
+    async with aiohttp.ClientSession(service.base_url) as http:
+        async with http.get(f"{path}lab", params={"token": ready["token"]}) as page:
+            assert page.status == 200
+        async with http.get(f"{path}api/contents") as answer:
+            assert answer.status in {200, 403}  # the cookie that ?token= gave, or none
+
+
+async def test_fifty_at_once_are_one_build(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon, "RUN for i in 1 2 3; do echo line-$i; sleep 0.5; done\n")
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        status, launch = await visitor.post("/api/v1/launches", {"url": repo.url, "ref": "main"})
+        assert status == 201
+
+        async def follow() -> list[dict[str, Any]]:
+            return [event async for event in visitor.follow(launch["id"])]
+
+        logs = await asyncio.gather(*(follow() for _ in range(50)))
+    assert all(log == logs[0] for log in logs)
+    assert [event["n"] for event in logs[0]] == list(range(1, len(logs[0]) + 1))
+    assert logs[0][-1]["type"] == "ready"
+    text = "".join(event["message"] for event in logs[0] if event["type"] == "log")
+    assert all(f"line-{number}" in text for number in (1, 2, 3))
+
+
+async def build(http: aiohttp.ClientSession, repo: Repo, ref: str = "main") -> list[dict[str, Any]]:
+    """BinderHub's event stream of a launch, whole."""
+    headers = {"Accept": "text/event-stream"}
+    limit = aiohttp.ClientTimeout(total=240)
+    async with http.get(f"/build/git/{repo.spec}/{ref}", headers=headers, timeout=limit) as answer:
+        assert answer.status == 200
+        events = []
+        async for event in read_events(answer):
+            events.append(event)
+            if event.get("phase") in {"ready", "failed"}:
+                break
+        return events
+
+
+async def test_fifty_programs_at_once_are_one_build_and_fifty_ready(
+    own_service: Service, git_daemon: GitHost, builds: Callable[[Service], int]
+) -> None:
+    own_service.env["REPOLAUNCH_SESSION_MEMORY"] = str(256 * 2**20)
+    own_service.start()
+    repo = dockerfile(git_daemon, "RUN for i in 1 2 3 4; do echo line-$i; sleep 0.5; done\n")
+    async with aiohttp.ClientSession(own_service.base_url, connector=aiohttp.TCPConnector(limit=0)) as http:
+        logs = await asyncio.gather(*(build(http, repo) for _ in range(50)))
+    assert [log[-1]["phase"] for log in logs] == ["ready"] * 50, [
+        log[-1] for log in logs if log[-1]["phase"] != "ready"
+    ]
+    assert len({log[-1]["url"] for log in logs}) == 50
+    for log in logs:
+        text = "".join(event.get("message", "") for event in log)
+        assert all(f"line-{number}" in text for number in (1, 2, 3, 4))
+    assert builds(own_service) == 1
+
+
+async def test_closing_every_connection_does_not_stop_the_build(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon, "RUN sleep 3 && echo it-went-on\n")
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        _, launch = await visitor.post("/api/v1/launches", {"url": repo.url, "ref": "main"})
+
+        async def look_and_leave() -> None:
+            async for event in visitor.follow(launch["id"]):
+                if event.get("stage") == "build":
+                    return
+
+        await asyncio.gather(*(look_and_leave() for _ in range(50)))
+        events = [event async for event in visitor.follow(launch["id"])]
+    assert phases(events) == NEW
+
+
+async def test_the_launcher_is_killed_in_mid_build(own_service: Service, git_daemon: GitHost) -> None:
+    own_service.start()
+    repo = dockerfile(git_daemon, "RUN sleep 4 && echo it-went-on\n")
+    async with visiting(own_service) as visitor:
+        await visitor.enter()
+        _, launch = await visitor.post("/api/v1/launches", {"url": repo.url, "ref": "main"})
+        seen: list[dict[str, Any]] = []
+        try:
+            async for event in visitor.follow(launch["id"]):
+                seen.append(event)
+                if event.get("stage") == "build" and len(seen) > 5:
+                    own_service.child("launcher").kill()
+        except aiohttp.ClientError:
+            pass
+        assert seen[-1]["type"] != "ready"
+        while True:  # the supervisor starts it again
+            try:
+                async with visitor.http.get("/health") as answer:
+                    if answer.status == 200:
+                        break
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
+        seen += [event async for event in visitor.follow(launch["id"], seen[-1]["n"] + 1)]
+        assert [event["n"] for event in seen] == list(range(1, len(seen) + 1))
+        assert seen[-1]["type"] == "ready", seen[-1]
+        session = await visitor.session(seen[-1]["url"])
+        assert await session.run("print(6 * 7)") == "42\n"
+    assert len(own_service.containers()) == 1, "only the session's container is there"
+    assert not [path for path in (own_service.data / "workspaces").iterdir() if path.name.startswith(".new")]
+
+
+async def test_a_restart_of_everything_keeps_files_and_links(own_service: Service, git_daemon: GitHost) -> None:
+    own_service.start()
+    repo = dockerfile(git_daemon)
+    async with visiting(own_service) as visitor:
+        await visitor.enter()
+        events = await visitor.launch(repo.url)
+        session = await visitor.session(events[-1]["url"])
+        await session.write("mine.txt", "kept")
+        own_service.stop()
+        assert not [one for one in own_service.containers() if one.status == "running"]
+        own_service.start()
+        await visitor.enter()
+        again = await visitor.launch(repo.url)
+        assert again[-1]["project"] == events[-1]["project"]
+        session = await visitor.session(again[-1]["url"])
+        assert await session.read("mine.txt") == "kept"
+
+
+@pytest.fixture
+def builds() -> Callable[[Service], int]:
+    """How many builds the launcher ended well, by its own count."""
+
+    def count(service: Service) -> int:
+        import urllib.request  # noqa: PLC0415  # one small request
+
+        with urllib.request.urlopen(f"{service.base_url}/metrics", timeout=10) as answer:  # noqa: S310  # loopback
+            lines = answer.read().decode().splitlines()
+        found = [line for line in lines if line.startswith("repolaunch_builds_total{") and 'outcome="ready"' in line]
+        return sum(int(float(line.rpartition(" ")[2])) for line in found)
+
+    return count
+
+
+async def _pushed(service: Service, project: str) -> None:
+    """Wait until the project's image has its registry digest."""
+    async with aiohttp.ClientSession(service.base_url, headers=service.operator) as http, asyncio.timeout(60):
+        while True:
+            async with http.get(f"/api/v1/projects/{project}") as answer:
+                if "@sha256:" in (await answer.json())["image"]:
+                    return
+            await asyncio.sleep(0.1)
