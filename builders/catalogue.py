@@ -1,0 +1,12 @@
+"""The table of builders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builders.repo2docker.builder import Repo2Docker
+
+if TYPE_CHECKING:
+    from builders.interface import Builder
+
+BUILDERS: tuple[Builder, ...] = (Repo2Docker(),)

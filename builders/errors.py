@@ -1,0 +1,108 @@
+"""What can go wrong in a builder process, as facts.
+
+Each class has the name and the facts of one in `launcher/errors.py`: that is how an error crosses the process border
+(`{"type":"error","error":<name>,"facts":{…}}`). `tests/contract/test_builders_errors.py` compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class BuilderError(Exception):
+    """The root of everything that a builder process explains."""
+
+    def __post_init__(self) -> None:
+        """Give the exception its arguments, so that it pickles and prints."""
+        super().__init__(*vars(self).values())
+
+
+@dataclass(eq=False)
+class EnvironmentConflict(BuilderError):
+    """Two or more declarations and no rule between them."""
+
+    found: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class EnvironmentMissing(BuilderError):
+    """Nothing in the directory declares an environment that a builder understands."""
+
+    looked_for: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class EnvironmentBroken(BuilderError):
+    """A declaration cannot be read."""
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class BuildFailed(BuilderError):
+    """The builder ended with an error; `step` is the last one begun, `tail` its last lines."""
+
+    builder: str
+    step: str
+    tail: tuple[str, ...]
+    status: int
+
+
+@dataclass(eq=False)
+class BaseImageMissing(BuilderError):
+    """The declaration builds on an image that cannot be had."""
+
+    image: str
+
+
+@dataclass(eq=False)
+class BuildTimeout(BuilderError):
+    """The build ran longer than it was allowed."""
+
+    seconds: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildBroken(BuilderError):
+    """The builder itself broke."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class EngineDown(BuilderError):
+    """The container engine does not answer."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class RegistryDown(BuilderError):
+    """The registry does not answer, or refuses us."""
+
+    registry: str
+    reason: str
+
+
+@dataclass(eq=False)
+class ServerMissing(BuilderError):
+    """The image has no single-user server on its PATH."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class UserUnfit(BuilderError):
+    """The image cannot run as uid 1000."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class Stopped(BuilderError):
+    """The process was told to stop; `by` is `signal` or `parent`."""
+
+    by: str

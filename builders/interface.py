@@ -1,0 +1,203 @@
+"""What a builder is, and the lines that a builder process writes: one JSON object a line, on stdout.
+
+The lines are a closed union, `Line`. Every verb's last line is one of FINAL; the exit status is 0 only after a final
+line that is not an error. A damaged line becomes a `Log`: it is shown, never lost, never a crash.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from builders.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+# --------------------------------------------------------------------------- lines
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line of a tool's output, without colour codes or control characters but tab."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the build began: `[2/5] RUN pip install …`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something worth a line; `percent` (0 to 100) when it is known."""
+
+    text: str
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a directory declares: the fields of the launcher's Environment."""
+
+    builder: str
+    builder_version: str
+    evidence: tuple[str, ...]
+    key: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Digest of what `detect` depends on besides the directory: the builders, their versions, the platform."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The build ended well; `engine_id` is the image's id in the engine."""
+
+    engine_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an image is like: the fields of the launcher's ImageFacts, which says what each means."""
+
+    engine_id: str
+    home: str
+    repo_dir: str
+    path: str
+    server: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+    passwd: str
+    user_site: tuple[str, ...]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The push ended well; `digest` is the manifest's."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The verb failed: `error` names a class of `builders/errors.py`, `facts` are its fields."""
+
+    error: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Error
+FINAL = (Found, Fingerprint, Built, Facts, Pushed, Error)
+
+_TYPES: dict[str, type[Line]] = {
+    "log": Log,
+    "step": Step,
+    "progress": Progress,
+    "environment": Found,
+    "fingerprint": Fingerprint,
+    "built": Built,
+    "facts": Facts,
+    "pushed": Pushed,
+    "error": Error,
+}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+
+Tell = Callable[[Line], None]
+
+
+def format_line(line: Line) -> str:
+    """The line as JSON, without its line end."""
+    body = {each.name: getattr(line, each.name) for each in fields(line)}
+    return json.dumps({"type": _NAMES[type(line)], **body}, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse_line(text: str) -> Line:
+    """The line that `text` says; a `Log` of the text itself where it says none."""
+    try:
+        body = json.loads(text)
+        kind = _TYPES[body.pop("type")]
+        return kind(**{name: _checked(kind, name, value) for name, value in body.items()})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Log(clean(text))
+
+
+def _checked(kind: type[Line], name: str, value: object) -> Any:
+    """`value` as the field's type has it. Raises ValueError, KeyError."""
+    wanted = {each.name: str(each.type) for each in fields(kind)}[name]
+    if wanted == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if wanted.startswith("Mapping") and isinstance(value, dict):
+        return {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    if wanted == "int | None" and (value is None or (isinstance(value, int) and not isinstance(value, bool))):
+        return value
+    if wanted == "str" and isinstance(value, str):
+        return value
+    raise ValueError(name)
+
+
+# --------------------------------------------------------------------------- builders
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What one builder found in a directory."""
+
+    evidence: tuple[str, ...]
+    """The files that declare the environment, relative to the directory, sorted."""
+    whole_tree: bool
+    """True: the build sees every file of the directory, so the key is the tree's. False: it sees the evidence only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One build: of what, as what. Carries no user, no URL and no secret."""
+
+    directory: Path
+    found: Found
+    name: str
+    """The image's local name, with a tag."""
+    labels: Mapping[str, str]
+    date: int
+    """Seconds since the epoch: the SOURCE_DATE_EPOCH of the build."""
+    memory: int | None = None
+    """Bytes; None: no limit. This engine's builder does not enforce it (docs/reference/builders.md)."""
+    cpus: float | None = None
+    """The same."""
+
+
+class Builder(Protocol):
+    """Turns a directory into an image."""
+
+    @property
+    def name(self) -> str:
+        """As events, labels and keys name it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same directory would become another image."""
+        ...
+
+    @property
+    def looks_for(self) -> tuple[str, ...]:
+        """The names of the files that it understands."""
+        ...
+
+    def detect(self, directory: Path) -> Declaration | None:
+        """What the directory declares for this builder. Looks only. Raises EnvironmentConflict, EnvironmentBroken."""
+        ...
+
+    async def build(self, order: Order, tell: Tell) -> str:
+        """Build; the image's engine id. Cancelling it stops everything that it started.
+
+        Raises BuildFailed, BaseImageMissing, BuildBroken, EngineDown.
+        """
+        ...

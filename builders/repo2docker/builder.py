@@ -1,0 +1,151 @@
+"""The repo2docker builder: repo2docker reads the directory (render.py), `docker buildx` builds (here)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections import deque
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builders import engine
+from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
+from builders.interface import Declaration, Log, Order, Step, Tell
+from builders.process import Command, ProgramMissing, output, running
+from builders.repo2docker import files
+from builders.repo2docker.buildkit import TAIL, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from builders.repo2docker.render import Context
+
+_REVISION = 1
+"""Of how this package uses repo2docker: raise it whenever the same directory would become another image."""
+_READING = "reading the repository"
+_TOOL_S = 60
+
+
+class Repo2Docker:
+    """A Builder (builders/interface.py)."""
+
+    name = "repo2docker"
+    looks_for = (files.DOCKERFILE, *files.ANYWHERE, *files.ROOT_ONLY)
+
+    @cached_property
+    def version(self) -> str:
+        """`<the library's version>-<our revision>`."""
+        return f"{version('jupyter-repo2docker')}-{_REVISION}"
+
+    def detect(self, directory: Path) -> Declaration | None:
+        """As Builder.detect."""
+        return files.declaration(directory)
+
+    async def build(self, order: Order, tell: Tell) -> str:
+        """As Builder.build."""
+        await asyncio.to_thread(_ping)
+        with (
+            tempfile.TemporaryDirectory(prefix="repolaunch-build-") as scratch,
+            engine.tool_environment(order.date) as env,
+        ):
+            await _buildx(env)
+            context = await asyncio.to_thread(self._read, order, Path(scratch), tell)
+            return await self._run(order, context, env, Path(scratch), tell)
+
+    def _read(self, order: Order, scratch: Path, tell: Tell) -> Context:
+        # repo2docker takes a quarter of a second to import, which `detect` does without.
+        from builders.repo2docker.render import Unreadable, render  # noqa: PLC0415
+
+        tail: deque[str] = deque(maxlen=TAIL)
+
+        def told(line: Log) -> None:
+            tail.append(line.text)
+            tell(line)
+
+        tell(Step(_READING))
+        try:
+            return _without_git(
+                render(order.directory, scratch, platform=order.found.platform, tell=told), order, scratch
+            )
+        except Unreadable as error:
+            raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
+
+    async def _run(self, order: Order, context: Context, env: Mapping[str, str], scratch: Path, tell: Tell) -> str:
+        image_id = scratch / "image-id"
+        command = Command(
+            argv=(
+                *("docker", "buildx", "build", "--progress=plain", "--load"),
+                *(f"--platform={order.found.platform}", f"--tag={order.name}", f"--iidfile={image_id}"),
+                *((f"--file={context.dockerfile}",) if context.dockerfile else ()),
+                *(f"--label={name}={value}" for name, value in _labels(order).items()),
+                *(f"--build-arg={name}={value}" for name, value in context.arguments.items()),
+                # By name only: the tool takes the value from its environment; no list of processes shows it.
+                *(f"--build-arg={name}" for name in engine.PROXIES if name in env),
+                *("--", str(context.source) if context.dockerfile else "-"),
+            ),
+            env=env,
+            cwd=scratch,
+            stdin=None if context.dockerfile else context.source,
+        )
+        read = Output(self.name)
+        async with running(command) as child:
+            async for raw in child.lines():
+                if (line := read.read(raw)) is not None:
+                    tell(line)
+            status = await child.wait()
+        if status < 0:
+            raise BuildBroken(f"docker buildx was ended by signal {-status}")
+        if status:
+            raise read.error(status)
+        return image_id.read_text("ascii").strip()
+
+
+def _labels(order: Order) -> dict[str, str]:
+    found = order.found
+    ours = {"key": found.key, "builder": found.builder, "builder-version": found.builder_version}
+    return {**order.labels, **{f"org.repolaunch.{name}": value for name, value in ours.items()}}
+
+
+def _ping() -> None:
+    with engine.client():
+        pass
+
+
+async def _buildx(env: Mapping[str, str]) -> None:
+    try:
+        status, _ = await output(Command(("docker", "buildx", "version"), env), time_limit_s=_TOOL_S)
+    except (ProgramMissing, TimeoutError) as error:
+        raise BuildBroken("the docker command-line client is not installed, or does not answer") from error
+    if status:
+        raise BuildBroken("the docker command-line client has no buildx plugin")
+
+
+def _without_git(context: Context, order: Order, scratch: Path) -> Context:
+    """A Dockerfile's build must see what the key covers: the tree, not `.git`.
+
+    A Dockerfile elsewhere than in the context brings its own list of what the build does not see.
+    """
+    if context.dockerfile is None:
+        return context
+    name = os.path.relpath(context.dockerfile, order.directory)
+    folder = scratch / "dockerfile"
+    folder.mkdir()
+    Path(folder, "Dockerfile").write_bytes(files.within(order.directory, name).read_bytes())
+    ignored = b"".join(_ignored(order.directory, (f"{name}.dockerignore", ".dockerignore")))
+    Path(folder, "Dockerfile.dockerignore").write_bytes(ignored + b"\n.git\n**/.git\n")
+    return replace(context, dockerfile=folder / "Dockerfile")
+
+
+def _ignored(directory: Path, names: tuple[str, ...]) -> list[bytes]:
+    """The first of the author's lists that there is."""
+    for name in names:
+        if (directory / name).is_symlink() or (directory / name).exists():
+            try:
+                return [files.within(directory, name).read_bytes()]
+            except OSError as error:
+                raise EnvironmentBroken(name, error.strerror or "it cannot be read") from error
+    return []

@@ -1,0 +1,97 @@
+"""BuildKit's plain progress output, line by line (recorded in tests/recordings/buildkit/).
+
+#7 [2/5] RUN pip install -r requirements.txt      a step begins (again after other steps' lines)
+#7 0.512 Collecting numpy                          a line that the step wrote, after so many seconds
+#7 ERROR: process "/bin/sh -c …" did not complete successfully: exit code: 3
+#3 [internal] load metadata for docker.io/library/debian:trixie
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+
+from builders.errors import BaseImageMissing, BuilderError, BuildFailed, EngineDown
+from builders.interface import Line, Log, Step
+from builders.text import clean
+
+TAIL = 20
+"""Lines of the failed step that an error carries."""
+
+_WRITTEN = re.compile(r"#(\d+) (\d+\.\d+) ?(.*)", re.DOTALL)
+_STEP = re.compile(r"#(\d+) (\[(?:[^\]]+ )?\d+/\d+\] .+)")
+_WANTED = re.compile(r"#(\d+) (?:\[internal\] load metadata for|resolve image config for) (\S+)")
+_FAILED = re.compile(r"#(\d+) ERROR: (.+)")
+_END = re.compile(r"(?:ERROR|error): (.+)")
+_STATUS = re.compile(r"exit code: (\d+)\b")
+_CANCELLED = re.compile(r"\bcancel+ed\b")
+_ENGINE = re.compile(
+    r"Cannot connect to the Docker daemon|error during connect|failed to receive status: rpc error: code = Unavailable"
+    r"|no active session|error reading from server: EOF|failed to dial"
+)
+# What BuildKit puts in front of what a person wants to read.
+_WRAPPING = re.compile(
+    r"^(?:failed to solve: |failed to build: |rpc error: code = \w+ desc = |failed to solve with frontend [\w.]+: "
+    r"|failed to create LLB definition: |dockerfile parse error (?=line))+"
+)
+_HUB = re.compile(r"^docker\.io/(?:library/)?")
+
+
+class Output:
+    """Reads the output; afterwards knows what went wrong."""
+
+    def __init__(self, builder: str) -> None:
+        """Of a build by `builder`."""
+        self.step = ""
+        """The last step that began."""
+        self._builder = builder
+        self._steps: dict[str, str] = {}
+        self._wanted: dict[str, str] = {}
+        self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
+        self._failed: tuple[str, str] | None = None
+        self._end = ""
+
+    def read(self, raw: str) -> Line | None:
+        """What a line says; None for a blank one, and for a step's name that was seen before."""
+        # First what a step wrote: a stranger chose that text, and it must not be taken for BuildKit's own words.
+        if match := _WRITTEN.fullmatch(raw):
+            number, after, text = match[1], match[2], clean(match[3])
+            self._tails[number].append(text)
+            return Log(f"#{number} {after} {text}".rstrip())
+        line = clean(raw)
+        if match := _STEP.fullmatch(line):
+            return self._begin(match[1], match[2])
+        self._note(line)
+        return Log(line) if line else None
+
+    def error(self, status: int) -> BuilderError:
+        """What went wrong, after the tool ended with `status`."""
+        number, reason = self._failed or ("", "")
+        if number in self._wanted:
+            return BaseImageMissing(_HUB.sub("", self._wanted[number]))
+        if not number and _ENGINE.search(self._end):
+            return EngineDown(_WRAPPING.sub("", self._end))
+        match = _STATUS.search(reason)
+        tail = [*self._tails.get(number, ()), _WRAPPING.sub("", reason or self._end)]
+        return BuildFailed(
+            builder=self._builder,
+            step=self._steps.get(number, self.step),
+            tail=tuple(line for line in tail if line),
+            status=int(match[1]) if match else status,
+        )
+
+    def _begin(self, number: str, name: str) -> Step | None:
+        if number in self._steps:
+            return None
+        self._steps[number] = self.step = name
+        return Step(name)
+
+    def _note(self, line: str) -> None:
+        if match := _WANTED.fullmatch(line):
+            self._wanted[match[1]] = match[2]
+        elif match := _FAILED.fullmatch(line):
+            # The first that failed by itself; the others are stopped because of it.
+            if self._failed is None and not _CANCELLED.search(match[2]):
+                self._failed = (match[1], match[2])
+        elif match := _END.fullmatch(line):
+            self._end = match[1]

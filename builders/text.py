@@ -1,0 +1,20 @@
+"""Tool output as plain text: what a terminal would act on is taken out, what a person would read stays."""
+
+from __future__ import annotations
+
+import re
+
+# Colours and cursor movements (CSI), window titles and links (OSC, ended by BEL or ESC \), other two-character escapes.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
+# C0 without tab and newline, DEL, C1; and the invisible characters that turn the reading order round.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(line: str) -> str:
+    """One line for an event: no escapes, no control characters but tab.
+
+    Of a line that a spinner rewrote with carriage returns, the last writing that is not blank stays.
+    """
+    writings = [part for part in line.rstrip("\r\n").split("\r") if part.strip()]
+    last = writings[-1] if writings else ""
+    return _CONTROLS.sub("", _ESCAPES.sub("", last)).rstrip()
