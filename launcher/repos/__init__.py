@@ -1,1 +1,1 @@
-"""Links, references and commits: from what a stranger wrote to the files of one commit."""
+"""Where a link points, which commit that is, and its files on disk."""

@@ -1,0 +1,198 @@
+"""Talks to git hosts: to checked addresses only, over allowed protocols, and with errors in our own words.
+
+Redirects are followed here, not by git: each hop's address is checked before anything is sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from launcher.errors import (
+    BadUrl,
+    HostUnreachable,
+    ProtocolRefused,
+    RepositoryMissing,
+    RepositoryPrivate,
+)
+from launcher.repos import urls
+from launcher.repos.git import Command, Git, GitFailed, OutputTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from launcher.repos.addresses import AddressPolicy, Checked
+    from launcher.repos.urls import Address
+
+HOPS = 5
+_INFO = "/info/refs?service=git-upload-pack"
+_SSH = (
+    "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityFile=none -o IdentityAgent=none "
+    "-o StrictHostKeyChecking=accept-new -o ConnectTimeout=20 -o ForwardAgent=no"
+)
+"""No key of the operator's: a stranger's link would read what the operator can."""
+
+
+class CommitWithheld(Exception):
+    """The host does not hand out this commit by its id."""
+
+
+_REDIRECTED = re.compile(r"returned error: 30[12378]|unable to update url base from redirection")
+_SAYINGS: tuple[tuple[re.Pattern[str], Callable[[str, str], Exception]], ...] = (
+    (
+        re.compile(r"not our ref|unadvertised object|no such remote ref|couldn't find remote ref", re.IGNORECASE),
+        lambda _url, _line: CommitWithheld(),
+    ),
+    (
+        re.compile(
+            r"could not read (Username|Password)|Authentication failed|terminal prompts disabled"
+            r"|returned error: 40[13]|Permission denied|HTTP Basic: Access denied"
+        ),
+        lambda url, _line: RepositoryPrivate(url),
+    ),
+    (
+        re.compile(
+            r"not found|access denied or repository not exported|does not appear to be a git repository"
+            r"|returned error: (404|410)|no such repository|does not exist",
+            re.IGNORECASE,
+        ),
+        lambda url, _line: RepositoryMissing(url),
+    ),
+    (
+        re.compile(r"not valid: is this a git repository"),
+        lambda url, _line: HostUnreachable(url, "it answered, but not as a git host"),
+    ),
+)
+"""What git says (LC_ALL=C) and what it means. The first match counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A git command that talks to a host: `command` makes its arguments from the address to use."""
+
+    command: Callable[[str], Sequence[str]]
+    timeout_s: float
+    cwd: Path | None = None
+    guard: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinned:
+    """How git is made to connect to the addresses that were checked."""
+
+    url: str
+    config: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class Remote:
+    """Runs git commands against hosts."""
+
+    def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...]) -> None:
+        self._policy = policy
+        self._protocols = protocols
+        self.git = Git(protocols)
+
+    async def run(self, url: str, call: Call) -> str:
+        """What git prints.
+
+        Raises AddressRefused, ProtocolRefused, HostUnreachable, RepositoryMissing, RepositoryPrivate, CommitWithheld.
+        """
+        try:
+            async with asyncio.timeout(call.timeout_s):
+                return await self._run(url, call)
+        except TimeoutError:
+            raise HostUnreachable(url, f"it did not answer within {call.timeout_s:g} seconds") from None
+
+    async def _run(self, url: str, call: Call) -> str:
+        here = urls.split(url, self._protocols)
+        for _ in range(HOPS + 1):
+            checked = await self._check(url, here)
+            pinned = _pin(here, checked)
+            args = [*pinned.config, *call.command(pinned.url)]
+            try:
+                return await self.git.run(Command(args, call.cwd, call.timeout_s, pinned.env, call.guard))
+            except OutputTooLarge:
+                raise HostUnreachable(url, "it names more branches and tags than can be read") from None
+            except GitFailed as failed:
+                if checked is None or not _REDIRECTED.search(failed.stderr):
+                    raise translate(url, failed, call.timeout_s) from None
+            here = await self._next(url, here, checked)
+        raise HostUnreachable(url, f"it redirects more than {HOPS} times")
+
+    async def _check(self, url: str, here: Address) -> Checked | None:
+        if here.protocol == "file":
+            return None
+        try:
+            return await self._policy.check(here.host, here.port)
+        except HostUnreachable as error:
+            raise HostUnreachable(url, error.reason) from None
+
+    async def _next(self, url: str, here: Address, checked: Checked) -> Address:
+        """Where the host sends people from here."""
+        address = checked.addresses[0]
+        client = SimpleAsyncHTTPClient(force_instance=True, hostname_mapping={here.host: address})
+        try:
+            request = HTTPRequest(str(here) + _INFO, follow_redirects=False, decompress_response=False)
+            response = await client.fetch(request, raise_error=False)
+        except (OSError, HTTPClientError):
+            raise HostUnreachable(url, "it redirects, and then does not answer") from None
+        finally:
+            client.close()
+        target = urljoin(str(here) + _INFO, response.headers.get("Location", ""))
+        if re.search(r"/(users/)?(sign_in|login|signin)\b", target):
+            raise RepositoryPrivate(url)
+        if not target.endswith(_INFO):
+            raise HostUnreachable(url, "it redirects to something that is not a repository")
+        try:
+            there = urls.split(target.removesuffix(_INFO), self._protocols)
+        except (BadUrl, ProtocolRefused):
+            raise HostUnreachable(url, "it redirects to an address that cannot be a repository's") from None
+        if there.protocol not in {"http", "https"} or (here.protocol, there.protocol) == ("https", "http"):
+            raise HostUnreachable(url, "it redirects to a protocol that is less safe")
+        return there
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.git.close()
+
+
+def _pin(here: Address, checked: Checked | None) -> _Pinned:
+    if checked is None:
+        return _Pinned(str(here))
+    if here.protocol in {"http", "https"}:
+        listed = ",".join(f"[{one}]" if ":" in one else one for one in checked.addresses)
+        # For a literal address there is nothing to resolve, and curl knows no such entry.
+        config = () if ":" in here.host else ("-c", f"http.curloptResolve={here.host}:{here.port}:{listed}")
+        return _Pinned(str(here), config)
+    address = checked.addresses[0]
+    if here.protocol == "git":
+        host = {"GIT_OVERRIDE_VIRTUAL_HOST": here.netloc}
+        return _Pinned(str(replace(here, host=address)), env=host)
+    command = f"{_SSH} -o HostName={address} -o HostKeyAlias={here.host.replace(':', '-')}"
+    return _Pinned(str(here), env={"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"})
+
+
+def translate(url: str, failed: GitFailed, timeout_s: float) -> Exception:
+    """The error that git's words mean; CommitWithheld or a LauncherError."""
+    if failed.timed_out:
+        return HostUnreachable(url, f"it did not answer within {timeout_s:g} seconds")
+    for pattern, make in _SAYINGS:
+        if pattern.search(failed.stderr):
+            return make(url, failed.stderr)
+    return HostUnreachable(url, _reason(failed.stderr))
+
+
+def _reason(stderr: str) -> str:
+    """Git's last complaint, without credentials, the address (the facts have it) and paths of this machine."""
+    lines = [line for line in stderr.splitlines() if line.startswith(("fatal: ", "error: ", "ssh: "))]
+    line = (lines or ["it ended without saying why"])[0].partition(": ")[2] or lines[0]
+    line = re.sub(r"unable to access '[^']*': ", "", urls.redact(line))
+    return re.sub(r"(?<![\w/:])/(?:[\w.-]+/)+[\w.-]*", "…", line)[:300]
