@@ -1,0 +1,95 @@
+"""What the launcher says that a session may have, checked, and the container that follows from it.
+
+The hub obeys the launcher, and adds the walls that no answer can lower.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from docker.types import Mount
+from pydantic import BaseModel, ConfigDict, Field
+
+PORT = 8888
+Absolute = Annotated[str, Field(pattern=r"^/")]
+OOM_SCORE = 500
+"""When the machine runs out of memory, a session goes before hub, launcher or engine."""
+SHM_BYTES = 64 * 2**20
+LOG = {"type": "json-file", "config": {"max-size": "1m", "max-file": "2"}}
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Volume(_Answer):
+    """The project's workspace: a named volume over a folder of the host, mounted once."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
+    device: Absolute
+    target: Absolute
+
+
+class Bind(_Answer):
+    """A file of the host that the session may read."""
+
+    source: Absolute
+    target: Absolute
+
+
+class Allowance(_Answer):
+    """The launcher's answer. An image is named by a digest only: an engine's image id or a registry's digest."""
+
+    image: Annotated[str, Field(pattern=r"^(\S+@)?sha256:[0-9a-f]{64}$")]
+    volume: Volume
+    environment: dict[str, str]
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    entrypoint: tuple[str, ...] | None = None
+    working_dir: Absolute
+    user: Literal["1000:1000"]
+    memory: Annotated[int, Field(ge=64 * 2**20)]
+    cpu: Annotated[float, Field(gt=0)]
+    pids: Annotated[int, Field(ge=16)]
+    tmpfs: dict[Absolute, str]
+    binds: tuple[Bind, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+def host_config(allowance: Allowance, network: str) -> dict[str, Any]:
+    """Arguments of docker's `create_host_config`: limits as allowed, walls as always."""
+    volume = Mount(allowance.volume.target, allowance.volume.name, type="volume", no_copy=True)
+    binds = [Mount(bind.target, bind.source, type="bind", read_only=True) for bind in allowance.binds]
+    return {
+        "network_mode": network,
+        "mounts": [volume, *binds],
+        "mem_limit": allowance.memory,
+        "memswap_limit": allowance.memory,
+        "nano_cpus": round(allowance.cpu * 1e9),
+        "pids_limit": allowance.pids,
+        "tmpfs": dict(allowance.tmpfs),
+        "shm_size": SHM_BYTES,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "privileged": False,
+        "ipc_mode": "private",
+        "oom_score_adj": OOM_SCORE,
+        "init": True,
+        "log_config": LOG,
+        "auto_remove": False,
+        "restart_policy": {"Name": "no"},
+    }
+
+
+def container(allowance: Allowance, environment: dict[str, str], labels: dict[str, str]) -> dict[str, Any]:
+    """Arguments of docker's `create_container`, but `name` and `host_config`."""
+    return {
+        "image": allowance.image,
+        "command": [*allowance.command, *allowance.args],
+        "entrypoint": None if allowance.entrypoint is None else list(allowance.entrypoint),
+        "environment": environment,
+        "user": allowance.user,
+        "working_dir": allowance.working_dir,
+        "labels": labels,
+        "ports": [PORT],
+    }

@@ -1,0 +1,100 @@
+"""Who may sign in: any JupyterHub authenticator, kept away from the names of projects, guests and services."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.utils import url_path_join
+from tornado.httputil import url_concat
+
+from deploy.hub.names import GUEST_PREFIX, is_guest, is_reserved
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+log = logging.getLogger(__name__)
+
+
+class GuestHandler(BaseHandler):  # type: ignore[misc]  # jupyterhub has no types
+    """`/hub/guest?next=…`: make whoever is nobody yet a guest, and go on to a page of this site."""
+
+    async def get(self) -> None:
+        """Never replaces a login that exists; where guests are not admitted, leads to the login page."""
+        user = self.current_user
+        if user is None and not self.authenticator.guests:
+            login = url_path_join(self.hub.base_url, "login")
+            self.redirect(url_concat(login, {"next": self.get_argument("next", "")}))
+            return
+        if user is None:
+            name = GUEST_PREFIX + secrets.token_hex(6)
+            user = await self.auth_to_user({"name": name, "admin": False, "groups": []})
+            self.set_login_cookie(user)
+        self.redirect(self.get_next_url(user))
+
+
+class SigninHandler(LoginHandler):  # type: ignore[misc]  # jupyterhub has no types
+    """`/hub/signin?next=…`: the login page also for guests, whom `/hub/login` would only send on."""
+
+    async def get(self) -> None:
+        """Members go on to `next`; everybody else gets the login page, or the identity provider's."""
+        user = self.current_user
+        if user is not None and not is_guest(user.name):
+            self.redirect(self.get_next_url(user))
+            return
+        login = self.authenticator.login_url(self.hub.base_url)
+        if self.authenticator.auto_login and login != self.settings["login_url"]:
+            self.redirect(url_concat(login, {"next": self.get_next_url()}))
+            return
+        self.finish(await self._render())
+
+
+class Guarded:
+    """Mixed into an authenticator: refuses reserved names after everything the authenticator does to a name."""
+
+    guests = False
+    """Whether `/hub/guest` admits anybody."""
+
+    async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
+        """As the authenticator says, but None for a name that belongs to a project, a guest or a service."""
+        answer: Awaitable[Any] = super().get_authenticated_user(handler, data)  # type: ignore[misc]
+        authenticated = await answer
+        if authenticated and is_reserved(authenticated["name"]):
+            log.warning("login refused: the name %r is reserved", authenticated["name"][:64])
+            return None
+        return authenticated
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> Any:
+        """Guests have nothing that could be refreshed: they stay who they are."""
+        if is_guest(user.name):
+            return True
+        answer: Awaitable[Any] = super().refresh_user(user, handler)  # type: ignore[misc]
+        return await answer
+
+    def get_handlers(self, app: Any) -> list[Any]:
+        """Add `/hub/guest` and `/hub/signin`."""
+        own: list[Any] = super().get_handlers(app)  # type: ignore[misc]
+        return [*own, (r"/guest", GuestHandler), (r"/signin", SigninHandler)]
+
+
+def find(name: str) -> type:
+    """The authenticator called `name`: one that JupyterHub knows (`shared-password`, `pam`), or `module.Class`."""
+    for entry in entry_points(group="jupyterhub.authenticators", name=name):
+        found: type = entry.load()
+        return found
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ValueError(f"There is no authenticator {name!r}: neither a name that JupyterHub knows nor module.Class.")
+    dotted: type = getattr(import_module(module), attribute)
+    return dotted
+
+
+def guarded(authenticator: type, *, guests: bool) -> type:
+    """The same authenticator, kept away from reserved names. Configured by the original's name as before."""
+    made: type = type(authenticator)(f"Guarded{authenticator.__name__}", (Guarded, authenticator), {"guests": guests})
+    return made

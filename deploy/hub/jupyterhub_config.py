@@ -1,0 +1,109 @@
+"""JupyterHub's configuration: all it needs comes by environment variables (the table is in settings.py)."""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy.hub.authenticators import find, guarded
+from deploy.hub.names import LAUNCHER
+from deploy.hub.settings import SHARED_PASSWORD, read
+from deploy.hub.spawner import PULL_S, ProjectSpawner, apply_user_options
+
+c = get_config()
+settings = read(os.environ)
+# Wildcard: the launcher and the hub share the domain itself, sessions get its subdomains.
+domain = urlsplit(settings.wildcard_url).hostname or ""
+start_timeout = float(settings.start_timeout_s)
+
+# ---- addresses
+c.JupyterHub.bind_url = settings.public_url
+c.JupyterHub.hub_bind_url = settings.bind_url
+c.JupyterHub.hub_connect_url = settings.connect_url or settings.bind_url
+c.JupyterHub.subdomain_host = settings.wildcard_url
+c.JupyterHub.hub_routespec = f"{domain}/hub/"
+c.JupyterHub.default_url = "/"
+if settings.public_url.startswith("https:") and not domain:
+    # Cookies become `Secure`, which the proxy's headers do not tell the hub behind somebody else's TLS.
+    c.JupyterHub.public_url = settings.public_url
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = settings.proxy_api_url
+c.Proxy.extra_routes = {f"{domain}/": settings.launcher_url}
+
+# ---- restarts touch no session
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.cleanup_proxy = False
+c.JupyterHub.db_url = settings.db_url
+c.JupyterHub.cookie_secret_file = settings.cookie_secret_file
+c.JupyterHub.log_level = settings.log_level.upper()
+
+# ---- people
+c.JupyterHub.authenticator_class = guarded(find(settings.authenticator), guests=settings.guests == "1")
+c.Authenticator.allow_all = settings.allow_all
+if settings.allowed_users:
+    c.Authenticator.allowed_users = settings.allowed_users
+if settings.authenticator == SHARED_PASSWORD and settings.shared_password:
+    c.SharedPasswordAuthenticator.user_password = settings.shared_password
+
+# ---- what may be done
+c.JupyterHub.services = [
+    {
+        "name": LAUNCHER,
+        "api_token": settings.launcher_token,
+        # No `url`: the launcher has the root of the address, so there is no route /services/launcher.
+        "oauth_client_id": f"service-{LAUNCHER}",
+        "oauth_redirect_uri": settings.oauth_redirect,
+        "oauth_no_confirm": True,
+        "display": False,
+    }
+]
+c.JupyterHub.load_roles = [
+    {
+        "name": LAUNCHER,
+        "description": "The launcher: makes accounts for projects and starts, shares and stops their servers",
+        "services": [LAUNCHER],
+        "scopes": [
+            "admin:users",  # make a project's account (JupyterHub has no narrower scope for that)
+            "servers",  # start, watch and stop its server
+            "shares",  # let people in
+            "access:servers",  # one can only share what one has
+            "tokens",  # mint the token of a session that a program started, owned by the project
+            "proxy",  # restore the routes of a proxy that was restarted
+        ],
+    },
+    {
+        "name": "user",
+        "description": "Everybody: sign in to the launcher, have tokens for it; start nothing",
+        "scopes": [
+            f"access:services!service={LAUNCHER}",
+            "access:servers!user",  # a project's own server, for the tokens that its account owns
+            "users:activity!user",  # a server tells the hub that it is used
+            "tokens!user",  # a person's API tokens
+            "read:users:name!user",
+        ],
+    },
+]
+c.JupyterHub.allow_named_servers = False
+c.JupyterHub.redirect_to_server = False
+
+# ---- sessions
+c.JupyterHub.spawner_class = ProjectSpawner
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, "slow_stop_timeout": 1}
+c.Spawner.apply_user_options = apply_user_options
+c.Spawner.start_timeout = int(PULL_S + start_timeout)
+c.Spawner.http_timeout = int(start_timeout)
+c.Spawner.consecutive_failure_limit = 0
+c.DockerSpawner.network_name = settings.network
+c.DockerSpawner.use_internal_ip = True
+c.DockerSpawner.remove = False
+c.ProjectSpawner.installation = settings.installation
+c.ProjectSpawner.launcher_url = settings.launcher_url
+c.ProjectSpawner.resolve_secret = settings.resolve_secret
+c.ProjectSpawner.answer_timeout = start_timeout
+c.ProjectSpawner.registry_username = settings.registry_username
+c.ProjectSpawner.registry_password = settings.registry_password
+
+if settings.extra_config:
+    load_subconfig(settings.extra_config)

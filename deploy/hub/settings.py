@@ -1,0 +1,92 @@
+"""What the hub is told by its environment. The supervisor (`repolaunch up`) sets these; `docs` copies this table.
+
+| variable REPOLAUNCH_HUB_… | meaning | if missing |
+|---|---|---|
+| PUBLIC_URL | address that people type | required |
+| BIND_URL | where the hub listens: `http://<gateway of the sessions' bridge>:<port>` | required |
+| CONNECT_URL | where sessions, launcher and proxy find the hub | BIND_URL |
+| DB_URL | SQLAlchemy address of the hub's database | required |
+| COOKIE_SECRET_FILE | file (mode 0600) with 32 random bytes as hexadecimal digits; made if missing | required |
+| PROXY_API_URL | API of the proxy; its token is in CONFIGPROXY_AUTH_TOKEN | required |
+| LAUNCHER_URL | where the proxy and the hub find the launcher | required |
+| LAUNCHER_TOKEN | token by which the launcher uses the hub's API | required |
+| RESOLVE_SECRET | secret by which the hub asks the launcher's `/internal/resolve` | required |
+| OAUTH_REDIRECT | where the hub sends people back to the launcher | `/api/v1/oauth_callback` |
+| INSTALLATION | id that labels everything in Docker | required |
+| NETWORK | Docker network of the sessions | required |
+| START_TIMEOUT_S | seconds that a server may take to answer | `180` |
+| GUESTS | `1`: people who have not signed in get in as guests; `0`: they do not | `0` |
+| AUTHENTICATOR | `shared-password`, another name that JupyterHub knows, or `module.Class` | `shared-password` |
+| SHARED_PASSWORD | password of `shared-password` | nobody can sign in |
+| MEMBERS | who may be a member: `*` (whoever signs in), names separated by commas, or nothing (the authenticator's own settings) | `*` with `shared-password`, else nothing |
+| EXTRA_CONFIG | a JupyterHub configuration file read last, for the authenticator's own settings | none |
+| WILDCARD_URL | address whose every subdomain leads here (`https://hub.example.org`); sessions then get subdomains | none |
+| REGISTRY_USERNAME, REGISTRY_PASSWORD | for pulling images that the engine does not have | none |
+| LOG_LEVEL | `debug`, `info`, `warning` or `error` | `info` |
+"""  # noqa: E501  # a table
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "REPOLAUNCH_HUB_"
+SHARED_PASSWORD = "shared-password"  # noqa: S105  # the name of an authenticator
+
+
+class HubSettingMissing(Exception):
+    """The supervisor did not say something that the hub cannot do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """The table above, parsed."""
+
+    public_url: str
+    bind_url: str
+    db_url: str
+    cookie_secret_file: str
+    proxy_api_url: str
+    launcher_url: str
+    launcher_token: str
+    resolve_secret: str
+    installation: str
+    network: str
+    connect_url: str = ""
+    oauth_redirect: str = "/api/v1/oauth_callback"
+    start_timeout_s: str = "180"
+    guests: str = "0"
+    authenticator: str = SHARED_PASSWORD
+    shared_password: str = ""
+    members: str = ""
+    extra_config: str = ""
+    wildcard_url: str = ""
+    registry_username: str = ""
+    registry_password: str = ""
+    log_level: str = "info"
+
+    @property
+    def allow_all(self) -> bool:
+        """Whether everybody who signs in is a member."""
+        return self.members == "*" or (not self.members and self.authenticator == SHARED_PASSWORD)
+
+    @property
+    def allowed_users(self) -> set[str]:
+        """The members by name, if they were named."""
+        return {name.strip() for name in self.members.split(",") if name.strip()} - {"*"}
+
+
+REQUIRED = 10
+"""The first fields have no default."""
+
+
+def read(environ: Mapping[str, str]) -> HubSettings:
+    """Read the environment. Raises HubSettingMissing with the names of all that is missing."""
+    names = [field.name for field in fields(HubSettings)]
+    values = {name: environ[PREFIX + name.upper()] for name in names if environ.get(PREFIX + name.upper())}
+    if missing := [PREFIX + name.upper() for name in names[:REQUIRED] if name not in values]:
+        raise HubSettingMissing(f"The hub cannot start without {', '.join(missing)}.")
+    return HubSettings(**values)

@@ -1,0 +1,304 @@
+"""The spawner: asks the launcher what a session may have, and starts exactly that with DockerSpawner."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DriverConfig
+from dockerspawner import DockerSpawner
+from pydantic import ValidationError
+from requests.exceptions import RequestException
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from traitlets import Float, Unicode, default
+
+from deploy.hub.allowance import PORT, Allowance, container, host_config
+from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, tail_of
+from deploy.hub.names import project_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+RESOLVE_TIMEOUT_S = 10.0
+STOP_GRACE_S = 10
+"""Seconds between SIGTERM and SIGKILL: the server saves its notebooks and ends its kernels."""
+ENGINE_THREADS = 4
+"""Docker calls at one time: 16 starts took 5.2 s with one, 3.1 s with four, no less with more."""
+PROBE_S = 0.025
+LOOK_S = 0.5
+PULL_S = 1800
+"""The hub gives a whole start this long, plus what a server may take to answer."""
+ANSWER_BYTES = 2**20
+ENGINE_AWAY = (APIError, DockerException, RequestException, OSError)
+
+
+@cache
+def _client() -> AsyncHTTPClient:
+    # A client of its own: its many short probes never queue behind the hub's other requests.
+    return SimpleAsyncHTTPClient(force_instance=True, max_clients=1000, max_body_size=ANSWER_BYTES)
+
+
+@cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(ENGINE_THREADS, thread_name_prefix="engine")
+
+
+async def apply_user_options(spawner: ProjectSpawner, options: Mapping[str, Any]) -> None:
+    """JupyterHub's hook: before every spawn, whoever asked for it."""
+    spawner.allowance = await spawner.ask_launcher(options)
+
+
+class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has no types
+    """Starts a project's server as its project is allowed at this moment; fails closed, with a sentence."""
+
+    installation = Unicode(help="Labels everything that is made in Docker.").tag(config=True)
+    launcher_url = Unicode(help="Where `/internal/resolve` is.").tag(config=True)
+    resolve_secret = Unicode(help="Shows the launcher that the hub asks.").tag(config=True)
+    answer_timeout = Float(180.0, help="Seconds that a server may take to answer.").tag(config=True)
+    registry_username = Unicode(help="For pulling.").tag(config=True)
+    registry_password = Unicode(help="For pulling.").tag(config=True)
+
+    allowance: Allowance | None = None
+    _told: list[dict[str, Any]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._told = []
+        self._news = asyncio.Event()
+        super().__init__(*args, **kwargs)
+
+    # ------------------------------------------------------------------ what DockerSpawner would do otherwise
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """Threads for Docker calls, shared by all spawners."""
+        return _executor()
+
+    @property
+    def will_resume(self) -> bool:
+        """False: stopped containers are kept for their logs only, so the hub revokes their tokens."""
+        return False
+
+    @default("object_name")
+    def _object_name_default(self) -> str:
+        name = self.user.name if project_of(self.user.name) else f"none-{self.escaped_name}"
+        return f"repolaunch-{self.installation}-{name}"
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Also after a restart of the hub: people whom a project is shared with see no consent page."""
+        super().load_state(state)
+        self._skip_consent()
+
+    def _skip_consent(self) -> None:
+        # The site itself shares a project's server with people, so asking each of them says nothing to anybody.
+        if self.user is not None and project_of(self.user.name):
+            self.user.settings.get("oauth_no_confirm_list", set()).add(self.oauth_client_id)
+
+    # ------------------------------------------------------------------ asking
+    async def ask_launcher(self, options: Mapping[str, Any]) -> Allowance:
+        """What this spawn may have. Raises NoSession when the launcher says no, nothing, or nonsense."""
+        self.allowance = None
+        if project_of(self.user.name) is None or self.name:
+            raise NoSession(REFUSED, "Only a project has a session, and it has one.")
+        question = {"account": self.user.name, "server": self.name, "user_options": dict(options)}
+        request = HTTPRequest(
+            f"{self.launcher_url.rstrip('/')}/internal/resolve",
+            method="POST",
+            headers={"Authorization": f"token {self.resolve_secret}", "Content-Type": "application/json"},
+            body=json.dumps(question),
+            request_timeout=RESOLVE_TIMEOUT_S,
+            connect_timeout=RESOLVE_TIMEOUT_S,
+            follow_redirects=False,
+        )
+        try:
+            answer = await self.http.fetch(request)
+            return Allowance.model_validate_json(answer.body)
+        except HTTPClientError as error:
+            raise NoSession(REFUSED, _sentence(error), log_message=f"the launcher answered {error}") from error
+        except ValidationError as error:
+            said = "The launcher's answer could not be understood."
+            raise NoSession(REFUSED, said, log_message=f"{said} {error}") from error
+        except (OSError, ValueError) as error:
+            said = "The launcher cannot be reached; try again shortly."
+            raise NoSession(REFUSED, said, log_message=f"{said} {error}") from error
+
+    @property
+    def http(self) -> AsyncHTTPClient:
+        """For the launcher and for probes of starting servers; shared by all spawners."""
+        return _client()
+
+    # ------------------------------------------------------------------ starting
+    async def start(self) -> tuple[str, int]:
+        """Start the container and wait until its server answers. Raises NoSession."""
+        allowance = self.allowance
+        if allowance is None:
+            raise NoSession(REFUSED, "The launcher was not asked.")
+        self._told.clear()
+        try:
+            return await self._start(allowance)
+        except ENGINE_AWAY as error:
+            said = "The container engine could not start the session."
+            raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+
+    async def _start(self, allowance: Allowance) -> tuple[str, int]:
+        self._skip_consent()
+        self.image, self.environment = allowance.image, allowance.environment
+        self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
+        await asyncio.gather(self._have_image(), self._have_volume(allowance), self._clear_old())
+        self._tell(20, "Starting the container")
+        labels = {
+            "repolaunch.installation": self.installation,
+            "repolaunch.project": project_of(self.user.name) or "",
+            "repolaunch.kind": "session",
+        }
+        arguments = container(allowance, self.get_env(), labels)
+        arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name))
+        made = await self.docker("create_container", name=self.object_name, **arguments)
+        self.object_id = made["Id"]
+        await self._run(allowance)
+        state = await self.docker("inspect_container", self.object_id)
+        address = state["NetworkSettings"]["Networks"][self.network_name]["IPAddress"]
+        self._tell(50, "Waiting for the server to answer")
+        await self._wait_for_answer(f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
+        return address, PORT
+
+    async def _run(self, allowance: Allowance) -> None:
+        try:
+            await self.docker("start", self.object_id)
+        except APIError as error:
+            text = str(error.explanation or "")
+            if "executable file not found" in text or "no such file or directory" in text:
+                said = f"The image has no program {allowance.command[0]}, so no server can start in it."
+                raise NoSession(FAILED, said, log_message=f"{said} {text}") from error
+            raise
+
+    async def _have_image(self) -> None:
+        try:
+            await self.docker("inspect_image", self.image)
+        except (ImageNotFound, NotFound):
+            if "@" not in self.image:
+                raise NoSession(FAILED, "The image is no longer on this machine; launch the link again.") from None
+            self._tell(5, "Fetching the image")
+            login = {"username": self.registry_username, "password": self.registry_password}
+            try:
+                await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
+                await self.docker("inspect_image", self.image)
+            except (APIError, DockerException) as error:
+                said = "The image could not be fetched from the registry."
+                raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+
+    async def _have_volume(self, allowance: Allowance) -> None:
+        wanted = allowance.volume
+        options = {"type": "none", "o": "bind", "device": wanted.device}
+        try:
+            found = await self.docker("inspect_volume", wanted.name)
+        except NotFound:
+            driver = DriverConfig("local", options)
+            labels = {"repolaunch.installation": self.installation, "repolaunch.kind": "workspace"}
+            found = await self.docker(
+                "create_volume", wanted.name, driver["Name"], driver_opts=driver["Options"], labels=labels
+            )
+        # Docker takes a volume of that name whatever is behind it.
+        if (found.get("Options") or {}).get("device") != wanted.device:
+            raise NoSession(FAILED, "The workspace's volume leads to another folder; the operator has to look.")
+
+    async def _clear_old(self) -> None:
+        """Remove the last session's container, kept for its log; one that runs unknown to the hub is stopped first."""
+        try:
+            old = await self.docker("inspect_container", self.object_name)
+        except NotFound:
+            return
+        if old["State"]["Running"]:
+            # One writer per workspace.
+            await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
+        await self.docker("remove_container", old["Id"], v=True, force=True)
+
+    # ------------------------------------------------------------------ waiting
+    async def _wait_for_answer(self, url: str) -> None:
+        # The hub's own wait backs off to seconds; asking every 25 ms here, its first question is answered.
+        clock = asyncio.get_running_loop().time
+        began = looked = clock()
+        while not (url and await self._answers(url)):
+            now = clock()
+            if now - looked > LOOK_S or not url:
+                looked = now
+                await self._raise_if_ended()
+            if now - began > self.answer_timeout:
+                said = f"The server did not answer within {self.answer_timeout:.0f} seconds."
+                raise NoSession(TIMEOUT, said, await self._tail())
+            await asyncio.sleep(PROBE_S)
+
+    async def _answers(self, url: str) -> bool:
+        request = HTTPRequest(url, connect_timeout=1, request_timeout=2, follow_redirects=False)
+        try:
+            answer = await self.http.fetch(request, raise_error=False)
+        except (OSError, ValueError, HTTPClientError):
+            return False
+        return answer.code < 500  # noqa: PLR2004  # the server is up, whatever it says
+
+    async def _raise_if_ended(self) -> None:
+        state = (await self.docker("inspect_container", self.object_id))["State"]
+        if state["Running"]:
+            return
+        said = f"The server ended before it answered (exit code {state['ExitCode']})."
+        if state.get("OOMKilled"):
+            said = "The server needed more memory than a session may have, and was ended."
+        raise NoSession(FAILED, said, await self._tail())
+
+    async def _tail(self) -> tuple[str, ...]:
+        try:
+            return tail_of(await self.docker("logs", self.object_id, tail=40))
+        except ENGINE_AWAY:
+            return ()
+
+    # ------------------------------------------------------------------ telling
+    def _tell(self, progress: int, message: str) -> None:
+        self._told.append({"progress": progress, "message": message})
+        self._news.set()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Everything told since the start began, then what follows; the hub ends it."""
+        shown = 0
+        while True:
+            for event in self._told[shown:]:
+                shown += 1
+                yield event
+            self._news.clear()
+            await self._news.wait()
+
+    # ------------------------------------------------------------------ afterwards
+    async def poll(self) -> str | int | None:
+        """None while the server runs, and while the engine cannot be asked: that is no reason to give a session up."""
+        if not self.object_id:
+            return 0
+        try:
+            state = (await self.docker("inspect_container", self.object_id))["State"]
+        except NotFound:
+            return 0
+        except ENGINE_AWAY as error:
+            self.log.warning("the engine cannot say whether %s runs: %s", self._log_name, error)
+            return None
+        return None if state["Running"] else f"exit code {state['ExitCode']}"
+
+    async def stop(self, now: bool = False) -> None:
+        """Let the server save and end; the stopped container stays for its log until the next start."""
+        if self.object_id:
+            try:
+                await self.docker("stop", self.object_id, timeout=1 if now else STOP_GRACE_S)
+            except NotFound:
+                self.log.info("the container of %s is gone", self._log_name)
+        self.clear_state()
+
+
+def _sentence(error: HTTPClientError) -> str:
+    """The launcher's own sentence, if it sent one."""
+    if error.response is None or not error.response.body:
+        return "The launcher did not answer in time; try again shortly."
+    try:
+        message = json.loads(error.response.body)["message"]
+    except (ValueError, KeyError, TypeError):
+        return f"The launcher could not say what this session may have (status {error.code})."
+    return str(message)[:500]

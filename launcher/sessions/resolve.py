@@ -1,0 +1,232 @@
+"""What a spawn may have: the launcher decides, the hub obeys (deploy/hub/allowance.py checks what is said here)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import posixpath
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from launcher.model import Project
+
+log = logging.getLogger(__name__)
+
+WORKSPACE = "/workspace"
+WORK = f"{WORKSPACE}/work"
+HOME = f"{WORKSPACE}/home"
+USER = "1000:1000"
+RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  # the session's own tmpfs
+PASSWD = "/etc/passwd"  # noqa: S105  # a file
+CERTIFICATES = "/etc/repolaunch/ca-certificates.crt"
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+SERVER_ARGS = (
+    # Somebody who loses access to a project is out of its session after this many seconds (the default is 300).
+    "--HubOAuth.cache_max_age=30",
+    # jupyter-collaboration would keep its history in the workspace.
+    "--SQLiteYStore.db_path=/tmp/jupyter-ystore.db",
+)
+FORM = re.compile(r"project-([a-z][a-z0-9]{9})", re.ASCII)
+
+
+class Mount(Protocol):
+    """Where a project's workspace is (launcher.projects gives it)."""
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """The folder of the host."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may use at most."""
+
+    memory: int
+    """Bytes, without swap."""
+    cpus: float
+    processes: int
+    tmp_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every session of this installation is told."""
+
+    public_url: str
+    certificates: str = ""
+    """File of the host with the certificate authorities that sessions are to trust; `""`: the image's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The workspace of one session."""
+
+    name: str
+    device: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file of the host that a session may read."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The answer to the hub."""
+
+    image: str
+    volume: Volume
+    environment: dict[str, str]
+    command: tuple[str, ...]
+    entrypoint: tuple[str, ...] | None
+    working_dir: str
+    user: str
+    memory: int
+    cpu: float
+    pids: int
+    tmpfs: dict[str, str]
+    binds: tuple[Bind, ...]
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and JSON body for `POST /internal/resolve`."""
+
+    status: int
+    body: dict[str, object]
+
+
+def environment(project: Project, site: Site) -> dict[str, str]:
+    """The variables of a project's session.
+
+    The workspace's HOME comes first everywhere, the image's own `~/.local` stays behind it: what `postBuild` put there
+    is found, what a person installs wins. REPO_DIR is the image's and is left alone.
+    """
+    facts = project.image.facts
+    local = posixpath.join(facts.home, ".local")
+    values = {
+        "HOME": HOME,
+        "USER": "jovyan",
+        "PATH": _path(f"{HOME}/.local/bin", *facts.path.split(":"), f"{local}/bin"),
+        "JUPYTER_PATH": f"{local}/share/jupyter",
+        "JUPYTER_CONFIG_PATH": _path(posixpath.join(facts.home, ".jupyter"), f"{local}/etc/jupyter"),
+        "JUPYTER_RUNTIME_DIR": RUNTIME,
+        "JUPYTERHUB_ROOT_DIR": WORK,
+        "JUPYTERHUB_DEFAULT_URL": "/lab",
+        "BINDER_REPO_URL": project.url,
+        "BINDER_REF_URL": _ref_url(project),
+        "BINDER_LAUNCH_HOST": site.public_url.rstrip("/") + "/",
+        "BINDER_REQUEST": f"v2/{project.provider}/{project.spec}",
+        "BINDER_PERSISTENT_REQUEST": _persistent(project),
+    }
+    if facts.user_site:
+        # PYTHONUSERBASE would make `pip install --user` write to the read-only image. PYTHONPATH comes before what a
+        # person installs, so it is set only for images that have packages there.
+        values["PYTHONPATH"] = ":".join(facts.user_site)
+    if site.certificates:
+        values |= dict.fromkeys(CERTIFICATE_VARIABLES, CERTIFICATES)
+    if project.token_entry:
+        values["JUPYTERHUB_ALLOW_TOKEN_IN_URL"] = "1"  # noqa: S105  # a switch
+    return values
+
+
+def allowance(project: Project, limits: Limits, site: Site, mount: Mount, passwd: str) -> Allowance:
+    """What the session of this project may have; `passwd` is a file of the host with `facts.passwd`."""
+    facts = project.image.facts
+    binds = [Bind(passwd, PASSWD)]
+    if site.certificates:
+        binds.append(Bind(site.certificates, CERTIFICATES))
+    return Allowance(
+        image=project.image.name,
+        volume=Volume(mount.name, mount.device, WORKSPACE),
+        environment=environment(project, site),
+        command=facts.server,
+        entrypoint=facts.entrypoint or None,
+        working_dir=WORK,
+        user=USER,
+        memory=limits.memory,
+        cpu=limits.cpus,
+        pids=limits.processes,
+        # People compile in /tmp, so it may execute; nothing there gains rights (nosuid, no-new-privileges).
+        tmpfs={"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_bytes}"},  # noqa: S108
+        binds=tuple(binds),
+        args=SERVER_ARGS,
+    )
+
+
+class Resolve:
+    """Answers the hub. `find` gives a project by its id, as it should be started now; `mount` its workspace."""
+
+    def __init__(
+        self,
+        find: Callable[[str], Awaitable[Project | None]],
+        mount: Callable[[str], Mount],
+        limits: Limits,
+        site: Site,
+        folder: Path,
+    ) -> None:
+        self._find = find
+        self._mount = mount
+        self._limits = limits
+        self._site = site
+        self._folder = folder
+        """For passwd files, named by their digest; containers of sessions read them."""
+
+    async def answer(self, question: object) -> Answer:
+        """200 with an allowance for a project's own account that names its own project; else a refusal."""
+        asked = question if isinstance(question, dict) else {}
+        options = asked.get("user_options")
+        match = FORM.fullmatch(str(asked.get("account", "")))
+        if match is None or asked.get("server") or options != {"project": match[1]}:
+            return Answer(403, {"message": "Only a project has a session, and only its own."})
+        project = await self._find(match[1])
+        if project is None:
+            return Answer(404, {"message": "There is no such project any more."})
+        passwd = await asyncio.to_thread(self._passwd, project.image.facts.passwd)
+        allowed = allowance(project, self._limits, self._site, self._mount(project.id), passwd)
+        return Answer(200, asdict(allowed))
+
+    def _passwd(self, text: str) -> str:
+        path = self._folder / hashlib.sha256(text.encode()).hexdigest()
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            new = path.with_name(f".{path.name}-{os.getpid()}")
+            new.write_text(text, encoding="utf-8")
+            new.chmod(0o644)
+            new.replace(path)
+        return str(path)
+
+
+def _path(*parts: str) -> str:
+    return ":".join(dict.fromkeys(part for part in parts if part))
+
+
+def _ref_url(project: Project) -> str:
+    """The commit on the git host's own pages, where it has a known form; else the repository's address."""
+    forms = {"gh": "{url}/tree/{commit}", "gl": "{url}/tree/{commit}"}
+    form = forms.get(project.provider, "{url}")
+    return form.format(url=project.url.removesuffix(".git"), commit=project.commit)
+
+
+def _persistent(project: Project) -> str:
+    """The link with the commit in place of the reference: what BinderHub calls the persistent request."""
+    head, _, _ = project.spec.rpartition("/")
+    return f"v2/{project.provider}/{head}/{project.commit}"
