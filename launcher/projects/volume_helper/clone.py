@@ -13,12 +13,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from .folders import SESSION_USER, Refusal, copy_file, folder, make_folder, names, read_small, taken, write_file
-from .requests import may_be_branch
 
 if TYPE_CHECKING:
     from .requests import Seed
 
 STORE = re.compile(r"(?:[0-9a-f]{2}|pack)\Z")
+# git-check-ref-format(1); such a name could add a line to the files that it is written to.
+FORBIDDEN_IN_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-./]|[./]\Z")
 SECONDS = 600
 """How long one git process may take."""
 GIT = (
@@ -49,7 +50,7 @@ def make_git_folder(seed: Seed, checkout: int, work: int) -> None:
         _copy_objects(source, target)
         if taken("shallow", below=source):
             copy_file("shallow", source, target)
-        branch = _branch_of(read_small("HEAD", below=source)) if seed.branch is None else seed.branch
+        branch = _branch_of(read_small("HEAD", below=source))
         make_folder("refs", below=target)
         write_file("HEAD", f"ref: refs/heads/{branch}\n" if branch else f"{seed.commit}\n", below=target)
         if branch:
@@ -105,7 +106,7 @@ def _branch_of(head: str) -> str:
     if not head.startswith(prefix):
         return ""
     name = head.removeprefix(prefix).removesuffix("\n")
-    if not may_be_branch(name):
+    if not name or FORBIDDEN_IN_BRANCH.search(name):
         raise Refusal("failed", "the checkout is on a branch whose name git could not have")
     return name
 

@@ -15,7 +15,6 @@ CONTENTS = re.compile(r"[0-9a-f]{64}\.tar\Z")
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,254}\Z")
 MAX_PARTS = 8
 MAX_TEXT = 4096
-FORBIDDEN_IN_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-./]|[./]\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,6 @@ class Seed:
     """A file name in the folder of contents, or `""`."""
     url: str
     commit: str
-    branch: str | None
-    """The branch to be on; `""`: none (detached); None: as the checkout has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +91,6 @@ def _seed(fields: dict[str, object]) -> Seed:
     contents = fields.pop("contents", "")
     url = _text(fields.pop("url", None), "url")
     commit = _matching(fields.pop("commit", None), "commit", COMMIT)
-    branch = fields.pop("branch", None)
-    if branch is not None and (not isinstance(branch, str) or not may_be_branch(branch, or_none=True)):
-        raise Refusal("bad-request", "branch cannot be a branch's name")
     _nothing_else(fields)
     return Seed(
         id=project,
@@ -104,15 +98,7 @@ def _seed(fields: dict[str, object]) -> Seed:
         contents=_matching(contents, "contents", CONTENTS) if contents else "",
         url=url,
         commit=commit,
-        branch=branch,
     )
-
-
-def may_be_branch(name: str, *, or_none: bool = False) -> bool:
-    """Whether git could have a branch of that name (git-check-ref-format, without its exotic permissions)."""
-    if not name:
-        return or_none
-    return len(name.encode(errors="replace")) <= MAX_TEXT and not FORBIDDEN_IN_BRANCH.search(name)
 
 
 def _only(fields: dict[str, object], name: str, form: re.Pattern[str]) -> str:

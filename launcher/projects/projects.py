@@ -1,0 +1,112 @@
+"""Finds, makes and remembers projects: a row of the store and a workspace each."""
+
+from __future__ import annotations
+
+import logging
+import string
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from launcher.errors import WorkspaceFailed
+from launcher.model import Kind, Project
+from launcher.projects.volumes import Seed
+
+if TYPE_CHECKING:
+    import random
+
+    from launcher.model import Account, Image, RepoRef, ResolvedRepo
+    from launcher.projects.volumes import VolumeBackend
+    from launcher.stages import Checkouts
+    from launcher.store.images import ImageRows
+    from launcher.store.projects import ProjectRows
+
+log = logging.getLogger(__name__)
+
+ID_LENGTH = 10
+
+
+class WorkspaceProjects:
+    """A `stages.Projects`.
+
+    A project is made in this order: workspace, then row. Killed between the two, what is left is a workspace that no
+    project has (`unreferenced` tells), never a project without a workspace.
+    """
+
+    def __init__(
+        self,
+        rows: ProjectRows,
+        images: ImageRows,
+        volumes: VolumeBackend,
+        checkouts: Checkouts,
+        randomness: random.Random,
+    ) -> None:
+        """`randomness` makes ids, which are guessed by nobody: give it a `random.SystemRandom`."""
+        self._rows = rows
+        self._images = images
+        self._volumes = volumes
+        self._checkouts = checkouts
+        self._randomness = randomness
+
+    async def find(self, account: Account, ref: RepoRef) -> Project | None:
+        """See `stages.Projects`. A program without a cookie never has a project already."""
+        if account.kind is Kind.ANONYMOUS or not account.name:
+            return None
+        project = await self._rows.find(account.name, ref.url, ref.ref)
+        if project is not None and not await self._volumes.exists(project.id):
+            # Never by us, and never to be repaired by an empty one in its place.
+            raise WorkspaceFailed("the project's workspace is not where it was left")
+        return project
+
+    async def create(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
+        """See `stages.Projects`."""
+        project = self._new(account, repo, image)
+        contents = image.facts.engine_id.removeprefix("sha256:") if image.facts.content else ""
+        async with self._checkouts.open(repo) as checkout:
+            seed = Seed(checkout.path, repo.url, repo.commit, contents)
+            if await self._volumes.create(project.id, seed) == "before":
+                raise WorkspaceFailed("a workspace with the new project's name was there already")
+        return await self._rows.create(project, title(repo.url))
+
+    async def use(self, project: Project) -> Project:
+        """See `stages.Projects`."""
+        image = project.image
+        if image.ref is None:
+            known = await self._images.get(image.key)
+            if known is not None and known.ref is not None and known.facts.engine_id == image.facts.engine_id:
+                image = replace(image, ref=known.ref)
+                await self._rows.set_image(project.id, image)
+        await self._rows.touch(project.id)
+        return replace(project, image=image)
+
+    async def unreferenced(self) -> list[str]:
+        """Workspaces that no project has: a creation was killed. They are kept; the operator may look at them."""
+        owned = {record.project.id for record in await self._rows.list()}
+        return [name for name in await self._volumes.list() if name not in owned]
+
+    def _new(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
+        name = self._id()
+        alone = account.kind is Kind.ANONYMOUS
+        return Project(
+            id=name,
+            owner=f"project-{name}" if alone else account.name,
+            provider=repo.origin.provider,
+            spec=repo.origin.spec,
+            url=repo.url,
+            ref=repo.origin.ref,
+            commit=repo.commit,
+            image=image,
+            temporary=alone or account.kind is Kind.GUEST,
+            token_entry=alone,
+        )
+
+    def _id(self) -> str:
+        pick = self._randomness.choice
+        rest = string.ascii_lowercase + string.digits
+        return pick(string.ascii_lowercase) + "".join(pick(rest) for _ in range(ID_LENGTH - 1))
+
+
+def title(url: str) -> str:
+    """What a list of projects calls it at first: the last part of the repository's address."""
+    name = urlsplit(url).path.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return name or url
