@@ -62,7 +62,7 @@ if ! done_with "$BUILD/base/bundle" "$bundle_state" || [ ! -f "$certificates" ];
   "$VENV/bin/python" "$SETUP/machine_settings.py" certificates >"$certificates"
   stamp "$BUILD/base/bundle" "$bundle_state"
 fi
-key="$(digest_text "$inputs" "$(digest "$certificates")")"
+key="$(digest_text "$inputs" "$(<"$certificates")")"
 
 built="$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$BASE_IMAGE" 2>/dev/null || true)"
 if [ "$built" = "$key" ]; then exit 0; fi

@@ -9,8 +9,8 @@ packages="$(digest frontend/package.json frontend/package-lock.json)"
 sources="$(cd "$folder" && find . \( -name node_modules -o -name dist \) -prune -o -type f -print0 | LC_ALL=C sort -z |
   xargs -0 sha256sum | sha256sum | cut -c1-32)"
 have_packages="$folder/node_modules/.set-up"
-have_build="$folder/dist/.set-up"
-if done_with "$have_packages" "$packages" && done_with "$have_build" "$sources"; then exit 0; fi
+have_build="$BUILD/frontend"
+if done_with "$have_packages" "$packages" && done_with "$have_build" "$sources" && [ -d "$folder/dist" ]; then exit 0; fi
 
 "$SETUP/node.sh"
 if ! done_with "$have_packages" "$packages"; then

@@ -62,7 +62,7 @@ apt_update() {
   local lists="$BUILD/apt-updated"
   if [ -z "$(find "$lists" -mmin -60 2>/dev/null)" ]; then
     say "apt-get update"
-    quietly apt-update apt-get update -q
+    quietly apt-update apt-get update -q -o DPkg::Lock::Timeout=300
     mkdir -p "$BUILD"
     touch "$lists"
   fi
@@ -72,7 +72,8 @@ apt_update() {
 apt_install() {
   apt_update
   say "apt-get install $*"
-  DEBIAN_FRONTEND=noninteractive quietly "apt-$1" apt-get install -q -y --no-install-recommends -- "$@"
+  DEBIAN_FRONTEND=noninteractive quietly "apt-$1" apt-get install -q -y \
+    --no-install-recommends -o DPkg::Lock::Timeout=300 -- "$@"
 }
 
 # A package whose service we start ourselves, on our own port, must not start one of its own.
