@@ -303,6 +303,44 @@ INTERNAL: Final = Row(
 )
 """What is told of an exception that is not a LauncherError; its own text is never shown."""
 
+PAGE_MISSING: Final = Row(
+    "page-missing",
+    404,
+    "There is no such page",
+    "Nothing is at this address.",
+    "Check the address, or begin at the home page.",
+)
+METHOD_REFUSED: Final = Row(
+    "method-refused",
+    405,
+    "This address does not take such a request",
+    "The request's method is not one that this address knows.",
+    "The reference of the HTTP API lists the methods of every address.",
+)
+REQUEST_REFUSED: Final = Row(
+    "request-refused",
+    400,
+    "The request cannot be understood",
+    "It does not have the form of an HTTP request to this address.",
+    "Check the address and the headers.",
+)
+SESSION_STOPPED: Final = Row(
+    "session-stopped",
+    503,
+    "This session has stopped",
+    "No server is running at this address.",
+    "Start it again: its files are as they were saved.",
+)
+FRONTEND_MISSING: Final = Row(
+    "frontend-missing",
+    503,
+    "The pages are not built",
+    "The launcher runs, but its pages have not been built on this machine.",
+    "Operators: run `make setup`, then start the service again.",
+)
+SPOKEN: Final = (INTERNAL, PAGE_MISSING, METHOD_REFUSED, REQUEST_REFUSED, SESSION_STOPPED, FRONTEND_MISSING)
+"""The rows that tell of no LauncherError."""
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -327,6 +365,12 @@ def row_of(error: BaseException) -> Row:
         if one in ROWS:
             return ROWS[one]
     return INTERNAL
+
+
+def say(row: Row, status: int | None = None) -> Failed:
+    """One of SPOKEN; `status` where it is told with another HTTP status than its own."""
+    link = f"{ERRORS_PAGE}#{row.code}"
+    return Failed(None, row.code, status or row.status, row.title, row.seen, row.todo, link)
 
 
 def explain(error: BaseException, stage: Stage | None = None) -> Failed:

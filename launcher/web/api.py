@@ -1,0 +1,191 @@
+"""`/api/v1`: launches, projects and sessions as JSON."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from launcher.errors import BadRequest, Forbidden, LaunchMissing, ProjectMissing
+from launcher.model import RepoRef, Role
+from launcher.web import auth, schemas
+from launcher.web.handler import Handler
+
+if TYPE_CHECKING:
+    from launcher.web.context import LaunchView, ProjectView
+
+
+def checked_urlpath(text: str) -> str:
+    """Where in a session to arrive, without a leading slash. Raises BadRequest if it could lead elsewhere."""
+    path, _, _ = text.partition("?")
+    parts = unquote(unquote(path.partition("#")[0])).split("/")
+    if not text.isprintable() or "\\" in unquote(text) or ".." in parts:
+        raise BadRequest("urlpath", f"It is “{text}”.", "a path inside the session: lab/tree/index.ipynb")
+    return text.lstrip("/")
+
+
+class _Api(Handler):
+    asks_who = True
+
+    async def launch(self, launch: str) -> LaunchView:
+        """The launch, if the one who asks may see it. Raises LaunchMissing."""
+        account = self.account
+        found = await self.web.launches.get(launch)
+        if not self.is_operator and found.account.name != account.name:
+            raise LaunchMissing(launch)
+        return found
+
+    async def project(self, project: str) -> tuple[ProjectView, Role]:
+        """The project and what the one who asks may do there. Raises ProjectMissing."""
+        account = self.account
+        role = Role.OWNER if self.is_operator else await self.web.projects.role(project, account.name)
+        view = await self.web.projects.get(project) if role else None
+        if view is None or role is None:
+            raise ProjectMissing(project)
+        return view, role
+
+    async def begin(self, ref: RepoRef, urlpath: str = "") -> None:
+        """Start a launch and answer with it."""
+        launch = await self.web.launches.start(self.account, ref, urlpath)
+        self.set_header("Location", f"/api/v1/launches/{launch.id}")
+        self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
+
+    async def states(self) -> dict[str, str]:
+        """Project id → the state of its server. Raises HubDown."""
+        return {one.project: one.state for one in await self.web.sessions.list()}
+
+    @property
+    def whose(self) -> str | None:
+        """Whose things are listed: one's own, the operator everybody's."""
+        name = self.account.name
+        return None if self.is_operator else name
+
+
+class Launches(_Api):
+    """`/api/v1/launches`."""
+
+    async def get(self) -> None:
+        """One's own, the newest first."""
+        account = None if self.is_operator else self.account
+        self.send([schemas.Launch.of(one) for one in await self.web.launches.list(account)])
+
+    async def post(self) -> None:
+        """Begin. Errors of the link are answered at once, all others are events."""
+        _ = self.account
+        asked = self.body_as(schemas.LaunchRequest)
+        urlpath = checked_urlpath(asked.urlpath)
+        if asked.url is not None:
+            ref = self.web.links.parse_url(asked.url, asked.ref)
+        else:
+            ref = self.web.links.parse_spec(asked.provider or "", asked.spec or "")
+        await self.begin(ref, urlpath)
+
+
+class Launch(_Api):
+    """`/api/v1/launches/<id>`."""
+
+    async def get(self, launch: str) -> None:
+        """How it stands."""
+        self.send(schemas.Launch.of(await self.launch(launch)))
+
+    async def delete(self, launch: str) -> None:
+        """Cancel it; nothing happens if it has ended."""
+        await self.launch(launch)
+        await self.web.launches.cancel(launch, self.account)
+        self.send(schemas.Launch.of(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
+
+
+class Links(Handler):
+    """`/api/v1/links`."""
+
+    def get(self) -> None:
+        """The launch link of a pasted address. Raises the errors of links."""
+        ref = self.web.links.parse_url(self.get_query_argument("url", ""), self.get_query_argument("ref", ""))
+        link = schemas.launch_link(ref.provider, ref.spec)
+        self.send(schemas.Link(link=link, provider=ref.provider, spec=ref.spec, url=ref.url, ref=ref.ref))
+
+
+class Projects(_Api):
+    """`/api/v1/projects`."""
+
+    async def get(self) -> None:
+        """Those of which one is a member, the most recently used first."""
+        views = await self.web.projects.list(self.whose)
+        states = await self.states()
+        self.send([schemas.Project.of(one, states.get(one.project.id)) for one in views])
+
+
+class Project(_Api):
+    """`/api/v1/projects/<id>`."""
+
+    async def get(self, project: str) -> None:
+        """One of them."""
+        view, _ = await self.project(project)
+        states = await self.states()
+        self.send(schemas.Project.of(view, states.get(project)))
+
+
+class ProjectSession(_Api):
+    """`/api/v1/projects/<id>/session`."""
+
+    async def post(self, project: str) -> None:
+        """Resume it: the same as launching its link."""
+        view, role = await self.project(project)
+        if role is Role.VIEWER:
+            raise Forbidden("start this session")
+        found = view.project
+        await self.begin(RepoRef(found.provider, found.spec, found.url, found.ref))
+
+
+class ProjectToken(_Api):
+    """`/api/v1/projects/<id>/token`."""
+
+    async def post(self, project: str) -> None:
+        """Mint a token for this project's server alone: for programs, which ask with a token of their own."""
+        view, role = await self.project(project)
+        if role is Role.VIEWER or (self.who is not None and self.who.cookie):
+            raise Forbidden("get a token for this session (programs ask with a token of their own)")
+        token = await self.web.sessions.token_for(view.project)
+        self.send(schemas.Entry(url=f"/user/{view.project.account}/", token=token), HTTPStatus.CREATED)
+
+
+class OpenProject(_Api):
+    """`/api/v1/projects/<id>/open`: the way back from a session that has stopped, for browsers."""
+
+    async def get(self, project: str) -> None:
+        """Go to the project's link, by way of a login where nobody is known."""
+        if self.who is None:
+            self.redirect(auth.login_url(self.request.path))
+            return
+        view, _ = await self.project(project)
+        self.redirect(schemas.launch_link(view.project.provider, view.project.spec))
+
+
+class Sessions(_Api):
+    """`/api/v1/sessions`."""
+
+    async def get(self) -> None:
+        """Those that run or start, of the projects of which one is a member."""
+        views = await self.web.projects.list(self.whose)
+        states = await self.states()
+        running = [(one.project, states[one.project.id]) for one in views if one.project.id in states]
+        self.send(
+            [
+                schemas.Session.model_validate(
+                    {"project": project.id, "state": state, "session": f"/user/{project.account}/"}
+                )
+                for project, state in running
+            ]
+        )
+
+
+class Session(_Api):
+    """`/api/v1/sessions/<project id>`."""
+
+    async def delete(self, project: str) -> None:
+        """Stop it; its files stay. No error if it does not run."""
+        _, role = await self.project(project)
+        if role is Role.VIEWER:
+            raise Forbidden("stop this session")
+        await self.web.sessions.stop(project)
+        self.set_status(HTTPStatus.NO_CONTENT)

@@ -1,0 +1,275 @@
+"""The routes, and the application that serves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tornado.routing import URLSpec
+from tornado.web import Application
+
+from launcher.web import api, binder, events, login, openapi, pages, schemas, service
+from launcher.web.assets import Assets, Static
+from launcher.web.handler import Missing
+from launcher.web.routes import Operation, Route
+from launcher.web.serving import answered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launcher.web.context import Web
+
+HTML: Final = "text/html"
+EVENTS: Final = "text/event-stream"
+JSON: Final = "application/json"
+SVG: Final = "image/svg+xml"
+LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
+LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
+URLPATH: Final = ("urlpath", "Where in the session to arrive.")
+NEXT: Final = ("next", "The page to come back to: a path of this site.")
+
+ROUTES: Final[tuple[Route, ...]] = (
+    # ---- pages
+    Route("/", pages.Home, (Operation("GET", "Home page: paste an address, get a launch link.", HTML),)),
+    Route(
+        "/v2/{provider}/{spec}",
+        pages.LaunchPage,
+        (
+            Operation(
+                "GET",
+                "Launch page of a link. Its script starts the launch; a crawler starts nothing.",
+                HTML,
+                query=(URLPATH, ("labpath", "A file to open in JupyterLab."), ("filepath", "A file to open.")),
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+    Route(
+        "/user/{rest}",
+        pages.StoppedSession,
+        (
+            Operation(
+                "GET", "Says that the session at this address has stopped.", HTML, 503, errors=("session-stopped",)
+            ),
+        ),
+    ),
+    Route("/docs/errors", pages.ErrorsPage, (Operation("GET", "What can go wrong, and what to do about it.", HTML),)),
+    Route(
+        "/static/{file}",
+        Static,
+        (Operation("GET", "The frontend's files.", "application/octet-stream"),),
+        {"assets": True},
+    ),
+    Route(
+        "/badge_logo.svg",
+        Static,
+        (Operation("GET", "Badge for a README.", SVG),),
+        {"assets": True, "name": "badge.svg"},
+    ),
+    Route("/badge.svg", Static, (Operation("GET", "The same badge.", SVG),), {"assets": True, "name": "badge.svg"}),
+    # ---- BinderHub's API
+    Route(
+        "/build/{provider}/{spec}",
+        binder.Build,
+        (
+            Operation(
+                "GET",
+                "Launch a link and follow it, in BinderHub's event format. Without a login: a temporary project, "
+                "entered by the token in `ready`. Errors are events too.",
+                EVENTS,
+                headers=(("Accept", "Must name text/event-stream."), LAST_ID),
+                query=(("build_only", "`true` is refused."),),
+            ),
+        ),
+    ),
+    Route("/api/repoproviders", service.RepoProviders, (Operation("GET", "How links are written.", JSON),)),
+    Route("/versions", service.Versions, (Operation("GET", "Versions of the service's parts.", JSON),)),
+    Route(
+        "/health",
+        service.HealthHandler,
+        (Operation("GET", "Whether every part is well (else 503); asked at most every 15 s.", schemas.HealthAnswer),),
+    ),
+    Route("/metrics", service.MetricsHandler, (Operation("GET", "Numbers for Prometheus.", "text/plain"),)),
+    # ---- people
+    Route(
+        "/api/v1/me",
+        login.Me,
+        (Operation("GET", "Who asks.", schemas.Me, who="login", query=(NEXT,)),),
+    ),
+    Route(
+        "/api/v1/login",
+        login.Login,
+        (
+            Operation(
+                "GET",
+                "Log in through the hub, as a guest where the site admits guests.",
+                HTML,
+                302,
+                query=(NEXT, ("as", "`member`: sign in with a password.")),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/oauth_callback",
+        login.Callback,
+        (
+            Operation(
+                "GET",
+                "Where the hub sends the browser back.",
+                HTML,
+                302,
+                query=(("code", "The hub's code."), ("state", "The login's state.")),
+                errors=("bad-request", "hub-down"),
+            ),
+        ),
+    ),
+    # ---- launches
+    Route(
+        "/api/v1/links",
+        api.Links,
+        (
+            Operation(
+                "GET",
+                "The launch link of a pasted address.",
+                schemas.Link,
+                query=(("url", "The address."), ("ref", "Branch, tag or commit.")),
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/launches",
+        api.Launches,
+        (
+            Operation("GET", "One's launches, the newest first.", schemas.Launch, many=True, who="login"),
+            Operation(
+                "POST",
+                "Launch a link. Returns at once; the launch does not end with the connection.",
+                schemas.Launch,
+                201,
+                body=schemas.LaunchRequest,
+                who="login",
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/launches/{id}",
+        api.Launch,
+        (
+            Operation("GET", "How a launch stands.", schemas.Launch, who="login", errors=("launch-missing",)),
+            Operation("DELETE", "Cancel it.", schemas.Launch, 202, who="login", errors=("launch-missing",)),
+        ),
+    ),
+    Route(
+        "/api/v1/launches/{id}/events",
+        events.LaunchEvents,
+        (
+            Operation(
+                "GET",
+                "Its events: those that were, then those that come, to the final one. 204 when none is left.",
+                EVENTS,
+                who="login",
+                query=(("from", "Number of the first event to send; 1 is the first of all."),),
+                headers=(LAST_ID,),
+                errors=("launch-missing", "bad-request"),
+            ),
+        ),
+    ),
+    # ---- projects and sessions
+    Route(
+        "/api/v1/projects",
+        api.Projects,
+        (Operation("GET", "One's projects, the most recently used first.", schemas.Project, many=True, who="login"),),
+    ),
+    Route(
+        "/api/v1/projects/{id}",
+        api.Project,
+        (Operation("GET", "A project.", schemas.Project, who="login", errors=("project-missing",)),),
+    ),
+    Route(
+        "/api/v1/projects/{id}/session",
+        api.ProjectSession,
+        (
+            Operation(
+                "POST",
+                "Resume it: the same as launching its link.",
+                schemas.Launch,
+                201,
+                who="login",
+                errors=("project-missing", "forbidden"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/projects/{id}/token",
+        api.ProjectToken,
+        (
+            Operation(
+                "POST",
+                "Mint a token that opens the project's session and nothing else. Only for programs that ask with "
+                "a token.",
+                schemas.Entry,
+                201,
+                who="login",
+                errors=("project-missing", "forbidden", "hub-down"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/projects/{id}/open",
+        api.OpenProject,
+        (Operation("GET", "Go to its launch link.", HTML, 302, who="login", errors=("project-missing",)),),
+    ),
+    Route(
+        "/api/v1/sessions",
+        api.Sessions,
+        (Operation("GET", "One's sessions that run or start.", schemas.Session, many=True, who="login"),),
+    ),
+    Route(
+        "/api/v1/sessions/{id}",
+        api.Session,
+        (
+            Operation(
+                "DELETE",
+                "Stop the session of the project with this id; its files stay.",
+                "",
+                204,
+                who="login",
+                errors=("project-missing", "forbidden"),
+            ),
+        ),
+    ),
+    Route("/api/v1/openapi.json", openapi.OpenApi, (Operation("GET", "This API, as OpenAPI 3.1.", JSON),)),
+    # ---- the hub
+    Route(
+        "/internal/resolve",
+        service.InternalResolve,
+        (Operation("POST", "What a spawn may have. For the hub alone, not through the proxy.", JSON, who="hub"),),
+    ),
+)
+"""Every address that the launcher serves. Nothing is served that is not documented here."""
+
+
+def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
+    """Build the application. Reads the static files once, from disk."""
+    assets = Assets(web.dist)
+    document = openapi.document(routes)
+    specs: list[Any] = []
+    for route in routes:
+        arguments: dict[str, Any] = {"web": web, **(route.arguments or {})}
+        if issubclass(route.handler, pages.Home | pages.LaunchPage) or arguments.get("assets"):
+            arguments["assets"] = assets
+        if issubclass(route.handler, openapi.OpenApi):
+            arguments["document"] = document
+        specs.append(URLSpec(route.pattern, route.handler, arguments, name=route.path))
+    application = Application(
+        specs,
+        default_handler_class=Missing,
+        default_handler_args={"web": web},
+        cookie_secret=web.secret.hex(),
+        log_function=lambda handler: answered(web, handler),
+        serve_traceback=False,
+    )
+    names = {route.handler: route.path for route in routes}
+    application.settings["routes"] = names
+    return application

@@ -1,0 +1,145 @@
+"""The built frontend and our own few files, read once at start: no request waits for a disk."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import logging
+import mimetypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tornado.web import HTTPError
+
+from launcher.web.handler import Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from launcher.web.context import Web
+
+log = logging.getLogger(__name__)
+
+OWN: Final = Path(__file__).parent / "static"
+PREFIX: Final = "/static/"
+_HASHED = re.compile(r".*-[A-Za-z0-9_-]{8}\.[a-z0-9]+")
+"""How Vite names a file by its content."""
+_WORTH_PACKING: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent."""
+
+    body: bytes
+    packed: bytes
+    """With gzip; empty where that is not worth it."""
+    kind: str
+    etag: str
+    immutable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the shell of a page loads."""
+
+    script: str
+    styles: tuple[str, ...]
+    preloads: tuple[str, ...]
+
+
+class Assets:
+    """All static files by name, and what each page of the frontend loads."""
+
+    def __init__(self, dist: Path | None) -> None:
+        """Read `dist` and our own files. A missing or damaged `dist` is no error: its pages are missing."""
+        self.files: Mapping[str, Asset] = {name: _asset(name, path) for name, path in _found(OWN, dist)}
+        self._manifest = _manifest(dist)
+
+    def page(self, entry: str) -> Page | None:
+        """What the entry (`src/launch/main.ts`) loads; None if it was not built."""
+        if entry not in self._manifest:
+            return None
+        names = list(self._chunks(entry, set()))
+        styles = [style for name in names for style in self._manifest[name].get("css", ())]
+        files = [str(self._manifest[name]["file"]) for name in names]
+        return Page(
+            PREFIX + files[0],
+            tuple(PREFIX + name for name in dict.fromkeys(styles)),
+            tuple(PREFIX + name for name in files[1:]),
+        )
+
+    def _chunks(self, name: str, seen: set[str]) -> Iterator[str]:
+        if name in seen or name not in self._manifest:
+            return
+        seen.add(name)
+        yield name
+        for one in self._manifest[name].get("imports", ()):
+            yield from self._chunks(one, seen)
+
+
+def _found(*folders: Path | None) -> Iterator[tuple[str, Path]]:
+    for folder in folders:
+        if folder is None or not folder.is_dir():
+            continue
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not name.startswith(".") and not name.endswith(".map"):
+                yield name, path
+
+
+def _asset(name: str, path: Path) -> Asset:
+    body = path.read_bytes()
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if kind.startswith("text/"):
+        kind += "; charset=utf-8"
+    packed = gzip.compress(body, mtime=0) if len(body) >= _WORTH_PACKING else b""
+    if len(packed) >= len(body) * 9 // 10:
+        packed = b""
+    return Asset(body, packed, kind, f'"{hashlib.sha256(body).hexdigest()[:32]}"', bool(_HASHED.fullmatch(name)))
+
+
+def _manifest(dist: Path | None) -> dict[str, Any]:
+    if dist is None:
+        return {}
+    try:
+        found = json.loads((dist / ".vite" / "manifest.json").read_text())
+    except (OSError, ValueError):
+        log.warning("The frontend is not built: pages say so")
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Static(Handler):
+    """`/static/<file>`, and single files under other addresses."""
+
+    any_site = True
+    assets: Assets
+    name: str
+
+    def initialize(self, web: Web, assets: Assets | None = None, name: str = "") -> None:
+        """`name`: the one file that this route serves."""
+        super().initialize(web)
+        self.assets, self.name = assets or Assets(None), name
+
+    def get(self, *path: str) -> None:
+        """The file, packed for those who take it, kept for a year where its name holds its digest."""
+        asset = self.assets.files.get(self.name or "".join(path))
+        if asset is None:
+            raise HTTPError(404)
+        age = "public, max-age=31536000, immutable" if asset.immutable else "public, max-age=3600"
+        self.set_header("Cache-Control", age)
+        self.set_header("Content-Type", asset.kind)
+        self.set_header("Vary", "Accept-Encoding")
+        self.set_header("Etag", asset.etag)
+        if self.check_etag_header():
+            self.set_status(304)
+            return
+        if asset.packed and "gzip" in self.request.headers.get("Accept-Encoding", ""):
+            self.set_header("Content-Encoding", "gzip")
+            self.finish(asset.packed)
+        else:
+            self.finish(asset.body)

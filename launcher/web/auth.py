@@ -1,0 +1,109 @@
+"""Who asks: the operator's token, a hub token, or the login cookie, in this order.
+
+The login cookie lies on `/api/` and `/build/` only, so that no session at `/user/…` is ever sent it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit
+
+from launcher.errors import Forbidden, LoginRequired
+from launcher.model import Account, Kind
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerRequest
+    from tornado.web import RequestHandler
+
+    from launcher.web.context import Web
+
+COOKIE: Final = "repolaunch-login"
+COOKIE_PATHS: Final = ("/api/", "/build/")
+COOKIE_DAYS: Final = 14
+OPERATOR: Final = Account("operator", Kind.OPERATOR)
+SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+_HEADER = re.compile(r"(?:token|bearer)\s+(\S+)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who asks; `cookie` is the login token where it came by cookie, else `""`."""
+
+    account: Account
+    cookie: str = ""
+
+
+def same(one: str, other: str) -> bool:
+    """Compare secrets in constant time; an empty one equals nothing."""
+    return bool(other) and hmac.compare_digest(one.encode(), other.encode())
+
+
+def sign(secret: bytes, purpose: str, text: str) -> str:
+    """A signature of `text` that is good for this purpose only: 32 hexadecimal digits."""
+    return hmac.new(secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def xsrf_token(secret: bytes, cookie: str) -> str:
+    """What a page must send in `X-XSRFToken` with every request of this login that changes something."""
+    return sign(secret, "xsrf", cookie)
+
+
+def login_url(next_page: str = "/", *, as_member: bool = False) -> str:
+    """Where a browser logs in and comes back."""
+    return "/api/v1/login?" + urlencode({"next": local_page(next_page)} | ({"as": "member"} if as_member else {}))
+
+
+def local_page(address: str) -> str:
+    """The address if it is a path of this site, else `/`."""
+    parts = urlsplit(address) if len(address) <= 2000 and address.isprintable() else None  # noqa: PLR2004
+    bad = parts is None or parts.scheme or parts.netloc or not address.startswith("/")
+    return "/" if bad or address.startswith("//") or "\\" in address else address
+
+
+def cookies_count(request: HTTPServerRequest) -> bool:
+    """Say whether this request's cookies speak for the person: not if a page of another site made it.
+
+    Sessions may live on subdomains, so another subdomain is another site here. A link that is followed
+    (`navigate`) counts for what only reads.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    mode = request.headers.get("Sec-Fetch-Mode", "")
+    followed = mode == "navigate" and request.method in SAFE and not request.path.startswith("/build/")
+    return site in {"same-origin", "none"} or followed
+
+
+async def identify(handler: RequestHandler, web: Web) -> Who | None:
+    """Find out who asks; None: unknown. A token that is not good is never replaced by a cookie. Raises HubDown."""
+    header = handler.request.headers.get("Authorization", "")
+    shown = _HEADER.fullmatch(header)
+    if shown:
+        if same(shown[1], web.operator_token):
+            return Who(OPERATOR)
+        account = await web.hub.identify(shown[1])
+        if account is None:
+            raise LoginRequired(login_url())
+        return Who(account)
+    if not cookies_count(handler.request):
+        return None
+    cookie = (handler.get_signed_cookie(COOKIE, max_age_days=COOKIE_DAYS) or b"").decode("utf-8", "replace")
+    account = await web.hub.identify(cookie) if cookie else None
+    return Who(account, cookie) if account else None
+
+
+def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
+    """Refuse a request that changes something by cookie alone. Raises Forbidden."""
+    if request.method in SAFE or not who.cookie:
+        return
+    if not same(request.headers.get("X-XSRFToken", ""), xsrf_token(web.secret, who.cookie)):
+        raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
+
+
+def set_login(handler: RequestHandler, token: str) -> None:
+    """Keep the hub's access token in the browser, for the paths that need it."""
+    secure = handler.request.protocol == "https"
+    for path in COOKIE_PATHS:
+        handler.set_signed_cookie(COOKIE, token, COOKIE_DAYS, path=path, httponly=True, secure=secure, samesite="Lax")

@@ -1,0 +1,210 @@
+"""`/build/<provider>/<spec>`: a launch as BinderHub's clients know it.
+
+Phases and fields are BinderHub's. Errors are events too, with HTTP status 200. An event's id is
+`<n>-<launch>-<signature>`: who shows it in `Last-Event-ID` is the visitor who started that launch, is sent what
+comes after, and at `ready` a token that was minted for this reading.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from launcher import explain
+from launcher.errors import BadRequest, LauncherError, LaunchMissing
+from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
+from launcher.web import auth
+from launcher.web.events import StreamHandler, closed, put_back
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from launcher.model import Event, Numbered, Project, RepoRef
+    from launcher.web.context import LaunchView
+
+PHASES: Final[dict[Stage, str]] = {
+    Stage.RESOLVE: "waiting",
+    Stage.CHECKOUT: "fetching",
+    Stage.DETECT: "fetching",
+    Stage.IMAGE: "waiting",
+    Stage.BUILD: "building",
+    Stage.PUSH: "pushing",
+    Stage.WORKSPACE: "launching",
+    Stage.SESSION: "launching",
+}
+REF_PATHS: Final[dict[str, str]] = {"gh": "/tree/", "gl": "/tree/"}
+"""Where a provider shows a commit, after the repository's address."""
+_EVENT_ID = re.compile(r"([0-9]{1,12})-([0-9a-f]{32})-([0-9a-f]{32})")
+_IMAGE = re.compile(r"\S*sha256:[0-9a-f]{64}")
+
+Fields = dict[str, object]
+
+
+def accepts_events(accept: str) -> bool:
+    """Say whether an Accept header names text/event-stream, among others or with parameters.
+
+    `*/*` is not enough, as with BinderHub: a crawler must not start builds.
+    """
+    ranges = (part.strip().lower() for part in re.split("[,;]", accept))
+    return "text/event-stream" in ranges
+
+
+def event_id(secret: bytes, launch: str, n: int) -> str:
+    """The id of event `n`: who has it may read the launch and gets its token."""
+    return f"{n}-{launch}-{auth.sign(secret, 'launch', launch)}"
+
+
+def parse_event_id(secret: bytes, text: str) -> tuple[int, str] | None:
+    """The number and the launch, if the signature is ours."""
+    parts = _EVENT_ID.fullmatch(text)
+    if parts and auth.same(parts[3], auth.sign(secret, "launch", parts[2])):
+        return int(parts[1]), parts[2]
+    return None
+
+
+def binder_fields(event: Event) -> Fields:
+    """An event as BinderHub's clients read it; `Build` adds to `ready`."""
+    phase, message, more = _phase(event)
+    return {"phase": phase, "message": message if message.endswith("\n") else f"{message}\n", **more}
+
+
+def _phase(event: Event) -> tuple[str, str, Fields]:
+    found: tuple[str, str, Fields]
+    match event:
+        case Failed():
+            found = ("failed", failure(event), {"status_code": event.status})
+        case Cancelled():
+            found = ("failed", event.message, {"status_code": int(HTTPStatus.CONFLICT)})
+        case Ready():
+            found = ("ready", event.message, {})
+        case Ended(stage=Stage.IMAGE):
+            image = _IMAGE.search(event.message)
+            found = ("built", event.message, {"imageName": image[0] if image else ""})
+        case Progress(stage=Stage.PUSH):
+            found = ("pushing", event.message, {"progress": event.percent or 0})
+        case _:
+            found = (PHASES[event.stage], event.message, {})
+    return found
+
+
+def failure(told: Failed) -> str:
+    """All that is told of a failure, as lines."""
+    return "\n".join(part for part in (f"{told.title}.", told.seen, told.todo) if part) + "\n"
+
+
+def encode(fields: Fields, event: str = "") -> bytes:
+    """One event of the stream."""
+    head = f"id: {event}\n" if event else ""
+    return f"{head}data: {json.dumps(fields)}\n\n".encode()
+
+
+class Build(StreamHandler):
+    """`GET /build/<provider>/<spec>`."""
+
+    asks_who = True
+    any_site = True
+
+    async def prepare(self) -> None:
+        """Find out who asks; whatever is wrong becomes an event in `get`."""
+        self.problem: LauncherError | None = None
+        try:
+            await super().prepare()
+        except LauncherError as error:
+            self.problem = error
+
+    async def get(self, provider: str, _spec: str) -> None:
+        """Start a launch, or go on reading the one that `Last-Event-ID` proves, and follow it to its end."""
+        if self.request.method == "HEAD":
+            self.set_header("Content-Type", "text/event-stream")
+            return
+        if self.problem is not None:
+            self._refuse(self.problem)
+            return
+        try:
+            launch, after = await self._launch(provider)
+        except LauncherError as error:
+            self._refuse(error)
+            return
+        events = self.web.launches.follow(launch.id, after)
+        if launch.ended is not None:
+            begun = await anext(events, None)
+            if begun is None:  # 204 tells an EventSource not to come back
+                self.set_status(HTTPStatus.NO_CONTENT)
+                return
+            events = put_back(begun, events)
+        await self.stream(self._events(launch, events))
+
+    def _refuse(self, error: LauncherError) -> None:
+        told = explain.explain(error)
+        self.set_header("Content-Type", "text/event-stream")
+        self.finish(encode({"phase": "failed", "message": failure(told), "status_code": told.status}))
+
+    async def _launch(self, provider: str) -> tuple[LaunchView, int]:
+        """The launch, and the number of the last event that the client has."""
+        accept = self.request.headers.get("Accept", "")
+        if not accepts_events(accept):
+            raise BadRequest("Accept", f"It is “{accept}”.", "text/event-stream")
+        if self.get_query_argument("build_only", "").lower() == "true":
+            raise BadRequest("build_only", "It is “true”; a launch here always ends in a session.", "no build_only")
+        raw = self.request.path.removeprefix(f"/build/{provider}/")
+        ref = self.web.links.parse_spec(provider, raw)
+        resumed = await self._resumed(ref)
+        if resumed is not None:
+            return resumed
+        account = self.who.account if self.who else Account("", Kind.ANONYMOUS)
+        return await self.web.launches.start(account, ref, ""), 0
+
+    async def _resumed(self, ref: RepoRef) -> tuple[LaunchView, int] | None:
+        shown = parse_event_id(self.web.secret, self.request.headers.get("Last-Event-ID", ""))
+        if shown is None:
+            return None
+        try:
+            launch = await self.web.launches.get(shown[1])
+        except LaunchMissing:
+            return None
+        return (launch, shown[0]) if launch.ref == ref else None
+
+    async def _events(self, launch: LaunchView, events: AsyncIterator[Numbered]) -> AsyncIterator[bytes]:
+        try:
+            async for one in events:
+                fields = binder_fields(one.event)
+                if isinstance(one.event, Ready):
+                    fields = await self._ready(launch, one.event, fields)
+                yield encode(fields, event_id(self.web.secret, launch.id, one.n))
+        finally:
+            await closed(events)
+
+    async def _ready(self, launch: LaunchView, event: Ready, fields: Fields) -> Fields:
+        """What `ready` carries; the token is minted now and kept nowhere."""
+        try:
+            view = await self.web.projects.get(event.project)
+            project = view.project if view else None
+            token = await self.web.sessions.token_for(project) if project and project.token_entry else ""
+        except LauncherError as error:
+            return binder_fields(explain.explain(error, Stage.SESSION))
+        path = event.path if event.path.endswith("/") else event.path + "/"
+        links = self._links(launch, project) if project else {}
+        return {
+            **fields,
+            "url": self.address + path,
+            "token": token,
+            "image": event.image,
+            "binder_launch_host": f"{self.address}/",
+            "binder_client_ip": self.request.remote_ip,
+            **links,
+        }
+
+    def _links(self, launch: LaunchView, project: Project) -> Fields:
+        ref = launch.ref
+        repository = ref.spec.removesuffix("/" + quote(ref.ref or "HEAD", safe="/"))
+        web_url = project.url.removesuffix(".git")
+        between = REF_PATHS.get(ref.provider)
+        return {
+            "repo_url": project.url,
+            "binder_ref_url": f"{web_url}{between}{project.commit}" if between else project.url,
+            "binder_request": f"v2/{ref.provider}/{ref.spec}",
+            "binder_persistent_request": f"v2/{ref.provider}/{repository}/{project.commit}",
+        }

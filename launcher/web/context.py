@@ -1,0 +1,186 @@
+"""What the web needs, as interfaces and plain values; `launcher/compose.py` fills it in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from launcher.model import Account, Numbered, Project, RepoRef, Role, State
+    from launcher.web.health import Health
+    from launcher.web.metrics import Metrics
+
+
+class LaunchView(Protocol):
+    """A launch as it stands. Times are seconds since the epoch, UTC."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def account(self) -> Account: ...
+    @property
+    def ref(self) -> RepoRef: ...
+    @property
+    def urlpath(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def project(self) -> str | None: ...
+    @property
+    def commit(self) -> str | None: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def ended(self) -> float | None: ...
+
+
+class Launches(Protocol):
+    """Launches under way and ended."""
+
+    async def start(self, account: Account, ref: RepoRef, urlpath: str = "") -> LaunchView:
+        """Begin a launch; returns at once. It does not end with the request that began it."""
+        ...
+
+    async def get(self, launch: str) -> LaunchView:
+        """The launch with this id. Raises LaunchMissing."""
+        ...
+
+    async def list(self, account: Account | None = None) -> Sequence[LaunchView]:
+        """The launches of this account, or all; the newest first, a bounded number."""
+        ...
+
+    def follow(self, launch: str, after: int = 0) -> AsyncIterator[Numbered]:
+        """The launch's events after this number, to its final one; waits for those to come.
+
+        Holds little for a reader who is slow. Raises LaunchMissing.
+        """
+        ...
+
+    async def cancel(self, launch: str, by: Account) -> LaunchView:
+        """Stop the launch; no effect on one that has ended. Raises LaunchMissing, Forbidden."""
+        ...
+
+
+class ProjectView(Protocol):
+    """A project, and what only lists show."""
+
+    @property
+    def project(self) -> Project: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def used(self) -> float: ...
+
+
+class Projects(Protocol):
+    """Projects and their people (`launcher.store.projects.ProjectRows`)."""
+
+    async def get(self, project: str) -> ProjectView | None: ...
+    async def list(self, account: str | None = None) -> Sequence[ProjectView]: ...
+    async def role(self, project: str, account: str) -> Role | None: ...
+
+
+class SessionView(Protocol):
+    """A server that exists now."""
+
+    @property
+    def project(self) -> str: ...
+    @property
+    def state(self) -> str:
+        """`starting`, `running` or `stopping`."""
+        ...
+
+
+class Sessions(Protocol):
+    """The servers of projects (`launcher.sessions.sessions.HubSessions`)."""
+
+    async def list(self) -> Sequence[SessionView]:
+        """All that exist now; a project that is not here is stopped. Raises HubDown."""
+        ...
+
+    async def stop(self, project: str) -> None:
+        """Stop the server of this project. Raises HubDown."""
+        ...
+
+    async def token_for(self, project: Project) -> str:
+        """A fresh token for this project's server alone. Raises HubDown."""
+        ...
+
+
+class HubLogin(Protocol):
+    """People as the hub knows them (`launcher.web.hub.OAuthHub`)."""
+
+    async def identify(self, token: str) -> Account | None:
+        """Whom this hub token belongs to; None: nobody who may come in. Raises HubDown."""
+        ...
+
+    def authorize_url(self, state: str, challenge: str) -> str:
+        """Where a browser asks the hub who it is (local path)."""
+        ...
+
+    async def redeem(self, code: str, verifier: str) -> str | None:
+        """The access token for an OAuth code; None if the code is not good. Raises HubDown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """How links are read (`launcher.repos.providers`). Both raise the errors of links."""
+
+    parse_spec: Callable[[str, str], RepoRef]
+    """(provider, raw spec: still percent-encoded) → reference."""
+    parse_url: Callable[[str, str], RepoRef]
+    """(pasted address, reference or `""`) → reference."""
+    providers: Sequence[Mapping[str, Any]]
+    """BinderHub's display configuration of every provider."""
+
+
+class Answer(Protocol):
+    """What the hub is answered: a status and a JSON object."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> Mapping[str, object]: ...
+
+
+class Resolver(Protocol):
+    """Answers the hub what a spawn may have (`launcher.sessions.resolve.Resolve`)."""
+
+    async def answer(self, question: object) -> Answer:
+        """200 with an allowance, or a refusal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """Everything behind the handlers."""
+
+    launches: Launches
+    projects: Projects
+    sessions: Sessions
+    links: Links
+    hub: HubLogin
+    resolve: Resolver
+    health: Health
+    metrics: Metrics
+    secret: bytes = field(repr=False)
+    """Signs cookies, event ids and XSRF tokens; the same after a restart. At least 32 bytes."""
+    operator_token: str = field(repr=False)
+    internal_token: str = field(repr=False)
+    """What the hub shows at `/internal/`."""
+    public_url: str = ""
+    """Address that people type, without a trailing slash; empty: what each request says."""
+    guests: bool = True
+    """People who have not signed in come in as guests."""
+    dist: Path | None = None
+    """The built frontend (`frontend/dist`); None or missing: pages say so."""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    """What `/versions` tells."""
+    clock: Callable[[], float] = time.time

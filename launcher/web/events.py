@@ -1,0 +1,224 @@
+"""A launch's events as text/event-stream: replayed and followed, with little memory for a reader who is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from dataclasses import fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, cast
+
+from tornado.iostream import StreamClosedError
+
+from launcher.errors import BadRequest, LaunchMissing
+from launcher.model import Cancelled, Ended, Failed, Log, Progress, Ready, Stage, Started
+from launcher.web.handler import Handler
+from launcher.web.schemas import iso
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tornado.http1connection import HTTP1Connection
+
+    from launcher.model import Event, Numbered
+    from launcher.web.context import LaunchView
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S: Final = 25.0
+STALL_S: Final = 120.0
+"""A reader who takes nothing for this long is disconnected; it may come back for the rest."""
+CHUNK: Final = 64 * 1024
+"""Bytes that wait for one reader, at most (and one event)."""
+TYPES: Final[dict[type[Event], str]] = {
+    Started: "started",
+    Log: "log",
+    Progress: "progress",
+    Ended: "ended",
+    Ready: "ready",
+    Failed: "failed",
+    Cancelled: "cancelled",
+}
+
+
+def event_fields(event: Event) -> dict[str, object]:
+    """The event's facts as JSON has them."""
+    facts = {one.name: getattr(event, one.name) for one in fields(event)}
+    return {name: value.value if isinstance(value, Stage) else value for name, value in facts.items()}
+
+
+@lru_cache(maxsize=1024)
+def _encoded(at: float, event: Event) -> bytes:
+    """What is equal for all watchers of one event: encoded once, not once per watcher."""
+    return json.dumps({"at": iso(at), "type": TYPES[type(event)], **event_fields(event)}).encode()[1:]
+
+
+def session_url(path: str, urlpath: str) -> str:
+    """Where in the session to arrive; a `path` that does not end in a slash says it already."""
+    return path + (urlpath or "lab") if path.endswith("/") else path
+
+
+def encode(numbered: Numbered, launch: LaunchView) -> bytes:
+    """One event of a launch, as `/api/v1` sends it."""
+    rest = _encoded(numbered.at, numbered.event)
+    if isinstance(numbered.event, Ready):
+        url = json.dumps(session_url(numbered.event.path, launch.urlpath)).encode()
+        rest = rest[:-1] + b', "url": ' + url + b"}"
+    return b'id: %d\ndata: {"n": %d, %b\n\n' % (numbered.n, numbered.n, rest)
+
+
+class Chunks:
+    """Groups what is at hand: many events a write while replaying, one while following."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], most: int = CHUNK) -> None:
+        """Read ahead at most `most` bytes."""
+        self._pieces, self._most = pieces, most
+        self._waiting = bytearray()
+        self._some, self._room = asyncio.Event(), asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            async for piece in self._pieces:
+                while self._waiting and len(self._waiting) + len(piece) > self._most:
+                    self._room.clear()
+                    await self._room.wait()
+                self._waiting += piece
+                self._some.set()
+        finally:
+            self._some.set()
+            await closed(self._pieces)
+
+    async def next(self, timeout_s: float) -> bytes | None:
+        """What has come; `b""`: nothing within `timeout_s`; None: the end. Raises what the pieces raised."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._some.wait()
+        if self._waiting:
+            taken = bytes(self._waiting)
+            self._waiting.clear()
+            if not self._reading.done():
+                self._some.clear()
+            self._room.set()
+            return taken
+        if self._reading.done():
+            self._reading.result()
+            return None
+        return b""
+
+    async def close(self) -> None:
+        """Stop reading."""
+        self._reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await self._reading
+
+
+class StreamHandler(Handler):
+    """Sends an event stream until it ends, the reader leaves, or the reader stalls."""
+
+    keepalive_s = KEEPALIVE_S
+    stall_s = STALL_S
+    keepalive = b":keepalive\n\n"
+    streamed = False
+    _sending: asyncio.Task[None] | None = None
+
+    def on_connection_close(self) -> None:
+        """The reader left: stop reading for it. The launch goes on."""
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def stream(self, pieces: AsyncIterator[bytes]) -> None:
+        """Send all pieces. Returns also when the reader has gone."""
+        self.streamed = True
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        self._sending = asyncio.create_task(self._send(pieces))
+        self.web.metrics.watchers.inc()
+        try:
+            await self._sending
+        except asyncio.CancelledError:
+            if not self._sending.cancelled():
+                self._sending.cancel()
+                raise
+        finally:
+            self.web.metrics.watchers.dec()
+
+    async def _send(self, pieces: AsyncIterator[bytes]) -> None:
+        chunks = Chunks(pieces)
+        try:
+            await self.flush()
+            while (chunk := await chunks.next(self.keepalive_s)) is not None:
+                self.write(chunk or self.keepalive)
+                async with asyncio.timeout(self.stall_s):
+                    await self.flush()
+        except StreamClosedError:
+            pass
+        except TimeoutError:
+            log.info("%s stalled for %g seconds and was disconnected", self.request.path, self.stall_s)
+            cast("HTTP1Connection", self.request.connection).close()
+        finally:
+            await chunks.close()
+
+
+class LaunchEvents(StreamHandler):
+    """`/api/v1/launches/<id>/events`."""
+
+    asks_who = True
+
+    async def get(self, launch: str) -> None:
+        """Follow the launch from event `from`, or from the one after `Last-Event-ID`."""
+        found = await self.web.launches.get(launch)
+        if not self.is_operator and found.account.name != self.account.name:
+            raise LaunchMissing(launch)
+        if self.request.method == "HEAD":
+            self.set_header("Content-Type", "text/event-stream")
+            return
+        events = self.web.launches.follow(launch, self._after())
+        if found.ended is not None:
+            begun = await anext(events, None)
+            if begun is None:  # nothing is left: 204 tells an EventSource not to come back
+                self.set_status(204)
+                return
+            events = put_back(begun, events)
+        await self.stream(_encoded_all(events, found))
+
+    def _after(self) -> int:
+        asked = self.get_query_argument("from", "")
+        if asked:
+            return _number("from", asked, least=1) - 1
+        last = self.request.headers.get("Last-Event-ID", "")
+        return _number("Last-Event-ID", last, least=0) if last else 0
+
+
+def _number(where: str, text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:  # noqa: PLR2004
+        raise BadRequest(where, f"It is “{text}”.", f"a whole number, at least {least}")
+    return int(text)
+
+
+async def closed(pieces: AsyncIterator[object]) -> None:
+    """Close an asynchronous generator that may not have come to its end; other iterators need nothing."""
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def _encoded_all(events: AsyncIterator[Numbered], launch: LaunchView) -> AsyncIterator[bytes]:
+    try:
+        async for one in events:
+            yield encode(one, launch)
+    finally:
+        await closed(events)
+
+
+async def put_back(first: Numbered, events: AsyncIterator[Numbered]) -> AsyncIterator[Numbered]:
+    """`events` with its first one before it again."""
+    try:
+        yield first
+        async for one in events:
+            yield one
+    finally:
+        await closed(events)

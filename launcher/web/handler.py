@@ -1,0 +1,188 @@
+"""What all handlers share: who asks, headers, JSON in and out, and errors that are told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from tornado.web import HTTPError, RequestHandler
+
+from launcher import explain
+from launcher.errors import BadRequest, LauncherError, LoginRequired
+from launcher.model import Kind
+from launcher.web import auth
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from types import TracebackType
+
+    from launcher.model import Account, Failed
+    from launcher.web.context import Web
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+log = logging.getLogger(__name__)
+
+LONGEST_BODY = 64 * 1024
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+OWN_ONLY = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
+ANY_SITE = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "accept, authorization, cache-control, last-event-id",
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class Handler(RequestHandler):
+    """The base of every handler. `web` is all it knows."""
+
+    asks_who: ClassVar[bool] = False
+    """Find out who asks before the method runs."""
+    any_site: ClassVar[bool] = False
+    """Pages of other sites may read the answer (never with cookies)."""
+
+    web: Web
+    who: auth.Who | None = None
+
+    def initialize(self, web: Web) -> None:
+        """Tornado's constructor."""
+        self.web = web
+
+    def set_default_headers(self) -> None:
+        """Security first: a handler loosens what it must."""
+        for name, value in (HEADERS | (ANY_SITE if self.any_site else OWN_ONLY)).items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    async def prepare(self) -> None:
+        """Refuse what is too large; find out who asks. Raises BadRequest, LoginRequired, Forbidden, HubDown."""
+        if len(self.request.body) > LONGEST_BODY:
+            raise BadRequest("body", f"It has {len(self.request.body)} bytes.", f"at most {LONGEST_BODY}")
+        if self.asks_who and self.request.method != "OPTIONS":
+            self.who = await auth.identify(self, self.web)
+            if self.who is not None:
+                auth.check_xsrf(self.request, self.web, self.who)
+
+    @property
+    def account(self) -> Account:
+        """Who asks. Raises LoginRequired."""
+        if self.who is None:
+            page = self.get_query_argument("next", "/")
+            raise LoginRequired(auth.login_url(page))
+        return self.who.account
+
+    @property
+    def is_operator(self) -> bool:
+        """The operator sees everybody's."""
+        return self.account.kind is Kind.OPERATOR
+
+    @property
+    def address(self) -> str:
+        """This service's address as the one who asks sees it, without a trailing slash."""
+        return self.web.public_url or f"{self.request.protocol}://{self.request.host}"
+
+    async def head(self, *args: str) -> None:
+        """As GET; tornado leaves the body out."""
+        answer: Awaitable[None] | None = self.get(*args)
+        if answer is not None:
+            await answer
+
+    def options(self, *_: str) -> None:
+        """What may be asked here; CORS headers are among the default ones."""
+        known = [name for name in ("GET", "POST", "DELETE") if name.lower() in type(self).__dict__]
+        self.set_header("Allow", ", ".join([*known, *(["HEAD"] if "GET" in known else []), "OPTIONS"]))
+        self.set_status(HTTPStatus.NO_CONTENT)
+
+    def body_as(self, model: type[_M]) -> _M:
+        """The request's JSON body, checked. Raises BadRequest."""
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise BadRequest("Content-Type", f"It is “{kind}”.", "application/json")
+        try:
+            return model.model_validate_json(self.request.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise BadRequest(where, f"{first['msg']}.", f"the schema {model.__name__} of the HTTP API") from None
+
+    def send(self, model: BaseModel | list[Any], status: int = 200) -> None:
+        """Answer with JSON."""
+        if isinstance(model, list):
+            text = json.dumps([one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in model])
+        else:
+            text = model.model_dump_json()
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(text)
+
+    # ---- errors
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tell what went wrong, as a page where a page is wanted, else as JSON."""
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        told = _told(status_code, error)
+        self.set_status(told.status)
+        if self.wants_page:
+            from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
+
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.finish(error_page(told, getattr(error, "login", "")))
+            return
+        body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+        if isinstance(error, LoginRequired):
+            body["login"] = error.login
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"error": body}))
+
+    @property
+    def wants_page(self) -> bool:
+        """A browser that opened this address asks for HTML before anything else."""
+        accept = self.request.headers.get("Accept", "").lower()
+        return "text/html" in accept and "application/json" not in accept.partition("text/html")[0]
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """A traceback for what is not known, a line for what is."""
+        if isinstance(value, LauncherError | HTTPError):
+            log.info("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
+        elif typ is not None and value is not None:
+            log.error("%s %s broke", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+def _told(status: int, error: BaseException | None) -> Failed:
+    if error is not None and not isinstance(error, HTTPError):
+        return explain.explain(error)
+    if status == HTTPStatus.NOT_FOUND:
+        return explain.say(explain.PAGE_MISSING)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return explain.say(explain.METHOD_REFUSED)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return explain.say(explain.REQUEST_REFUSED, status)
+    return explain.say(explain.INTERNAL)
+
+
+class Missing(Handler):
+    """Every address that no route has: a 404 that is a 404."""
+
+    async def prepare(self) -> None:
+        """Refuse."""
+        raise HTTPError(HTTPStatus.NOT_FOUND)

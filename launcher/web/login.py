@@ -1,0 +1,87 @@
+"""Logging in through the hub: the state of a login under way is in a signed cookie, nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from typing import Final
+from urllib.parse import urlencode
+
+from launcher.errors import BadRequest
+from launcher.web import auth, schemas
+from launcher.web.handler import Handler
+
+STATE_COOKIE: Final = "repolaunch-login-state"
+STATE_PATH: Final = "/api/v1/"
+STATE_DAYS: Final = 1 / 144
+"""Ten minutes."""
+MOST_LOGINS: Final = 8
+"""Logins that one browser may have under way in its tabs."""
+
+
+class Me(Handler):
+    """`/api/v1/me`."""
+
+    asks_who = True
+
+    def get(self) -> None:
+        """Who asks, and the token that a page sends with what changes something."""
+        account = self.account
+        cookie = self.who.cookie if self.who else ""
+        xsrf = auth.xsrf_token(self.web.secret, cookie) if cookie else ""
+        self.send(schemas.Me.model_validate({"name": account.name, "kind": account.kind.value, "xsrf": xsrf}))
+
+
+class Login(Handler):
+    """`/api/v1/login`: to the hub, by way of a guest's account where nobody is signed in."""
+
+    def get(self) -> None:
+        """Begin: `next` is a path of this site; `as=member` asks for a password."""
+        page = auth.local_page(self.get_query_argument("next", "/"))
+        state, verifier = secrets.token_hex(16), secrets.token_urlsafe(48)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        self._keep(state, json.dumps({"next": page, "verifier": verifier}))
+        authorize = self.web.hub.authorize_url(state, challenge)
+        as_member = self.get_query_argument("as", "") == "member" or not self.web.guests
+        door = "/hub/signin" if as_member else "/hub/guest"
+        self.redirect(f"{door}?{urlencode({'next': authorize})}")
+
+    def _keep(self, state: str, text: str) -> None:
+        old = [name for name in self.request.cookies if name.startswith(f"{STATE_COOKIE}-")]
+        for name in old[MOST_LOGINS - 1 :]:
+            self.clear_cookie(name, path=STATE_PATH)
+        secure = self.request.protocol == "https"
+        self.set_signed_cookie(
+            f"{STATE_COOKIE}-{state}",
+            text,
+            STATE_DAYS,
+            path=STATE_PATH,
+            httponly=True,
+            secure=secure,
+            samesite="Lax",
+        )
+
+
+class Callback(Handler):
+    """`/api/v1/oauth_callback`: the hub sends the browser back."""
+
+    async def get(self) -> None:
+        """Turn the hub's code into the login cookie and go on to the page. Raises BadRequest, HubDown."""
+        state = self.get_query_argument("state", "")
+        name = f"{STATE_COOKIE}-{state}"
+        kept = self.get_signed_cookie(name, max_age_days=STATE_DAYS) if state.isalnum() else None
+        if not kept:
+            again = "a login that began in this browser less than ten minutes ago: open the link again"
+            raise BadRequest("state", "This login is not known here.", again)
+        self.clear_cookie(name, path=STATE_PATH)
+        begun = json.loads(kept)
+        if self.get_query_argument("error", ""):
+            raise BadRequest("error", "JupyterHub did not let this login pass.", "a login that you allow")
+        token = await self.web.hub.redeem(self.get_query_argument("code", ""), begun["verifier"])
+        account = await self.web.hub.identify(token) if token else None
+        if token is None or account is None:
+            raise BadRequest("code", "JupyterHub does not know this login.", "a fresh login: open the link again")
+        auth.set_login(self, token)
+        self.redirect(auth.local_page(begun["next"]))

@@ -1,0 +1,85 @@
+"""`/metrics`, by Prometheus's rules for names. Labels never hold what a stranger wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from launcher.model import Cancelled, Ended, Failed, Ready
+
+if TYPE_CHECKING:
+    from launcher.model import Event
+
+STAGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+REQUEST_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class Metrics:
+    """The launcher's own numbers, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._launches = Counter(
+            "repolaunch_launches",
+            "Launches that ended, by outcome: ready, failed, cancelled.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "repolaunch_launch_failures", "Launches that failed, by the code of the error.", ["code"], registry=registry
+        )
+        self._stages = Histogram(
+            "repolaunch_stage_seconds",
+            "Seconds that a stage of a launch took, when it ended well.",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self.builds = Gauge("repolaunch_builds_in_progress", "Builds that are running now.", registry=registry)
+        self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
+        self._requests = Counter(
+            "repolaunch_http_requests",
+            "HTTP requests answered, by method, route and status.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "repolaunch_http_request_seconds",
+            "Seconds until an HTTP request was answered (event streams are left out).",
+            ["route"],
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        for outcome in ("ready", "failed", "cancelled"):
+            self._launches.labels(outcome)
+
+    def launch_told(self, event: Event) -> None:
+        """Count what a launch tells; a `Tell`. Give it each launch's own events once."""
+        match event:
+            case Ended(stage=stage, seconds=seconds):
+                self._stages.labels(stage.value).observe(seconds)
+            case Ready():
+                self._launches.labels("ready").inc()
+            case Failed(code=code):
+                self._launches.labels("failed").inc()
+                self._failures.labels(code).inc()
+            case Cancelled():
+                self._launches.labels("cancelled").inc()
+            case _:
+                pass
+
+    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count a request; `seconds` is None for an event stream."""
+        self._requests.labels(method, route, str(status)).inc()
+        if seconds is not None:
+            self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """All numbers, as Prometheus reads them."""
+        return generate_latest(self.registry)

@@ -1,0 +1,134 @@
+"""OpenAPI 3.1, made from the table of routes and the schemas."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from launcher.web import schemas
+from launcher.web.handler import Handler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launcher.web.context import Web
+    from launcher.web.routes import Operation, Route
+
+VERSION: Final = "1"
+REF: Final = "#/components/schemas/{model}"
+PARAMETERS: Final = {
+    "provider": "`gh`, `gl`, `git`, …",
+    "spec": "The rest of the launch link, as the provider writes it; it may hold slashes.",
+    "id": "The launch's or project's id.",
+    "rest": "The rest of the address.",
+    "file": "The file's name.",
+}
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """The whole description."""
+    models: dict[type[BaseModel], None] = {schemas.ErrorAnswer: None}
+    for route in routes:
+        for operation in route.operations:
+            models |= {
+                one: None
+                for one in (operation.answer, operation.body)
+                if isinstance(one, type) and issubclass(one, BaseModel)
+            }
+    _, definitions = models_json_schema([(one, "serialization") for one in models], ref_template=REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "repolaunch", "version": VERSION, "license": {"name": "BSD-3-Clause"}},
+        "paths": {route.path: _path(route) for route in routes},
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "A token of the hub, or the operator's."},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "repolaunch-login"},
+                "hub": {"type": "http", "scheme": "bearer", "description": "The hub's own token."},
+            },
+        },
+    }
+
+
+def _path(route: Route) -> dict[str, Any]:
+    return {one.method.lower(): _operation(route, one) for one in route.operations}
+
+
+def _operation(route: Route, operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": f"{operation.method.lower()}{route.handler.__name__}{_suffix(route)}",
+        "parameters": _parameters(route, operation),
+        "responses": {str(operation.status): _answer(operation), "default": _error(operation.errors)},
+    }
+    if operation.body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(operation.body)}}}
+    if operation.who == "login":
+        found["security"] = [{"token": []}, {"cookie": []}]
+    elif operation.who == "hub":
+        found["security"] = [{"hub": []}]
+    return found
+
+
+def _suffix(route: Route) -> str:
+    name = (route.arguments or {}).get("name")
+    return "" if name is None else "_" + "".join(char for char in route.path if char.isalnum())
+
+
+def _parameters(route: Route, operation: Operation) -> list[dict[str, Any]]:
+    inside = [
+        {"name": one, "in": "path", "required": True, "description": PARAMETERS[one], "schema": {"type": "string"}}
+        for one in route.names
+    ]
+    return inside + [
+        {"name": name, "in": where, "required": False, "description": meaning, "schema": {"type": "string"}}
+        for where, these in (("query", operation.query), ("header", operation.headers))
+        for name, meaning in these
+        if name != "Accept"  # OpenAPI ignores a parameter of this name
+    ]
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    description = HTTPStatus(operation.status).phrase
+    if operation.status in {HTTPStatus.NO_CONTENT, HTTPStatus.FOUND}:
+        return {"description": description}
+    if isinstance(operation.answer, str):
+        return {"description": description, "content": {operation.answer: {}}}
+    schema = _ref(operation.answer)
+    if operation.many:
+        schema = {"type": "array", "items": schema}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _error(codes: tuple[str, ...]) -> dict[str, Any]:
+    which = f" Among others: {', '.join(codes)}." if codes else ""
+    return {
+        "description": f"What went wrong.{which}",
+        "content": {"application/json": {"schema": _ref(schemas.ErrorAnswer)}},
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+class OpenApi(Handler):
+    """`/api/v1/openapi.json`."""
+
+    any_site = True
+    text: str
+
+    def initialize(self, web: Web, document: dict[str, Any] | None = None) -> None:
+        """`document`: made once, at start."""
+        super().initialize(web)
+        self.text = json.dumps(document or {})
+
+    def get(self) -> None:
+        """The description."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(self.text)

@@ -1,0 +1,166 @@
+"""Pages. The launch page and the home page are shells that the frontend fills; the others need no script."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from launcher import explain
+from launcher.errors import LauncherError
+from launcher.web.assets import Assets
+from launcher.web.handler import Handler
+
+if TYPE_CHECKING:
+    from launcher.model import Failed
+    from launcher.web.assets import Page
+    from launcher.web.context import Web
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+_PROJECT = re.compile(r"/user/project-([a-z][a-z0-9]{0,24})(?:/|$)")
+_UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+def script_json(value: object) -> Markup:
+    """JSON that cannot end the script element around it."""
+    return Markup(json.dumps(value).translate(_UNSAFE))  # noqa: S704  # everything that markup could begin with is escaped
+
+
+def error_page(told: Failed, login: str = "", action: str = "", action_text: str = "") -> str:
+    """A page that tells what went wrong, and leads to the login or on."""
+    if login:
+        action, action_text = login, "Log in"
+    return TEMPLATES.get_template("error.html").render(
+        title=told.title, told=told, action=action, action_text=action_text
+    )
+
+
+class HtmlPage(Handler):
+    """What pages share."""
+
+    def render_page(self, html: str, status: int = 200) -> None:
+        """Answer with HTML."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(html)
+
+
+class _Shell(HtmlPage):
+    """A page of the frontend."""
+
+    entry: ClassVar[str]
+    assets: Assets
+
+    def initialize(self, web: Web, assets: Assets | None = None) -> None:
+        """`assets`: what was built."""
+        super().initialize(web)
+        self.assets = assets or Assets(None)
+
+    def shell(self, title: str, config: dict[str, str], status: int = 200) -> None:
+        """The shell, or a plain sentence where the frontend was not built."""
+        page: Page | None = self.assets.page(self.entry)
+        if page is None:
+            told = explain.say(explain.FRONTEND_MISSING)
+            self.render_page(error_page(told), told.status)
+            return
+        template = TEMPLATES.get_template("page.html")
+        self.set_header("Cache-Control", "no-cache")
+        self.render_page(template.render(title=title, page=page, config=script_json(config)), status)
+
+
+class Home(_Shell):
+    """`/`: paste an address."""
+
+    entry = "src/home/main.ts"
+
+    def get(self) -> None:
+        """The page."""
+        self.shell("repolaunch", {"baseUrl": "/", "provider": "", "spec": "", "urlpath": ""})
+
+
+class LaunchPage(_Shell):
+    """`/v2/<provider>/<spec>`: the launch page. Its status says whether the link can be one."""
+
+    entry = "src/launch/main.ts"
+
+    def get(self, provider: str, spec: str) -> None:
+        """The page; it starts nothing by itself: its script does, as the person who opened it."""
+        raw = self.request.path.removeprefix(f"/v2/{provider}/")
+        status = 200
+        try:
+            self.web.links.parse_spec(provider, raw)
+        except LauncherError as error:
+            status = explain.explain(error).status
+        config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self._urlpath()}
+        self.shell(f"{provider}: {spec}", config, status)
+
+    def _urlpath(self) -> str:
+        ask = self.get_query_argument
+        if ask("labpath", ""):
+            return f"doc/tree/{ask('labpath')}"
+        if ask("filepath", ""):
+            return f"tree/{ask('filepath')}"
+        return ask("urlpath", "")
+
+
+class StoppedSession(HtmlPage):
+    """`/user/…`: what the proxy sends here belongs to no running session."""
+
+    def prepare(self) -> None:  # type: ignore[override]  # nothing to wait for
+        """Answer every method alike, also a websocket's opening."""
+        told = explain.say(explain.SESSION_STOPPED)
+        self.set_header("Retry-After", "5")
+        upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
+        if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
+            found = _PROJECT.match(self.request.path)
+            way = f"{self.web.public_url}/api/v1/projects/{found[1]}/open" if found else ""
+            self.render_page(error_page(told, action=way, action_text="Start it again"), told.status)
+            return
+        self.set_status(told.status)
+        self.set_header("Content-Type", "application/json")
+        body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+        self.finish(json.dumps({"error": body, "message": told.seen}))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """A row as the reference shows it: facts by their names."""
+
+    code: str
+    status: int
+    title: str
+    seen: str
+    todo: str
+
+
+def error_texts() -> list[ErrorText]:
+    """Every error that people may meet."""
+    rows = [*explain.ROWS.values(), *explain.SPOKEN]
+    return [ErrorText(row.code, row.status, row.title, _named(row), _named_text(row.todo)) for row in rows]
+
+
+def _named(row: explain.Row) -> str:
+    return " ".join(_named_text(text) for text in (row.seen, *(text for _, text in row.more)))
+
+
+def _named_text(text: str) -> str:
+    return re.sub(r"\{(\w+)\}", r"<\1>", text).replace("\n", " ")
+
+
+class ErrorsPage(HtmlPage):
+    """`/docs/errors`: where the links of errors lead."""
+
+    def get(self) -> None:
+        """The page."""
+        rows: list[Any] = list(error_texts())
+        self.render_page(TEMPLATES.get_template("errors.html").render(title="What can go wrong", rows=rows))

@@ -1,0 +1,186 @@
+"""The JSON of the HTTP API: what comes in is checked here, what goes out has this form."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from launcher.web.context import LaunchView, ProjectView
+
+Text = Field(max_length=4000)
+
+
+def iso(at: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class LaunchRequest(BaseModel):
+    """What to launch: `provider` and `spec` as in a launch link, or `url` and, if wanted, `ref`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str | None = Field(None, max_length=64, description="`gh`, `gl`, `git`, …")
+    spec: str | None = Field(None, max_length=4000, description="The rest of the launch link, as it is written there.")
+    url: str | None = Field(None, max_length=4000, description="A repository's address, or a whole launch link.")
+    ref: str = Field("", max_length=1000, description="Branch, tag or commit; empty: the default branch.")
+    urlpath: str = Field("", max_length=2000, description="Where in the session to arrive: `lab/tree/index.ipynb`.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LaunchRequest:
+        by_spec, by_url = self.provider is not None and self.spec is not None, self.url is not None
+        if by_spec == by_url or (by_url and (self.provider is not None or self.spec is not None)):
+            msg = "Give either provider and spec, or url"
+            raise ValueError(msg)
+        return self
+
+
+class Launch(BaseModel):
+    """A launch as it stands."""
+
+    id: str
+    state: Literal["running", "ready", "failed", "cancelled"]
+    provider: str
+    spec: str
+    url: str
+    ref: str
+    commit: str | None
+    project: str | None
+    created: str
+    ended: str | None
+    events: str = Field(description="Where its events are.")
+    link: str = Field(description="The launch link.")
+
+    @classmethod
+    def of(cls, launch: LaunchView) -> Launch:
+        """The launch as JSON."""
+        ref = launch.ref
+        return cls(
+            id=launch.id,
+            state=launch.state.value,
+            provider=ref.provider,
+            spec=ref.spec,
+            url=ref.url,
+            ref=ref.ref,
+            commit=launch.commit or None,
+            project=launch.project or None,
+            created=iso(launch.created),
+            ended=None if launch.ended is None else iso(launch.ended),
+            events=f"/api/v1/launches/{launch.id}/events",
+            link=launch_link(ref.provider, ref.spec, launch.urlpath),
+        )
+
+
+class Project(BaseModel):
+    """A project, and whether its server runs."""
+
+    id: str
+    title: str
+    url: str
+    ref: str
+    commit: str
+    image: str
+    state: Literal["stopped", "starting", "running", "stopping"]
+    created: str
+    used: str
+    temporary: bool
+    link: str = Field(description="The launch link that resumes it.")
+    session: str | None = Field(description="Where its server is, while it runs.")
+
+    @classmethod
+    def of(cls, view: ProjectView, state: str | None) -> Project:
+        """The project as JSON; `state` is that of its server, None without one."""
+        project = view.project
+        return cls.model_validate(
+            {
+                "id": project.id,
+                "title": view.title,
+                "url": project.url,
+                "ref": project.ref,
+                "commit": project.commit,
+                "image": project.image.name,
+                "state": state or "stopped",
+                "created": iso(view.created),
+                "used": iso(view.used),
+                "temporary": project.temporary,
+                "link": launch_link(project.provider, project.spec),
+                "session": f"/user/{project.account}/" if state else None,
+            }
+        )
+
+
+class Session(BaseModel):
+    """A server that runs or starts."""
+
+    project: str
+    state: Literal["starting", "running", "stopping"]
+    session: str
+
+
+class Entry(BaseModel):
+    """A token that opens one session and nothing else."""
+
+    url: str
+    token: str
+
+
+class Link(BaseModel):
+    """The launch link of an address."""
+
+    link: str
+    provider: str
+    spec: str
+    url: str
+    ref: str
+
+
+class Me(BaseModel):
+    """Who asks."""
+
+    name: str
+    kind: Literal["guest", "member", "operator"]
+    xsrf: str = Field(
+        description="To be sent in the header `X-XSRFToken` with what changes something; empty for tokens."
+    )
+
+
+class Error(BaseModel):
+    """What went wrong (docs/reference/errors.md)."""
+
+    code: str
+    status: int
+    title: str
+    seen: str
+    todo: str
+    link: str
+    login: str | None = Field(None, description="With `login-required`: where a browser logs in.")
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer with a status of 400 or more."""
+
+    error: Error
+
+
+class Check(BaseModel):
+    """One part of the service."""
+
+    service: str
+    ok: bool
+    message: str = ""
+
+
+class HealthAnswer(BaseModel):
+    """The parts of the service; `ok` when all are."""
+
+    ok: bool
+    checks: list[Check]
+
+
+def launch_link(provider: str, spec: str, urlpath: str = "") -> str:
+    """The launch link of a canonical spec."""
+    return f"/v2/{provider}/{spec}" + (f"?urlpath={quote(urlpath, safe='/')}" if urlpath else "")

@@ -1,0 +1,91 @@
+"""What operators' tools and the hub ask: health, metrics, versions, providers, and what a spawn may have."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+
+from tornado.web import HTTPError
+
+from launcher.errors import BadRequest
+from launcher.web import auth, schemas
+from launcher.web.handler import Handler
+
+log = logging.getLogger(__name__)
+
+
+class HealthHandler(Handler):
+    """`/health`."""
+
+    any_site = True
+
+    async def get(self) -> None:
+        """200 when every part is well, else 503."""
+        outcomes = await self.web.health.outcomes()
+        well = all(one.ok for one in outcomes)
+        checks = [schemas.Check(service=one.service, ok=one.ok, message=one.message) for one in outcomes]
+        status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        self.send(schemas.HealthAnswer(ok=well, checks=checks), status)
+
+
+class MetricsHandler(Handler):
+    """`/metrics`."""
+
+    def get(self) -> None:
+        """As Prometheus reads it."""
+        self.set_header("Content-Type", self.web.metrics.content_type)
+        self.finish(self.web.metrics.text())
+
+
+class Versions(Handler):
+    """`/versions`."""
+
+    any_site = True
+
+    def get(self) -> None:
+        """The versions of the service's parts."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(self.web.versions))
+
+
+class RepoProviders(Handler):
+    """`/api/repoproviders`."""
+
+    any_site = True
+
+    def get(self) -> None:
+        """How links are written, as BinderHub's clients read it."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(list(self.web.links.providers)))
+
+
+class InternalResolve(Handler):
+    """`/internal/resolve`: the hub asks at every spawn. Not for the public: the proxy's requests are told apart."""
+
+    def check_proxied(self) -> None:
+        """Refuse what came through the public proxy, as if nothing were here."""
+        if "X-Forwarded-For" in self.request.headers or "X-Forwarded-Host" in self.request.headers:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+
+    async def post(self) -> None:
+        """What the spawn may have, or why it may not."""
+        self.check_proxied()
+        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() not in {"token", "bearer"} or not auth.same(token.strip(), self.web.internal_token):
+            log.warning("Somebody who is not the hub asked what a spawn may have")
+            self._answer(HTTPStatus.FORBIDDEN, {"message": "Only the hub may ask this."})
+            return
+        try:
+            asked = json.loads(self.request.body)
+        except ValueError:
+            asked = None
+        if not isinstance(asked, dict):
+            raise BadRequest("body", "It is not a JSON object.", "a JSON object")
+        answer = await self.web.resolve.answer(asked)
+        self._answer(answer.status, dict(answer.body))
+
+    def _answer(self, status: int, body: dict[str, object]) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(body))
