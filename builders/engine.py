@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.errors import EngineDown
+from builders.interface import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,21 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60
 """Seconds for one answer of the engine (a busy one takes its time); the verb's own time limit is another."""
 
-_PASSED_ON = (
-    "PATH",
-    "DOCKER_HOST",
-    "DOCKER_TLS_VERIFY",
-    "DOCKER_CERT_PATH",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-)
-PROXIES = tuple(name for name in _PASSED_ON if name.lower().endswith("_proxy"))
+_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG"})
+PROXIES = tuple(name for name in ENVIRONMENT if name.lower().endswith("_proxy"))
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -72,7 +60,7 @@ def tool_environment(date: int) -> Iterator[dict[str, str]]:
             # Where a person has installed buildx for himself only.
             Path(home, "cli-plugins").symlink_to(plugins)
         yield {
-            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **{name: os.environ[name] for name in _TOOL if name in os.environ},
             "HOME": home,
             "DOCKER_CONFIG": home,
             "LANG": "C.UTF-8",

@@ -114,6 +114,30 @@ _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 Tell = Callable[[Line], None]
 
+MAX_LINE = 4 * 1024 * 1024
+"""Bytes of the longest line (facts with a long /etc/passwd)."""
+
+ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+"""The variables that a builder process understands: all that it should be given."""
+USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
+PASSWORD = "REPOLAUNCH_REGISTRY_PASSWORD"  # noqa: S105  # the name of the variable
+"""And for the verbs that speak to the registry: its login. Never as an argument."""
+
 
 def format_line(line: Line) -> str:
     """The line as JSON, without its line end."""

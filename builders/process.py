@@ -47,6 +47,7 @@ class Command:
     """A file to read; without it, and without `leash`, the child reads nothing (`/dev/null`)."""
     leash: bool = False
     """The child's stdin is a pipe that stays open as long as we want it to live: at its end it must stop."""
+    max_line: int = MAX_LINE
     stderr: bool = True
     """True: stderr's lines come with stdout's. False: they go where our own stderr goes."""
 
@@ -56,6 +57,7 @@ class Child:
     """A running child. Made by `running` only."""
 
     _process: asyncio.subprocess.Process
+    _max_line: int
 
     @property
     def pid(self) -> int:
@@ -64,7 +66,7 @@ class Child:
 
     async def lines(self) -> AsyncIterator[str]:
         """Its output, line by line without the line ends, until it ends; undecodable bytes become U+FFFD."""
-        async for raw in _split(self.chunks()):
+        async for raw in _split(self.chunks(), self._max_line):
             yield raw.decode("utf-8", "replace")
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -91,7 +93,7 @@ async def running(command: Command, *, grace_s: float = GRACE_S) -> AsyncIterato
     Raises ProgramMissing.
     """
     process = await _start(command)
-    child = Child(process)
+    child = Child(process, command.max_line)
     try:
         yield child
     finally:
@@ -159,24 +161,24 @@ async def _chunks(process: asyncio.subprocess.Process, stdout: asyncio.StreamRea
         ended.cancel()
 
 
-async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines without their ends; one that is longer than MAX_LINE in pieces."""
+async def _split(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    """Lines without their ends; one that is longer than `most` bytes in pieces."""
     rest = b""
     async for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
-            for piece in _pieces(line):
+            for piece in _pieces(line, most):
                 yield piece
-        while len(rest) >= MAX_LINE:
-            yield rest[:MAX_LINE]
-            rest = rest[MAX_LINE:]
+        while len(rest) >= most:
+            yield rest[:most]
+            rest = rest[most:]
     if rest:
         yield rest
 
 
-def _pieces(line: bytes) -> Iterator[bytes]:
-    for at in range(0, max(len(line), 1), MAX_LINE):
-        yield line[at : at + MAX_LINE]
+def _pieces(line: bytes, most: int) -> Iterator[bytes]:
+    for at in range(0, max(len(line), 1), most):
+        yield line[at : at + most]
 
 
 async def _stop(child: Child, grace_s: float) -> None:

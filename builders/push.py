@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders import engine
 from builders.errors import BuildBroken, RegistryDown
-from builders.interface import Progress
+from builders.interface import PASSWORD, USERNAME, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from builders.interface import Tell
 
-USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
-PASSWORD = "REPOLAUNCH_REGISTRY_PASSWORD"  # noqa: S105  # the name of the variable
 _EVERY_S = 1.0
 
 

@@ -1,0 +1,147 @@
+"""The registry: an image is found by its environment key, with one request.
+
+Images are `<prefix>/env:<key>`; whoever starts one uses the digest that `find` gives, never the tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from launcher.errors import RegistryDown
+from launcher.model import ImageRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_MAX_MANIFEST = 4 * 1024 * 1024
+_OK, _UNAUTHORIZED, _MISSING = 200, 401, 404
+
+
+class Registry:
+    """A client of one registry (the OCI distribution API)."""
+
+    def __init__(
+        self,
+        host: str,
+        prefix: str,
+        *,
+        username: str = "",
+        password: str = "",
+        tls: bool = False,
+        ca_file: Path | None = None,
+        timeout_s: float = 10,
+    ) -> None:
+        """Of the registry at `host[:port]`; `ca_file` holds the authority that signed its certificate."""
+        self.host = host
+        self.repository = f"{prefix}/env" if prefix else "env"
+        self._base = f"{'https' if tls else 'http'}://{host}"
+        self._login = (username, password) if username else None
+        self._timeout_s = timeout_s
+        # Made once: reading the authorities takes longer than the request.
+        self._ssl = ssl.create_default_context(cafile=str(ca_file) if ca_file else None) if tls else None
+        self._client: AsyncHTTPClient | None = None
+
+    def target(self, key: str) -> str:
+        """Where an environment's image is pushed to: `host/repository:key`."""
+        return f"{self.host}/{self.repository}:{key}"
+
+    def ref(self, digest: str) -> ImageRef:
+        """The image with this digest."""
+        return ImageRef(self.host, self.repository, digest)
+
+    async def find(self, key: str) -> ImageRef | None:
+        """The image of an environment; None if the registry has none. Raises RegistryDown."""
+        url = f"{self._base}/v2/{self.repository}/manifests/{key}"
+        response = await self._ask("HEAD", url, scope=f"repository:{self.repository}:pull")
+        if response.code == _MISSING:
+            return None
+        digest = response.headers.get("Docker-Content-Digest", "")
+        if not digest:
+            # The specification lets a registry leave it out; the digest is then that of what it answers.
+            response = await self._ask("GET", url, scope=f"repository:{self.repository}:pull")
+            digest = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
+        if not _DIGEST.fullmatch(digest):
+            raise self._down(f"it names an image by {digest[:80]!r}")
+        return self.ref(digest)
+
+    async def health(self) -> None:
+        """Ask whether it is a registry and lets us in. Raises RegistryDown."""
+        response = await self._ask("GET", f"{self._base}/v2/", scope="")
+        if response.code == _MISSING:
+            raise self._down("it answers, but not as a registry")
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def _ask(self, method: str, url: str, *, scope: str) -> HTTPResponse:
+        """The answer, 200 or 404. Raises RegistryDown for every other."""
+        response = await self._fetch(method, url)
+        if response.code == _UNAUTHORIZED:
+            scheme, _, rest = response.headers.get("WWW-Authenticate", "").partition(" ")
+            if scheme.lower() == "bearer":
+                token = await self._token(dict(_PARAMETER.findall(rest)), scope)
+                response = await self._fetch(method, url, authorization=f"Bearer {token}")
+        if response.code == _UNAUTHORIZED:
+            raise self._down("it refuses the username and the password" if self._login else "it asks for a password")
+        if response.code not in {_OK, _MISSING}:
+            raise self._down(f"it answers {response.code} {response.reason}")
+        return response
+
+    async def _token(self, challenge: dict[str, str], scope: str) -> str:
+        """A token from where the registry sends us for one."""
+        realm = challenge.get("realm", "")
+        if urlsplit(realm).scheme not in {"http", "https"}:
+            raise self._down("it asks for a token without saying where to get one")
+        query = {"service": challenge.get("service", ""), "scope": challenge.get("scope", scope)}
+        asked = urlencode({name: value for name, value in query.items() if value})
+        response = await self._fetch("GET", f"{realm}{'&' if '?' in realm else '?'}{asked}")
+        try:
+            body = json.loads(response.body) if response.code == _OK else {}
+            return str(body.get("token") or body["access_token"])
+        except (ValueError, KeyError, AttributeError):
+            raise self._down(f"it gives no token: {response.code} {response.reason}") from None
+
+    async def _fetch(self, method: str, url: str, *, authorization: str = "") -> HTTPResponse:
+        request = HTTPRequest(
+            url,
+            method=method,
+            headers={"Accept": ", ".join(MANIFESTS)},
+            connect_timeout=self._timeout_s,
+            request_timeout=self._timeout_s,
+            # A login must not follow a redirect to somebody else.
+            follow_redirects=False,
+            ssl_options=self._ssl if url.startswith("https:") else None,
+        )
+        if authorization:
+            request.headers["Authorization"] = authorization
+        elif self._login:
+            request.auth_username, request.auth_password = self._login
+            request.auth_mode = "basic"
+        if self._client is None:
+            self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_MAX_MANIFEST)
+        try:
+            return await self._client.fetch(request, raise_error=False)
+        except (OSError, ValueError) as error:
+            raise self._down(str(error) or type(error).__name__) from error
+
+    def _down(self, reason: str) -> RegistryDown:
+        return RegistryDown(self.host, reason)
