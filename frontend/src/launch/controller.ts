@@ -47,8 +47,9 @@ export class Controller {
       this.me = await persistently(() => this.api.me(), signal, this.#tell);
       forget(LOGIN_TRIED);
       const known = rememberedLaunch();
-      const launch = (known === null ? null : await this.#find(known, signal)) ?? (await this.#create(signal));
-      await this.#follow(launch, launch.state === "running", signal);
+      const earlier = known === null ? null : await this.#find(known, signal);
+      const launch = earlier ?? (await this.#create(signal));
+      await this.#follow(launch, earlier === null || earlier.state === "running", signal);
     });
   }
 
@@ -176,7 +177,7 @@ export class Controller {
   }
 
   #ready(url: string, fresh: boolean): void {
-    this.session = webAddress(url);
+    this.session = url === "" ? null : webAddress(url);
     if (this.session === null) {
       this.#fail({ ...explanation(null, 0), code: "url", title: text("error.url.title"), seen: text("error.url.seen") });
       return;

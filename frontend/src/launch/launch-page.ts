@@ -151,7 +151,13 @@ export class LaunchPage extends PageElement {
     const again = (): void => void control.again();
     switch (control.phase) {
       case "working":
-        return html`<button type="button" class="button" ?disabled=${control.cancelling} @click=${() => void control.cancel()}>
+        // Not `disabled`, which would take the focus away from whoever pressed it.
+        return html`<button
+          type="button"
+          class="button"
+          aria-disabled=${control.cancelling ? "true" : "false"}
+          @click=${() => void control.cancel()}
+        >
           ${text(control.cancelling ? "action.cancelling" : "action.cancel")}
         </button>`;
       case "opening":

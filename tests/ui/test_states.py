@@ -1,0 +1,139 @@
+"""Every state of the pages: what it says, that it can be used by everybody, and a picture to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from playwright.async_api import expect
+
+from tests.ui.conftest import SCREENSHOTS, Visitor, axe_violations, overflow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.async_api import Page
+
+    from tests.ui.scenario_server import ScenarioServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+STATES = {
+    "waiting": "Launching",
+    "building": "Launching",
+    "failed": "This launch failed",
+    "ready": "Ready",
+    "cancelled": "Launch cancelled",
+    "nonsense": "This launch failed",
+    "offline": "Launching",
+    "sign-in": "You are not signed in",
+    "home": "Launch a repository",
+}
+WIDTHS = {1440: 900, 360: 780}
+
+
+async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
+    """Bring the page into that state."""
+    if state == "home":
+        page = await visitor.go("/")
+        await page.get_by_label("Repository address").fill("https://github.com/example/lecture")
+        await page.get_by_role("button", name="Get a link and a badge").click()
+        await expect(page.get_by_label("Badge for a README")).to_be_visible()
+        return page
+    if state == "sign-in":
+        played.faults.signed_in = played.faults.login_works = False
+    spec = {"nonsense": "nonsense/nothing", "offline": "example/building"}.get(state, f"example/{state}")
+    page = await visitor.go(f"/v2/gh/{spec}/main")
+    if state == "ready":  # the session opens by itself; the reader comes back
+        await page.wait_for_url("**/user/project-abc/lab")
+        await page.go_back()
+    if state in {"building", "offline"}:
+        await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    if state == "offline":
+        await visitor.context.set_offline(offline=True)
+        played.drop()
+        await expect(page.get_by_text("You are offline.").first).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("state", STATES)
+async def test_state(
+    visitor: Visitor, played: ScenarioServer, state: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    await visitor.page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    await visitor.page.emulate_media(color_scheme=scheme)
+    page = await arrive(visitor, played, state)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(STATES[state])
+    assert await axe_violations(page) == []
+    assert await overflow(page) <= 0
+    await picture(page, SCREENSHOTS / f"{state}-{width}-{scheme}.png")
+
+
+async def picture(page: Page, path: Path) -> None:
+    """For people to look at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=path, full_page=True)
+
+
+async def test_stages_show_what_is_done_under_way_and_not_started(visitor: Visitor) -> None:
+    page = await visitor.go("/v2/gh/example/building/main")
+    stages = page.locator(".stage")
+    await expect(stages).to_have_count(7)
+    build = page.locator("[data-stage=build]")
+    await expect(build).to_have_attribute("data-status", "running")
+    await expect(build).to_contain_text("Step 7 of 12")
+    await expect(build.get_by_role("progressbar")).to_have_js_property("value", 58)
+    await expect(page.locator("[data-stage=resolve]")).to_have_attribute("data-status", "done")
+    await expect(page.locator("[data-stage=resolve] .stage-time")).to_have_text("0.4 s")
+    await expect(page.locator("[data-stage=session]")).to_have_attribute("data-status", "waiting")
+    await expect(build.locator(".stage-time")).to_have_text("2 s")  # it counts
+    await expect(page.get_by_role("status")).to_have_text("Build the image: under way")
+
+
+async def test_a_stage_that_was_not_needed_is_told(visitor: Visitor) -> None:
+    page = await visitor.go("/v2/gh/example/ready/main")
+    await expect(page.locator("[data-stage=build]")).to_have_attribute("data-status", "skipped")
+    await expect(page.locator("[data-stage=build] .stage-time")).to_have_text("not needed")
+
+
+async def test_a_failure_says_what_was_seen_and_what_to_do_and_keeps_the_log(visitor: Visitor) -> None:
+    page = await visitor.go("/v2/gh/example/failed/main")
+    problem = page.get_by_role("region", name="The environment could not be built")
+    await expect(problem).to_contain_text("No matching distribution found for nunpy==2.3")
+    await expect(problem).to_contain_text("Correct the line in requirements.txt")
+    await expect(problem.get_by_role("link", name="More about this")).to_have_attribute(
+        "href", f"{visitor.address}/docs/reference/errors#build-failed"
+    )
+    await expect(page.locator("[data-stage=build]")).to_have_attribute("data-status", "failed")
+    await expect(page.locator("[data-stage=workspace]")).to_have_attribute("data-status", "waiting")
+    await expect(page.locator("launch-log")).to_contain_text("ERROR: No matching distribution")
+
+
+async def test_what_a_stranger_wrote_is_text(visitor: Visitor) -> None:
+    page = await visitor.go("/v2/gh/example/failed/main")
+    await expect(page.locator("launch-log")).to_contain_text("<script>alert(2)</script>")
+    await expect(page.locator(".explanation .seen")).to_contain_text("<b>bold</b>")
+    assert await page.locator("main b, main img, main script").count() == 0
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//[", ""])
+async def test_a_session_address_that_is_no_web_page_is_never_opened(
+    visitor: Visitor, played: ScenarioServer, address: str
+) -> None:
+    page = await visitor.go("/v2/gh/example/waiting/main")
+    await expect(page.locator("[data-stage=resolve][data-status=running]")).to_be_visible()
+    played.only.tell("ready", url=address, project="abc", image="", message="")
+    await expect(page.get_by_role("heading", name="The session has no usable address")).to_be_visible()
+    assert page.url.endswith("/v2/gh/example/waiting/main")
+
+
+async def test_details_hold_all_that_a_helper_needs(visitor: Visitor) -> None:
+    await visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await visitor.go("/v2/gh/example/failed/main")
+    await page.get_by_role("button", name="Copy details").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = await page.evaluate("() => navigator.clipboard.readText()")
+    for part in ("build-failed (422)", "https://github.com/example/failed", "#0040 Downloading", "nunpy==2.3"):
+        assert part in copied

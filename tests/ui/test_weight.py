@@ -1,0 +1,48 @@
+"""The pages stay light: whoever clicks a badge may sit in a train."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.ui.conftest import FRONTEND
+from tests.ui.scenario_server import styles_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIMIT_BYTES = 40_000
+
+
+def files_of(manifest: dict[str, dict[str, list[str] | str]], entry: str) -> set[str]:
+    """Every file that a browser loads for an entry."""
+    chunk = manifest[entry]
+    found = {str(chunk["file"])} | styles_of(manifest, entry)
+    for name in chunk.get("imports", ()):
+        found |= files_of(manifest, name)
+    return found
+
+
+@pytest.mark.parametrize("page", ["launch", "home"])
+def test_a_page_is_light(dist: Path, page: str) -> None:
+    manifest = json.loads((dist / ".vite/manifest.json").read_text())
+    files = files_of(manifest, f"src/{page}/main.ts")
+    weight = sum(len(gzip.compress((dist / name).read_bytes())) for name in files)
+    print(f"{page}: {weight} bytes compressed, {len(files)} files")
+    assert weight < LIMIT_BYTES
+
+
+def test_no_file_names_another_host(dist: Path) -> None:
+    text = "".join(path.read_text() for path in dist.rglob("*") if path.is_file())
+    for namespace in ("http://www.w3.org/", "https://lit.dev/msg/"):
+        text = text.replace(namespace, "")
+    assert "http://" not in text
+    assert "https://github.com/user/repository" in text  # the example in the form, the only one
+    assert text.count("https://") == 1
+
+
+def test_the_lock_file_names_no_host() -> None:
+    assert "resolved" not in (FRONTEND / "package-lock.json").read_text()
