@@ -45,30 +45,22 @@ class CommitWithheld(Exception):
 
 
 _REDIRECTED = re.compile(r"returned error: 30[12378]|unable to update url base from redirection")
-_SAYINGS: tuple[tuple[re.Pattern[str], Callable[[str, str], Exception]], ...] = (
-    (
-        re.compile(r"not our ref|unadvertised object|no such remote ref|couldn't find remote ref", re.IGNORECASE),
-        lambda _url, _line: CommitWithheld(),
-    ),
-    (
-        re.compile(
-            r"could not read (Username|Password)|Authentication failed|terminal prompts disabled"
-            r"|returned error: 40[13]|Permission denied|HTTP Basic: Access denied"
-        ),
-        lambda url, _line: RepositoryPrivate(url),
-    ),
-    (
-        re.compile(
-            r"not found|access denied or repository not exported|does not appear to be a git repository"
-            r"|returned error: (404|410)|no such repository|does not exist",
-            re.IGNORECASE,
-        ),
-        lambda url, _line: RepositoryMissing(url),
-    ),
-    (
-        re.compile(r"not valid: is this a git repository"),
-        lambda url, _line: HostUnreachable(url, "it answered, but not as a git host"),
-    ),
+
+
+def _unreachable(reason: str) -> Callable[[str], Exception]:
+    return lambda url: HostUnreachable(url, reason)
+
+
+_SAYINGS: tuple[tuple[str, Callable[[str], Exception]], ...] = (
+    (r"(?i)not our ref|unadvertised object|no such remote ref|couldn't find remote ref", lambda _: CommitWithheld()),
+    (r"could not read (Username|Password)|Authentication failed|terminal prompts disabled", RepositoryPrivate),
+    (r"returned error: 40[13]|Permission denied|Access denied", RepositoryPrivate),
+    (r"(?i)access denied or repository not exported|does not appear to be a git repository", RepositoryMissing),
+    (r"cannot run ssh|ssh: (command )?not found", _unreachable("there is no ssh program here")),
+    (r"(?i)returned error: (404|410)|not found|no such repository|does not exist", RepositoryMissing),
+    (r"Failed to connect|Couldn't connect|Connection refused", _unreachable("nothing listens there")),
+    (r"[Tt]imed out", _unreachable("it did not answer in time")),
+    (r"not valid: is this a git repository", _unreachable("it answered, but not as a git host")),
 )
 """What git says (LC_ALL=C) and what it means. The first match counts."""
 
@@ -185,14 +177,14 @@ def translate(url: str, failed: GitFailed, timeout_s: float) -> Exception:
     if failed.timed_out:
         return HostUnreachable(url, f"it did not answer within {timeout_s:g} seconds")
     for pattern, make in _SAYINGS:
-        if pattern.search(failed.stderr):
-            return make(url, failed.stderr)
+        if re.search(pattern, failed.stderr):
+            return make(url)
     return HostUnreachable(url, _reason(failed.stderr))
 
 
 def _reason(stderr: str) -> str:
     """Git's last complaint, without credentials, the address (the facts have it) and paths of this machine."""
     lines = [line for line in stderr.splitlines() if line.startswith(("fatal: ", "error: ", "ssh: "))]
-    line = (lines or ["it ended without saying why"])[0].partition(": ")[2] or lines[0]
+    line = lines[0].partition(": ")[2] if lines else "git ended without saying why"
     line = re.sub(r"unable to access '[^']*': ", "", urls.redact(line))
     return re.sub(r"(?<![\w/:])/(?:[\w.-]+/)+[\w.-]*", "…", line)[:300]

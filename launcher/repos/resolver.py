@@ -75,7 +75,7 @@ class GitResolver:
         """See `stages.Resolver.resolve`."""
         wanted = ref.ref
         if not wanted:
-            return self._head(ref, await self._ask(ref.url, ["HEAD"]))
+            return await self._head(ref)
         if _SHORT.fullmatch(wanted) or _FULL.fullmatch(wanted):
             return await self._hexadecimal(ref)
         names = _full_names(wanted)
@@ -86,10 +86,12 @@ class GitResolver:
             raise RefMissing(ref.url, wanted, similar(wanted, await self._ask(ref.url, [])))
         return _one(ref, found)
 
-    def _head(self, ref: RepoRef, advertised: Advertised) -> ResolvedRepo:
+    async def _head(self, ref: RepoRef) -> ResolvedRepo:
+        advertised = await self._ask(ref.url, ["HEAD"])
         commit = advertised.refs.get("HEAD")
         if commit is None:
-            raise RefMissing(ref.url, "HEAD", tuple(advertised.short_names()[:_SIMILAR]))
+            names = (await self._ask(ref.url, [])).short_names()
+            raise RefMissing(ref.url, "HEAD", tuple(names[:_SIMILAR]))
         return ResolvedRepo(ref, commit, _sane(advertised.head) or "HEAD")
 
     async def _hexadecimal(self, ref: RepoRef) -> ResolvedRepo:
