@@ -81,7 +81,8 @@ c.JupyterHub.load_roles = [
             "access:servers!user",  # a project's own server, for the tokens that its account owns
             "users:activity!user",  # a server tells the hub that it is used
             "tokens!user",  # a person's API tokens
-            "read:users:name!user",
+            "read:users:name!user",  # who they are, as every login asks
+            "read:users:groups!user",
         ],
     },
 ]
