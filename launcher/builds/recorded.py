@@ -76,6 +76,7 @@ class Recorded:
 
     async def _begin(self, environment: Environment) -> EventLog:
         """The log of a new build, or of the one that a killed process left under way."""
+        await self._logs.flush()  # the end of the build before this one may just have been told
         latest = await self._rows.latest(environment.key)
         if latest is not None and latest.state is State.RUNNING:
             build = await self._logs.open(latest.id)
@@ -154,6 +155,7 @@ class Pushing:
         task.add_done_callback(lambda _: self._under_way.discard(image.key))
 
     async def _until_pushed(self, image: Image) -> None:
+        await self._logs.flush()  # the build may just have begun to be kept
         build = await self._builds.latest(image.key)
         stream = None if build is None else await self._logs.open(build.id)
         tell: Tell = _nobody if stream is None else stream.tell

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from launcher.store.database import Database
 
-TAIL = 500
+TAIL = 1000
 """So many of a log's newest events at least stay in memory while it is open; older ones are read again."""
 
 PAGE = 500

@@ -94,6 +94,7 @@ class Writer:
             self._some.clear()
             changes, self._pending = self._pending, []
             await self._keep(changes)
+            del changes  # whoever put them may be forgotten now
             await asyncio.sleep(self._interval_s)
 
     async def _keep(self, changes: list[_Change]) -> None:

@@ -1,0 +1,92 @@
+"""The tables, as the migrations make them: the same as the code's, on every database; refused when they are newer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from launcher.store.database import Database
+from launcher.store.database import database_url as parse
+from launcher.store.revision import KNOWN, REVISION, SchemaUnfit
+from launcher.store.rows import Base
+from launcher.store.upgrade import UpgradeFailed, upgrade
+from tests.fixtures.store import ROOT, store_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_migrated_tables_are_those_of_the_code(database_url: str) -> None:
+    url = parse(database_url)
+    engine = create_engine(url.set(drivername=url.drivername.replace("+aiosqlite", "")))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_the_known_revisions_are_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "launcher/store/migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == KNOWN
+    assert scripts.get_current_head() == REVISION
+
+
+async def test_a_database_that_is_up_to_date_passes(any_database: Database, database_url: str) -> None:
+    await any_database.check()
+    assert store_command("check", database_url).stdout == f"{REVISION}\n"
+    assert store_command("upgrade", database_url).stdout == f"{REVISION}\n"
+
+
+async def test_a_database_of_a_newer_version_is_refused(any_database: Database, database_url: str) -> None:
+    async with any_database.writing() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaUnfit) as refused:
+        await any_database.check()
+    assert str(refused.value) == (
+        "The database is at revision 9999, which this version of repolaunch does not know "
+        "(it knows up to 0001): a newer version has used it. "
+        "Start that version, or restore the backup that was made before the upgrade."
+    )
+    done = store_command("upgrade", database_url)
+    assert done.returncode == 1
+    assert done.stderr == f"upgrade: {refused.value}\n"
+    with pytest.raises(UpgradeFailed, match="a newer version has used it"):
+        await upgrade(database_url)
+
+
+async def test_an_empty_database_is_refused_until_it_is_upgraded(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.sqlite"
+    database = Database(url)
+    with pytest.raises(SchemaUnfit, match="has no tables yet"):
+        await database.check()
+    assert store_command("current", url).stdout == "no tables yet\n"
+    assert await upgrade(url) == REVISION
+    await database.check()
+    await database.close()
+
+
+async def test_a_database_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UpgradeFailed, match="unable to open database file"):
+        await upgrade(f"sqlite:///{tmp_path}/missing/new.sqlite")
+    with pytest.raises(UpgradeFailed, match="a database URL begins with one of postgresql, sqlite"):
+        await upgrade("mysql://localhost/x")
+
+
+def test_the_launcher_never_loads_alembic() -> None:
+    code = (
+        "import sys, launcher.launches, launcher.builds.layers, launcher.builds.recorded, "
+        "launcher.store.projects, launcher.store.logs, launcher.store.upgrade\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('alembic', 'docker', 'git')]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
