@@ -71,7 +71,7 @@ class BuilderProcess:
 
     async def detect(self, checkout: Checkout) -> Environment:
         """As stages.Detector."""
-        final = await self._run(("detect", "--", str(checkout.path)), self._limits.detect_s)
+        final = await self._run(("detect",), self._limits.detect_s, ("--", str(checkout.path)))
         return _same(Environment, _are(lines.Found, final))
 
     async def build(self, checkout: Checkout, environment: Environment, tell: Tell) -> str:

@@ -11,7 +11,7 @@ from launcher.operate.installation import InstallationError
 
 FILES = Path(__file__).parents[2] / "deploy" / "example"
 NAME = "example"
-DATE = "2026-01-01T00:00:00+00:00"
+DATE = "2026-01-01T00:00:00+0000"
 
 
 def make_repository(folder: Path) -> Path:

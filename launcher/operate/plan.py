@@ -18,6 +18,7 @@ from launcher.operate import example
 from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
+from launcher.projects.helper_container import Folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +79,12 @@ async def migrate(installation: Installation, settings: Settings) -> None:
     if child.returncode:
         lines = errors.decode(errors="replace").strip().splitlines() or ["no reason was given"]
         raise InstallationError(f"The database cannot be used. {lines[-1]}")
+
+
+def folders(installation: Installation) -> Folders:
+    """Where the volume helper works."""
+    data = installation.folder
+    return Folders(data / "workspaces", data / "checkouts", data / "contents", data / "run" / "volumes")
 
 
 @dataclass(frozen=True, slots=True)

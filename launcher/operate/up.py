@@ -10,25 +10,31 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from launcher.errors import WorkspaceFailed
 from launcher.operate import engine, example, plan, sessions
 from launcher.operate.children import Family, end_leftovers
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, write_private
 from launcher.operate.passwords import announcement
+from launcher.projects.helper_container import HelperContainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Up:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        with _only_one(self._run), contextlib.ExitStack():
+        with _only_one(self._run):
             raise_descriptor_limit()
             async with AsyncExitStack() as stack:
                 started = asyncio.create_task(self._start(stack))
@@ -78,14 +84,15 @@ class Up:
     async def _start(self, stack: AsyncExitStack) -> None:
         for name in end_leftovers(self._run / "children.json"):
             self._say(f"Ended a {name} that an earlier run left behind.")
+        check_port(self._settings.host, self._settings.port)
         docker = await asyncio.to_thread(engine.connect)
         if not await asyncio.to_thread(engine.base_image_is_here, docker):
             raise InstallationError("The site's base image is missing. Run `make setup`.")
         stack.push_async_callback(self._family.stop)
         gateway = await asyncio.to_thread(engine.ensure_network, docker, self._installation)
-        helper = plan.volume_helper(docker, self._installation)
-        stack.push_async_callback(asyncio.to_thread, helper.stop)
-        await asyncio.to_thread(helper.ensure)
+        helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, plan.folders(self._installation))
+        stack.push_async_callback(_stop_helper, helper)
+        await _ensure_helper(helper)
         await plan.migrate(self._installation, self._settings)
         plans = plan.Plan(self._installation, self._settings, gateway)
         for child in plans.children(with_example=self._wanted.example):
@@ -157,6 +164,33 @@ class Printer:
             self._say(f"  {stage:<10} {event['title']} {event['seen']} {event['todo']}")
         elif kind == "cancelled":
             self._say(f"  {event['message']}")
+
+
+async def _ensure_helper(helper: HelperContainer) -> None:
+    try:
+        await asyncio.to_thread(helper.ensure)
+    except WorkspaceFailed as error:
+        raise InstallationError(f"The service cannot be started: {error.reason}.") from None
+
+
+async def _stop_helper(helper: HelperContainer) -> None:
+    try:
+        await asyncio.to_thread(helper.stop)
+    except WorkspaceFailed as error:
+        log.warning("%s", error.reason)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises InstallationError when somebody else listens on the public address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InstallationError(
+                f"The service cannot listen on {host} port {port}: {error.strerror}. Choose another one with --port."
+            ) from None
 
 
 def raise_descriptor_limit() -> None:

@@ -1,0 +1,284 @@
+"""Settings → wiring → listen. The one place where the launcher's parts are put together, by hand.
+
+`python -m launcher.compose` is the launcher's process; `repolaunch up` starts it with these variables:
+
+| variable REPOLAUNCH_LAUNCHER_… | meaning |
+|---|---|
+| SETTINGS | the settings as JSON, complete |
+| DATA | the data folder |
+| HUB_API | the hub's REST interface |
+| REGISTRY | host:port of the registry |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher import __version__
+from launcher.builds.engine import EngineImages
+from launcher.builds.images import Registry
+from launcher.builds.layers import Cached, Limited, Shared
+from launcher.builds.recorded import Pushing, Recorded
+from launcher.builds.remembered import Remembered
+from launcher.builds.run import BuilderProcess, builder_environment
+from launcher.builds.run import Limits as BuildLimits
+from launcher.builds.verbs import ProcessBuild, ProcessInspect, ProcessPush
+from launcher.explain import explain
+from launcher.launch import Launch, Stages
+from launcher.launches import Launches
+from launcher.operate.installation import Installation, open_installation, write_private
+from launcher.projects.projects import WorkspaceProjects
+from launcher.projects.volumes import HelperVolumes
+from launcher.repos.addresses import AddressPolicy
+from launcher.repos.checkouts import GitCheckouts
+from launcher.repos.fetch import Limits as CheckoutLimits
+from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
+from launcher.repos.resolver import GitResolver
+from launcher.sessions.hub import HubClient
+from launcher.sessions.resolve import Limits as SessionLimits
+from launcher.sessions.resolve import Resolve, Site
+from launcher.sessions.sessions import HubSessions
+from launcher.settings import Settings
+from launcher.store.database import Database
+from launcher.store.images import EnvironmentRows, ImageRows
+from launcher.store.launches import BuildRows, LaunchRows
+from launcher.store.logs import EventLogs
+from launcher.store.projects import ProjectRows
+from launcher.web.app import make_app
+from launcher.web.context import Links, Web
+from launcher.web.health import Health
+from launcher.web.hub import Client, OAuthHub
+from launcher.web.metrics import Metrics
+from launcher.web.serving import serve
+
+if TYPE_CHECKING:
+    from launcher.model import Project
+    from launcher.repos.providers import Provider
+
+log = logging.getLogger(__name__)
+DIST = Path(__file__).parents[1] / "frontend" / "dist"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the process was started with."""
+
+    settings: Settings
+    installation: Installation
+    hub_api: str
+    registry: str
+
+
+def given(environ: dict[str, str]) -> Given:
+    """Read the table above."""
+    prefix = "REPOLAUNCH_LAUNCHER_"
+    return Given(
+        Settings.model_validate_json(environ[prefix + "SETTINGS"]),
+        open_installation(Path(environ[prefix + "DATA"])),
+        environ[prefix + "HUB_API"],
+        environ[prefix + "REGISTRY"],
+    )
+
+
+class Composed:
+    """Every part of one launcher."""
+
+    def __init__(self, given: Given) -> None:
+        """Put them together; nothing runs yet."""
+        self._given = given
+        settings, installation, data = given.settings, given.installation, given.installation.folder
+        self.metrics = Metrics()
+        self.database = Database(settings.database_url)
+        self.logs = EventLogs(self.database, time.time)
+        self.image_rows, self.build_rows = ImageRows(self.database, time.time), BuildRows(self.database)
+        self.project_rows = ProjectRows(self.database, time.time)
+        policy = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
+        limits = CheckoutLimits(settings.checkout_max_bytes, settings.checkout_max_files, settings.checkout_timeout_s)
+        self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
+        self.registry = _registry(given)
+        self.volumes = HelperVolumes(
+            data / "run" / "volumes" / "helper.sock", data / "checkouts", data / "workspaces", installation.id
+        )
+        self.hub = HubClient(given.hub_api, installation.secret("launcher-token"))
+        self.sessions = HubSessions(
+            self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
+        )
+        self.projects = WorkspaceProjects(
+            self.project_rows, self.image_rows, self.volumes, self.checkouts, random.SystemRandom()
+        )
+        self._compose_images()
+        stages = Stages(
+            GitResolver(policy, settings.allowed_protocols, settings.resolve_timeout_s),
+            self.checkouts,
+            Remembered(self.builder, EnvironmentRows(self.database)),
+            self.images,
+            self.projects,
+            self.sessions,
+        )
+        self.launches = Launches(
+            Launch(stages), LaunchRows(self.database), self.logs, explain, clock=time.time, new_id=_new_id
+        )
+
+    def _compose_images(self) -> None:
+        settings, installation = self._given.settings, self._given.installation
+        login = (settings.registry_username, settings.registry_password) if settings.registry_username else None
+        self.builder = BuilderProcess(
+            installation.id,
+            builder_environment(os.environ),
+            login=login,
+            limits=BuildLimits(build_s=int(settings.build_timeout_s)),
+        )
+        contents = installation.path("contents")
+        self.engine = EngineImages(os.environ)
+        build = Limited(ProcessBuild(self.builder, self.checkouts, contents), settings.build_limit)
+        recorded = Recorded(
+            build, self.build_rows, self.image_rows, self.logs, explain, clock=time.time, new_id=_new_id
+        )
+        inspect = ProcessInspect(self.builder, self.checkouts, contents)
+        cached = Cached(recorded, self.registry, inspect, self.engine, self.image_rows, explain)
+        push = ProcessPush(self.builder, self.registry)
+        self.pushing = Pushing(cached, push, self.image_rows, self.build_rows, self.logs, explain, clock=time.time)
+        self.images = Shared(self.pushing)
+
+    def web(self) -> Web:
+        """What the handlers need."""
+        settings, installation = self._given.settings, self._given.installation
+        sites = Sites(protocols=settings.allowed_protocols)
+        client = Client(self._given.hub_api, installation.secret("launcher-token"), "launcher", "service-launcher")
+        return Web(
+            launches=self.launches,
+            projects=self.project_rows,
+            sessions=self.sessions,
+            links=Links(
+                partial(parse_spec, sites=sites),
+                partial(parse_url, sites=sites),
+                [display_config(row) for row in PROVIDERS.values()],
+            ),
+            hub=OAuthHub(client, time.monotonic),
+            resolve=self._resolve(),
+            health=Health(self._checks(), time.monotonic),
+            metrics=self.metrics,
+            secret=bytes.fromhex(installation.secret("cookie-secret")),
+            operator_token=installation.secret("operator-token"),
+            internal_token=installation.secret("resolve-secret"),
+            public_url=settings.base_url,
+            guests=settings.guests,
+            dist=DIST,
+            versions={"repolaunch": __version__, "python": sys.version.split()[0]},
+        )
+
+    def _resolve(self) -> Resolve:
+        settings = self._given.settings
+
+        async def find(project: str) -> Project | None:
+            record = await self.project_rows.get(project)
+            return None if record is None else record.project
+
+        limits = SessionLimits(
+            settings.session_memory, settings.session_cpus, settings.session_processes, settings.session_tmp_bytes
+        )
+        site = Site(settings.base_url, str(CERTIFICATES) if CERTIFICATES.exists() else "")
+        passwd = self._given.installation.path("run", "passwd")
+        return Resolve(find, self.volumes.volume, limits, site, passwd)
+
+    def _checks(self) -> dict[str, Any]:
+        async def engine() -> None:
+            await self.engine.has("sha256:" + "0" * 64)
+
+        return {
+            "JupyterHub API": self.hub.version,
+            "Docker registry": self.registry.health,
+            "Docker engine": engine,
+            "database": self.database.check,
+            "volume helper": self.volumes.health,
+        }
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; what is under way is kept for the next process to go on with."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._note_imports)
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            server = serve(make_app(self.web()))
+            server.listen(self._given.installation.ports.launcher, "127.0.0.1")
+            stack.callback(server.stop)
+            log.warning("the launcher listens")
+            await stop.wait()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Open what is needed, the first last to be closed, and go on with what another process left."""
+        stack.push_async_callback(self.database.close)
+        await self.database.check()
+        stack.push_async_callback(self.logs.close)
+        stack.callback(self.hub.close)
+        stack.callback(self.registry.close)
+        await self.checkouts.recover()
+        stack.push_async_callback(self.checkouts.close)
+        stack.push_async_callback(self.pushing.close)
+        stack.push_async_callback(self.images.close)
+        stack.push_async_callback(self.launches.close)
+        await self.pushing.recover()
+        await self.launches.recover()
+
+    def _note_imports(self) -> None:
+        """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""
+        names = sorted({name.partition(".")[0] for name in sys.modules})
+        write_private(self._given.installation.path("run") / "imported.json", json.dumps(names))
+
+
+def _registry(given: Given) -> Registry:
+    settings = given.settings
+    return Registry(
+        given.registry,
+        settings.registry_prefix,
+        username=settings.registry_username,
+        password=settings.registry_password,
+        tls=settings.registry_tls and bool(settings.registry),
+        ca_file=Path(settings.registry_ca_file) if settings.registry_ca_file else None,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def display_config(row: Provider) -> dict[str, Any]:
+    """A provider as BinderHub's `/api/repoproviders` shows it."""
+    return {
+        "displayName": row.name,
+        "id": row.id,
+        "spec": {"validateRegex": row.validate},
+        "detect": {"regex": row.detect} if row.detect else {},
+        "repo": {"label": row.label, "placeholder": row.placeholder, "urlEncode": row.url_encode},
+        "ref": {"enabled": True, "default": "HEAD"},
+    }
+
+
+def main() -> None:
+    """Run the launcher's process."""
+    what = given(dict(os.environ))
+    for name in ("REPOLAUNCH_LAUNCHER_SETTINGS",):  # it may hold the registry's password
+        os.environ.pop(name, None)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=what.settings.log_level.upper())
+    asyncio.run(Composed(what).run())
+
+
+if __name__ == "__main__":
+    main()
