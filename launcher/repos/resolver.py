@@ -6,21 +6,25 @@ needs a second: it is fetched, without its files, to see that it is there.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
+import shutil
 import tempfile
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.errors import BadRef, HostUnreachable, RefAmbiguous, RefMissing
+from launcher.errors import BadRef, HostUnreachable, RefAmbiguous, RefMissing, RepositoryTooLarge
 from launcher.model import ResolvedRepo
+from launcher.repos import tree
 from launcher.repos.git import Command, GitFailed
 from launcher.repos.refs import check_ref
 from launcher.repos.remote import Call, CommitWithheld, Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from launcher.model import RepoRef
     from launcher.repos.addresses import AddressPolicy
@@ -30,7 +34,11 @@ _SHORT = re.compile(r"[0-9a-f]{7,63}", re.IGNORECASE)
 _PEELED = "^{}"
 _SIMILAR = 5
 _DEFAULTS = frozenset({"main", "master"})
-_FETCH_FILES = ("--filter=tree:0", "--no-tags", "--quiet")
+_HISTORY_LIMIT = 512 * 2**20
+"""Bytes of commits that are fetched to find one by the beginning of its id."""
+_LOOKED_AT = 32
+"""Objects whose ids begin alike that are looked at."""
+_NO_FILES = ("--filter=tree:0", "--no-tags", "--quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +74,24 @@ def read_advertised(printed: str) -> Advertised:
 class GitResolver:
     """A `stages.Resolver` that asks the git host."""
 
-    def __init__(self, policy: AddressPolicy, allowed_protocols: tuple[str, ...], timeout_s: float = 30) -> None:
-        """`timeout_s`: seconds that each question to the host may take."""
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        allowed_protocols: tuple[str, ...],
+        timeout_s: float = 30,
+        scratch: Path | None = None,
+    ) -> None:
+        """`timeout_s`: seconds that each question to the host may take.
+
+        `scratch`: an existing folder for what is fetched to find a commit, and removed at once. The checkouts' own
+        is right: what a killed process left is removed there at start. Default: the system's temporary folder.
+        """
         self._remote = Remote(policy, allowed_protocols)
         self._timeout_s = timeout_s
+        self._scratch = scratch
 
     async def resolve(self, ref: RepoRef) -> ResolvedRepo:
-        """See `stages.Resolver.resolve`."""
+        """See `stages.Resolver.resolve`. Raises RepositoryTooLarge too, where only the history can tell."""
         wanted = ref.ref
         if not wanted:
             return await self._head(ref)
@@ -122,9 +141,8 @@ class GitResolver:
 
     async def _commits(self, ref: RepoRef, wanted: str, *, may_miss: bool = False) -> list[str]:
         """The commits of the repository whose ids begin so. Raises RefMissing if there is none, unless it may."""
-        with tempfile.TemporaryDirectory(prefix="repolaunch-resolve-") as folder:
-            cwd = Path(folder)
-            await self._prepare(cwd)
+        async with self._folder() as cwd:
+            await self._remote.git.run(Command(["init", "--quiet", "--bare"], cwd))
             if _FULL.fullmatch(wanted):
                 await self._fetch_one(ref, wanted, cwd)
             else:
@@ -134,8 +152,13 @@ class GitResolver:
             raise RefMissing(ref.url, ref.ref)
         return found
 
-    async def _prepare(self, cwd: Path) -> None:
-        await self._remote.git.run(Command(["init", "--quiet", "--bare"], cwd))
+    @asynccontextmanager
+    async def _folder(self) -> AsyncIterator[Path]:
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="repolaunch-resolve-", dir=self._scratch))
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _fetch_one(self, ref: RepoRef, commit: str, cwd: Path) -> None:
         """Fetch one commit by its id; where the host does not hand those out, all of them."""
@@ -154,15 +177,19 @@ class GitResolver:
         def command(address: str) -> Sequence[str]:
             # A filter wants a remote with a name; git keeps its address in the temporary folder only.
             named = ["-c", f"remote.origin.url={address}"]
-            return [*named, "fetch", *_FETCH_FILES, *options, "origin", *specs]
+            return [*named, "fetch", *_NO_FILES, *options, "origin", *specs]
 
-        await self._remote.run(url, Call(command, self._timeout_s, cwd))
+        def guard() -> None:
+            if tree.size(cwd / "objects") > _HISTORY_LIMIT:
+                raise RepositoryTooLarge(url, "bytes", _HISTORY_LIMIT)
+
+        await self._remote.run(url, Call(command, self._timeout_s, cwd, guard))
 
     async def _search(self, cwd: Path, wanted: str) -> list[str]:
         try:
             printed = await self._remote.git.run(Command(["rev-parse", f"--disambiguate={wanted}"], cwd))
             found = []
-            for one in printed.split():
+            for one in printed.split()[:_LOOKED_AT]:
                 kind = await self._remote.git.run(Command(["cat-file", "-t", one], cwd))
                 found += [one] if kind.strip() == "commit" else []
         except GitFailed:

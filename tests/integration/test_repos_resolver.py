@@ -95,9 +95,9 @@ async def test_a_commit_in_capitals(resolver: GitResolver, sample: Repo) -> None
 
 
 async def test_a_commit_that_the_host_hands_out_only_with_its_branch(
-    resolver: GitResolver, git_daemon: GitHost
+    resolver: GitResolver, git_http: GitHttpHost
 ) -> None:
-    repo = git_daemon.make_repo(any_commit=False)
+    repo = git_http.make_repo(any_commit=False)
     first = repo.commit
     repo.add({"x": "y"})
     assert (await resolver.resolve(parse_url(repo.url, first))).commit == first
@@ -105,8 +105,8 @@ async def test_a_commit_that_the_host_hands_out_only_with_its_branch(
 
 
 @pytest.mark.parametrize("any_commit", [True, False])
-async def test_commits_that_are_not_there(resolver: GitResolver, git_daemon: GitHost, *, any_commit: bool) -> None:
-    repo = git_daemon.make_repo(any_commit=any_commit)
+async def test_commits_that_are_not_there(resolver: GitResolver, git_http: GitHttpHost, *, any_commit: bool) -> None:
+    repo = git_http.make_repo(any_commit=any_commit)
     for wanted in ("0123456789" * 4, "0123456789", "beefbeef"):
         with pytest.raises(RefMissing):
             await resolver.resolve(parse_url(repo.url, wanted))
