@@ -8,7 +8,7 @@ import secrets
 import stat
 import tarfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -237,7 +237,7 @@ class Contents:
         self.image = secrets.token_hex(32)
         self.archive = tarfile.open(helper.folders.contents / f"{self.image}.tar", "w")  # noqa: SIM115
 
-    def add(self, name: str, content: bytes = b"text\n", **fields: object) -> None:
+    def add(self, name: str, content: bytes = b"text\n", **fields: Any) -> None:
         entry = tarfile.TarInfo(name)
         entry.mode = 0o644
         for key, value in fields.items():
@@ -323,7 +323,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("entries", HOSTILE.values(), ids=HOSTILE)
 async def test_hostile_archives_are_refused_whole(
-    volume_helper: Helper, seed: Seed, entries: list[tuple[str, dict[str, object]]]
+    volume_helper: Helper, seed: Seed, entries: list[tuple[str, dict[str, Any]]]
 ) -> None:
     contents = Contents(volume_helper)
     contents.add("a")

@@ -149,4 +149,7 @@ def _failure(said: str) -> Refusal:
     """What git's last words mean. They hold names of a stranger's files, so they are not passed on."""
     if "No space left on device" in said or "Disk quota exceeded" in said:
         return Refusal("full", "the disk for workspaces is full")
+    if "unable to write" in said:
+        # For a large file git does not say why, and has removed it, so that there is room again.
+        return Refusal("full", "the disk for workspaces is full, or failing")
     return Refusal("failed", "git could not write the repository's files")
