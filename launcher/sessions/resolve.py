@@ -228,5 +228,6 @@ def _ref_url(project: Project) -> str:
 
 def _persistent(project: Project) -> str:
     """The link with the commit in place of the reference: what BinderHub calls the persistent request."""
-    head, _, _ = project.spec.rpartition("/")
-    return f"v2/{project.provider}/{head}/{project.commit}"
+    # A reference may have slashes; `user/repo` has one, the other providers' first part is escaped as a whole.
+    parts = 2 if project.provider == "gh" else 1
+    return "/".join(("v2", project.provider, *project.spec.split("/")[:parts], project.commit))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 
 from launcher.errors import HubDown, SpawnRefused, SpawnTimeout
 from launcher.model import Account, Kind
@@ -25,7 +23,7 @@ async def refusal(site: HubSite) -> str:
     project = site.project()
     with pytest.raises(SpawnRefused) as refused:
         await site.sessions().start(project, NOBODY, lambda _: None)
-    mine = {"label": f"repolaunch.project={project.id}"}
+    mine: dict[str, Any] = {"label": f"repolaunch.project={project.id}"}
     assert site.engine.containers.list(all=True, filters=mine) == []
     return refused.value.reason
 
@@ -60,7 +58,7 @@ async def test_refusals_and_nonsense_fail_closed(hub_site: HubSite, status: int,
 async def test_the_hub_starts_with_its_own_secret_only(hub_site: HubSite) -> None:
     url = f"http://127.0.0.1:{hub_site.stand_in.port}/internal/resolve"
     question = {"account": "project-abcdefghij", "server": "", "user_options": {"project": "abcdefghij"}}
-    assert requests.post(url, json=question, timeout=5).status_code == 403
+    assert hub_site.ask(url, body=question).status_code == 403
 
 
 async def test_a_restart_of_the_hub_keeps_sessions_and_routes(hub_site: HubSite, browser: Browser) -> None:
@@ -73,12 +71,12 @@ async def test_a_restart_of_the_hub_keeps_sessions_and_routes(hub_site: HubSite,
     began = container.attrs["State"]["StartedAt"]
     hub_site.stop_hub()
     url = f"{hub_site.public}/user/{project.account}/api"
-    assert "version" in requests.get(url, timeout=10).json()  # the session answers while the hub is away
+    assert "version" in hub_site.ask(url).json()  # the session answers while the hub is away
     with pytest.raises(HubDown):
         await sessions.start(project, NOBODY, lambda _: None)
     hub_site.start_hub()
     assert hub_site.container(project).attrs["State"]["StartedAt"] == began
-    status = requests.get(f"{url}/status", headers={"Authorization": f"token {token}"}, timeout=10)
+    status = hub_site.ask(f"{url}/status", token)
     assert status.status_code == 200
     # Entering still needs no consent: the list was made again when the hub read its state.
     lab = f"/user/{project.account}/lab"
@@ -95,10 +93,10 @@ async def test_a_proxy_that_was_restarted_gets_its_routes_back(hub_site: HubSite
     hub_site.stop_proxy()
     hub_site.start_proxy()
     await client.restore_routes()
-    assert "version" in requests.get(f"{hub_site.public}/user/{project.account}/api", timeout=10).json()
-    assert requests.get(f"{hub_site.public}/x", timeout=10).text == "the launcher, at /x"
+    assert "version" in hub_site.ask(f"{hub_site.public}/user/{project.account}/api").json()
+    assert hub_site.ask(f"{hub_site.public}/x").text == "the launcher, at /x"
     await sessions.stop(project.id)
-    assert requests.get(f"{hub_site.public}/user/{project.account}/lab", timeout=10).text.startswith("the launcher")
+    assert hub_site.ask(f"{hub_site.public}/user/{project.account}/lab").text.startswith("the launcher")
 
 
 async def test_a_server_that_never_answers_ends_with_a_sentence(hub_site: HubSite) -> None:
@@ -157,4 +155,4 @@ async def test_any_authenticator_refuses_reserved_names(hub_site: HubSite, brows
         # The same by the API that gives tokens for a name and a password.
         body = {"auth": {"username": name, "password": ""}}
         url = f"{hub_site.public}/hub/api/users/{name.lower()}/tokens"
-        assert requests.post(url, data=json.dumps(body), timeout=10).status_code == 403
+        assert hub_site.ask(url, body=body).status_code == 403

@@ -24,8 +24,7 @@ NOBODY = Account("", Kind.ANONYMOUS)
 
 
 def _get(site: HubSite, project: Project, path: str, token: str) -> requests.Response:
-    url = f"{site.public}/user/{project.account}/{path}"
-    return requests.get(url, headers={"Authorization": f"token {token}"}, timeout=10)
+    return site.ask(f"{site.public}/user/{project.account}/{path}", token)
 
 
 async def _run_cell(site: HubSite, project: Project, token: str, code: str) -> str:
@@ -117,10 +116,9 @@ async def test_a_token_opens_its_own_server_only(hub_site: HubSite) -> None:
     token = await sessions.token_for(mine)
     assert _get(hub_site, mine, "api/status", token).status_code == 200
     assert _get(hub_site, other, "api/status", token).status_code == 403
-    headers = {"Authorization": f"token {token}"}
-    started = requests.post(f"{hub_site.api}/users/{other.account}/server", headers=headers, json={}, timeout=10)
+    started = hub_site.ask(f"{hub_site.api}/users/{other.account}/server", token, body={})
     assert started.status_code in {403, 404}
-    assert requests.get(f"{hub_site.api}/users", headers=headers, timeout=10).status_code == 403
+    assert hub_site.ask(f"{hub_site.api}/users", token).status_code == 403
     await asyncio.gather(sessions.stop(mine.id), sessions.stop(other.id))
 
 
@@ -133,7 +131,7 @@ async def test_only_a_programs_session_is_entered_by_a_token_in_its_address(
     await sessions.start(project, NOBODY, lambda _: None)
     token = await sessions.token_for(project)
     url = f"{hub_site.public}/user/{project.account}/api/status?token={token}"
-    assert requests.get(url, timeout=10).status_code == status
+    assert hub_site.ask(url).status_code == status
     await sessions.stop(project.id)
 
 

@@ -1,0 +1,104 @@
+"""What the launcher and the hub say to one another: both sides of each agreement, held together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deploy.hub.allowance import Allowance, container, host_config
+from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, tail_of
+from deploy.hub.names import GUEST_PREFIX, PROJECT_PREFIX
+from launcher.errors import SpawnFailed, SpawnRefused, SpawnTimeout
+from launcher.model import Image, ImageFacts, Project
+from launcher.sessions.hub import SPAWN_FAILED, failure
+from launcher.sessions.resolve import Limits, Site, allowance
+from launcher.sessions.sessions import ACCOUNT_PREFIX
+
+
+class Mounted:
+    """A workspace."""
+
+    name = "repolaunch-x-abcdefghij"
+    device = "/data/workspaces/abcdefghij"
+
+
+def answer() -> dict[str, Any]:
+    """What the launcher answers, as the hub receives it."""
+    facts = ImageFacts("sha256:" + "a" * 64, "/home/jovyan", "", "/usr/bin", ("server",), (), "")
+    image = Image("0" * 64, facts, None)
+    project = Project(
+        *("abcdefghij", "a", "git", "s/HEAD", "https://h/r", "", "0" * 40),
+        image=image,
+        temporary=False,
+        token_entry=False,
+    )
+    said = allowance(project, Limits(2**30, 0.5, 64, 2**20), Site("http://h", "/ca"), Mounted(), "/passwd")
+    found: dict[str, Any] = json.loads(json.dumps(asdict(said)))
+    return found
+
+
+def test_the_hub_understands_the_launcher() -> None:
+    allowed = Allowance.model_validate(answer())
+    made = container(allowed, {}, {})
+    assert made["command"][0] == "server"
+    assert made["entrypoint"] is None
+    host = host_config(allowed, "net")
+    assert [mount["Target"] for mount in host["mounts"]] == ["/workspace", "/etc/passwd", allowed.binds[1].target]
+    assert [mount["ReadOnly"] for mount in host["mounts"][1:]] == [True, True]
+    assert host["mounts"][0]["VolumeOptions"]["NoCopy"] is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": "debian:trixie"},
+        {"image": "evil@sha256:" + "a" * 63},
+        {"user": "0:0"},
+        {"user": "root"},
+        {"memory": 0},
+        {"cpu": 0},
+        {"pids": 0},
+        {"command": []},
+        {"privileged": True},
+        {"cap_add": ["SYS_ADMIN"]},
+        {"volume": {"name": "x", "device": "data", "target": "/workspace"}},
+        {"volume": {"name": "../x", "device": "/data", "target": "/workspace"}},
+        {"environment": {"A": 1}},
+    ],
+)
+def test_the_hub_refuses_what_no_session_may_have(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Allowance.model_validate(answer() | change)
+
+
+def test_no_answer_lowers_the_walls() -> None:
+    host = host_config(Allowance.model_validate(answer()), "net")
+    assert host["cap_drop"] == ["ALL"]
+    assert host["security_opt"] == ["no-new-privileges:true"]
+    assert (host["read_only"], host["privileged"], host["ipc_mode"]) == (True, False, "private")
+    assert host["mem_limit"] == host["memswap_limit"]
+
+
+@pytest.mark.parametrize("code, error", [(REFUSED, SpawnRefused), (FAILED, SpawnFailed), (TIMEOUT, SpawnTimeout)])
+def test_the_launcher_understands_the_hubs_failures(code: str, error: type[Exception]) -> None:
+    said = SPAWN_FAILED + NoSession(code, "A sentence.", ("last", "words")).jupyterhub_message
+    found = failure(said, 60)
+    assert type(found) is error
+    if isinstance(found, SpawnFailed):
+        assert (found.reason, found.tail) == ("A sentence.", ("last", "words"))
+
+
+def test_the_tail_has_no_control_characters_and_an_end() -> None:
+    lines = tail_of(b"first\n" * 50 + b"\x1b[31mred\x00\xff\n\n" + b"x" * 1000)
+    assert len(lines) == 20
+    assert lines[-2] == "[31mred\N{REPLACEMENT CHARACTER}"
+    assert len(lines[-1]) == 300
+
+
+def test_both_sides_name_accounts_alike() -> None:
+    assert ACCOUNT_PREFIX == PROJECT_PREFIX
+    assert GUEST_PREFIX == "guest-"

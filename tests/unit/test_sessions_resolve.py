@@ -1,0 +1,150 @@
+"""What a spawn may have."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.model import Image, ImageFacts, ImageRef, Project
+from launcher.sessions.resolve import Limits, Resolve, Site, allowance, environment
+
+FACTS = ImageFacts(
+    engine_id="sha256:" + "a" * 64,
+    home="/home/jovyan",
+    repo_dir="/home/jovyan",
+    path="/srv/conda/bin:/home/jovyan/.local/bin:/usr/bin",
+    server=("jupyterhub-singleuser",),
+    entrypoint=("/usr/local/bin/repo2docker-entrypoint",),
+    passwd="root:x:0:0::/root:/bin/sh\njovyan:x:1000:1000::/home/jovyan:/bin/bash\n",
+)
+PROJECT = Project(
+    id="abcdefghij",
+    owner="alice",
+    provider="gh",
+    spec="owner/repo/main",
+    url="https://github.com/owner/repo",
+    ref="main",
+    commit="0123456789abcdef0123456789abcdef01234567",
+    image=Image("0" * 64, FACTS, None),
+    temporary=False,
+    token_entry=False,
+)
+LIMITS = Limits(memory=2**30, cpus=2.0, processes=512, tmp_bytes=2**28)
+SITE = Site("https://hub.example.org")
+
+
+class Mounted:
+    """A workspace."""
+
+    name = "repolaunch-x-abcdefghij"
+    device = "/data/workspaces/abcdefghij"
+
+
+def resolve(tmp_path: Path, *projects: Project) -> Resolve:
+    async def find(project: str) -> Project | None:
+        return {one.id: one for one in projects}.get(project)
+
+    return Resolve(find, lambda _: Mounted(), LIMITS, SITE, tmp_path / "passwd")
+
+
+def text_and_mode(path: Path) -> tuple[str, int]:
+    """What a file holds, and who may read it."""
+    return path.read_text(), stat.S_IMODE(path.stat().st_mode)
+
+
+QUESTION = {"account": "project-abcdefghij", "server": "", "user_options": {"project": "abcdefghij"}}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        None,
+        [],
+        {},
+        "project-abcdefghij",
+        QUESTION | {"account": "alice"},
+        QUESTION | {"account": "project-klmnopqrst"},
+        QUESTION | {"account": "project-abcdefghij\n"},
+        QUESTION | {"account": 7},
+        QUESTION | {"server": "second"},
+        QUESTION | {"user_options": None},
+        QUESTION | {"user_options": {}},
+        QUESTION | {"user_options": {"project": "klmnopqrst"}},
+        QUESTION | {"user_options": {"project": "abcdefghij", "image": "evil"}},
+    ],
+)
+async def test_whoever_is_not_a_project_asking_for_itself_is_refused(tmp_path: Path, question: object) -> None:
+    answer = await resolve(tmp_path, PROJECT).answer(question)
+    assert (answer.status, answer.body) == (403, {"message": "Only a project has a session, and only its own."})
+
+
+async def test_a_project_that_is_gone_is_refused(tmp_path: Path) -> None:
+    assert (await resolve(tmp_path).answer(QUESTION)).status == 404
+
+
+async def test_a_project_gets_its_own(tmp_path: Path) -> None:
+    answer = await resolve(tmp_path, PROJECT).answer(QUESTION)
+    assert answer.status == 200
+    body: dict[str, Any] = answer.body
+    assert body["image"] == FACTS.engine_id
+    assert body["volume"] == {"name": Mounted.name, "device": Mounted.device, "target": "/workspace"}
+    assert (body["memory"], body["cpu"], body["pids"]) == (2**30, 2.0, 512)
+    assert body["user"] == "1000:1000"
+    assert text_and_mode(Path(body["binds"][0]["source"])) == (FACTS.passwd, 0o644)
+    again = await resolve(tmp_path, PROJECT).answer(QUESTION)
+    assert again == answer
+
+
+def test_a_pushed_image_is_named_by_its_registry_digest() -> None:
+    ref = ImageRef("127.0.0.1:5000", "repolaunch/env", "sha256:" + "b" * 64)
+    pushed = replace(PROJECT, image=replace(PROJECT.image, ref=ref))
+    assert allowance(pushed, LIMITS, SITE, Mounted(), "/p").image == f"127.0.0.1:5000/repolaunch/env@sha256:{'b' * 64}"
+
+
+def test_the_environment() -> None:
+    assert environment(PROJECT, SITE) == {
+        "HOME": "/workspace/home",
+        "USER": "jovyan",
+        "PATH": "/workspace/home/.local/bin:/srv/conda/bin:/home/jovyan/.local/bin:/usr/bin",
+        "JUPYTER_PATH": "/home/jovyan/.local/share/jupyter",
+        "JUPYTER_CONFIG_PATH": "/home/jovyan/.jupyter:/home/jovyan/.local/etc/jupyter",
+        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime",  # noqa: S108  # in the session
+        "JUPYTERHUB_ROOT_DIR": "/workspace/work",
+        "JUPYTERHUB_DEFAULT_URL": "/lab",
+        "BINDER_REPO_URL": "https://github.com/owner/repo",
+        "BINDER_REF_URL": "https://github.com/owner/repo/tree/0123456789abcdef0123456789abcdef01234567",
+        "BINDER_LAUNCH_HOST": "https://hub.example.org/",
+        "BINDER_REQUEST": "v2/gh/owner/repo/main",
+        "BINDER_PERSISTENT_REQUEST": "v2/gh/owner/repo/0123456789abcdef0123456789abcdef01234567",
+    }
+
+
+def test_the_reference_of_a_link_may_have_slashes() -> None:
+    project = replace(PROJECT, spec="owner/repo/feature/x", ref="feature/x")
+    values = environment(project, SITE)
+    assert values["BINDER_PERSISTENT_REQUEST"] == f"v2/gh/owner/repo/{PROJECT.commit}"
+    project = replace(PROJECT, provider="git", spec="https%3A%2F%2Fh%2Fr/feature/x")
+    assert environment(project, SITE)["BINDER_PERSISTENT_REQUEST"] == f"v2/git/https%3A%2F%2Fh%2Fr/{PROJECT.commit}"
+
+
+def test_a_token_in_the_address_is_for_programs_only() -> None:
+    assert environment(replace(PROJECT, token_entry=True), SITE)["JUPYTERHUB_ALLOW_TOKEN_IN_URL"] == "1"
+    assert "JUPYTERHUB_ALLOW_TOKEN_IN_URL" not in environment(PROJECT, SITE)
+
+
+def test_an_images_own_packages_stay_importable() -> None:
+    folder = "/home/jovyan/.local/lib/python3.12/site-packages"
+    image = replace(PROJECT.image, facts=replace(FACTS, user_site=(folder,)))
+    assert environment(replace(PROJECT, image=image), SITE)["PYTHONPATH"] == folder
+
+
+def test_certificates_are_mounted_and_named_where_the_site_has_some() -> None:
+    site = Site("https://hub.example.org", certificates="/data/run/ca.crt")
+    allowed = allowance(PROJECT, LIMITS, site, Mounted(), "/p")
+    target = allowed.binds[1].target
+    assert allowed.binds[1].source == "/data/run/ca.crt"
+    assert {allowed.environment[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")} == {target}
