@@ -121,7 +121,7 @@ class Fetcher:
         try:
             return (await self._git(path, "rev-parse", "--verify", f"{repo.commit}^{{tree}}")).strip()
         except GitFailed:
-            raise CheckoutRefused(repo.url, "", "it is not a commit") from None
+            raise CheckoutRefused(repo.url, repo.commit, "it is not a commit") from None
 
     async def _look(self, repo: ResolvedRepo, path: Path) -> int:
         """The size of the commit's files, before they are written. Raises RepositoryTooLarge, CheckoutRefused."""
@@ -154,7 +154,7 @@ class Fetcher:
             await self._git(path, "reset", "--quiet", "--hard")
         except GitFailed as failed:
             bad = re.search(r"(?:invalid path|unable to create file) '?([^'\n]+)", failed.stderr)
-            raise CheckoutRefused(repo.url, bad[1] if bad else "", "git does not write it to a disk") from None
+            raise CheckoutRefused(repo.url, bad[1] if bad else repo.commit, "git cannot write it to a disk") from None
 
     async def _git(self, path: Path, *args: str) -> str:
         return await self._remote.git.run(Command(args, path, self._limits.seconds))

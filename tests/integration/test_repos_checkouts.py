@@ -177,7 +177,11 @@ async def test_when_all_leave_the_fetch_stops(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await left_over(tmp_path) == []
-    silent.close()
+    connection, _ = silent.accept()
+    with silent, connection:
+        connection.settimeout(5)
+        while connection.recv(4096):  # ends when git's side is closed: git is dead
+            pass
 
 
 async def test_a_kept_checkout_is_used_again_and_the_oldest_goes(git_http: GitHttpHost, tmp_path: Path) -> None:
@@ -217,6 +221,17 @@ async def test_a_commit_that_is_gone(git_http: GitHttpHost, tmp_path: Path) -> N
                 async with shared.open(ResolvedRepo(parse_url(repo.url), "a" * 40, "refs/heads/main")):
                     pass
             assert await left_over(tmp_path) == []
+
+
+async def test_a_tag_on_something_else_than_a_commit(git_daemon: GitHost, tmp_path: Path) -> None:
+    repo = git_daemon.make_repo()
+    git(repo.path, "tag", "tree", "HEAD^{tree}")
+    async with checkouts(tmp_path) as shared:
+        resolved = await resolve(repo, "tree")
+        with pytest.raises((CheckoutRefused, RefMissing)):
+            async with shared.open(resolved):
+                pass
+        assert await left_over(tmp_path) == []
 
 
 async def test_leftovers_of_a_killed_process_are_removed(git_daemon: GitHost, tmp_path: Path) -> None:
