@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_daemon_serves_files_branches_and_tags(git_daemon: GitHost, tmp_path: Path) -> None:
-    repo = git_daemon.make_repo(
-        files={"a/b.txt": "one"}, branches={"feature/x": {"c": b"\x00"}}, tags=("v1", "+v2")
-    )
+    repo = git_daemon.make_repo(files={"a/b.txt": "one"}, branches={"feature/x": {"c": b"\x00"}}, tags=("v1", "+v2"))
     listed = git(tmp_path, "ls-remote", repo.url)
     names = {line.split("\t")[1] for line in listed.splitlines()}
     assert names == {
