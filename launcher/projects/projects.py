@@ -97,7 +97,7 @@ class WorkspaceProjects:
             commit=repo.commit,
             image=image,
             temporary=alone or account.kind is Kind.GUEST,
-            token_entry=alone,
+            token_entry=alone or account.kind is Kind.OPERATOR,  # the command line has no cookies either
         )
 
     def _id(self) -> str:

@@ -1,0 +1,171 @@
+"""Whose a project is, in which order it is made, and what is left when making it fails."""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.errors import WorkspaceFailed
+from launcher.model import Account, Checkout, Image, ImageFacts, ImageRef, Kind, RepoRef, ResolvedRepo
+from launcher.projects.projects import WorkspaceProjects, title
+from launcher.store.database import Database
+from launcher.store.images import ImageRows
+from launcher.store.projects import ProjectRows
+from launcher.store.rows import Base
+from tests.fakes.volumes import FakeVolumes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+REF = RepoRef(
+    "git", "https%3A%2F%2Fgit.example%2Fpeople%2Frepo.git/main", "https://git.example/people/repo.git", "main"
+)
+REPO = ResolvedRepo(REF, "a" * 40, "refs/heads/main")
+FACTS = ImageFacts("sha256:" + "b" * 64, "/home/jovyan", "", "/usr/bin", ("jupyterhub-singleuser",), (), "")
+IMAGE = Image("c" * 64, FACTS, None)
+PUSHED = ImageRef("127.0.0.1:5000", "repolaunch/env", "sha256:" + "d" * 64)
+ALICE = Account("alice", Kind.MEMBER)
+GUEST = Account("guest-1", Kind.GUEST)
+PROGRAM = Account("", Kind.ANONYMOUS)
+
+
+class OneCheckout:
+    """Leases one folder, and counts the leases that are held."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.held = 0
+
+    @asynccontextmanager
+    async def open(self, repo: ResolvedRepo) -> AsyncIterator[Checkout]:
+        self.held += 1
+        try:
+            yield Checkout(repo, self.path, "e" * 40)
+        finally:
+            self.held -= 1
+
+
+class Part:
+    """The projects and everything that they stand on."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.rows = ProjectRows(database, lambda: self.now)
+        self.images = ImageRows(database, lambda: self.now)
+        self.volumes = FakeVolumes()
+        self.checkouts = OneCheckout(folder)
+        self.now = 1000.0
+        self.projects = WorkspaceProjects(self.rows, self.images, self.volumes, self.checkouts, random.Random(1))
+
+
+@pytest.fixture
+async def part(tmp_path: Path) -> AsyncIterator[Part]:
+    database = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+    async with database._writer.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield Part(database, tmp_path)
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "account,owner,temporary,token_entry",
+    [(ALICE, "alice", False, False), (GUEST, "guest-1", True, False), (PROGRAM, None, True, True)],
+    ids=["member", "guest", "program"],
+)
+async def test_whose_it_is(
+    part: Part, account: Account, owner: str | None, *, temporary: bool, token_entry: bool
+) -> None:
+    project = await part.projects.create(account, REPO, IMAGE)
+    assert re.fullmatch(r"[a-z][a-z0-9]{9}", project.id)
+    assert project.owner == (owner or project.account)
+    assert (project.temporary, project.token_entry) == (temporary, token_entry)
+    assert part.volumes.seeds[project.id].commit == REPO.commit
+    assert part.checkouts.held == 0
+
+
+async def test_the_most_recently_used_one_is_found(part: Part) -> None:
+    first = await part.projects.create(ALICE, REPO, IMAGE)
+    part.now += 1
+    second = await part.projects.create(ALICE, REPO, IMAGE)
+    assert await part.projects.find(ALICE, REF) == second
+    part.now += 1
+    await part.projects.use(first)
+    assert await part.projects.find(ALICE, REF) == first
+
+
+async def test_another_person_ref_or_program_finds_none(part: Part) -> None:
+    await part.projects.create(ALICE, REPO, IMAGE)
+    await part.projects.create(PROGRAM, REPO, IMAGE)
+    assert await part.projects.find(GUEST, REF) is None
+    assert await part.projects.find(PROGRAM, REF) is None
+    assert await part.projects.find(ALICE, replace(REF, ref="")) is None
+
+
+async def test_without_a_workspace_there_is_no_row(part: Part) -> None:
+    part.volumes.fault = "the disk for workspaces is full"
+    with pytest.raises(WorkspaceFailed, match="full"):
+        await part.projects.create(ALICE, REPO, IMAGE)
+    assert await part.rows.list() == []
+    assert part.checkouts.held == 0
+
+
+async def test_a_workspace_without_a_row_is_told(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await part.projects.create(ALICE, REPO, IMAGE)
+
+    async def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(part.rows, "create", killed)
+    with pytest.raises(KeyboardInterrupt):
+        await part.projects.create(ALICE, REPO, IMAGE)
+    assert await part.projects.unreferenced() == [one for one in part.volumes.seeds if one != whole.id]
+    assert len(part.volumes.seeds) == 2
+
+
+async def test_a_project_whose_workspace_is_gone_is_not_begun_again(part: Part) -> None:
+    await part.projects.create(ALICE, REPO, IMAGE)
+    part.volumes.seeds.clear()
+    with pytest.raises(WorkspaceFailed, match="not where it was left"):
+        await part.projects.find(ALICE, REF)
+
+
+async def test_use_fills_in_the_digest_when_the_push_has_ended(part: Part) -> None:
+    await part.images.save(IMAGE)
+    project = await part.projects.create(ALICE, REPO, IMAGE)
+    assert (await part.projects.use(project)).image.name == FACTS.engine_id
+    await part.images.pushed(IMAGE.key, FACTS.engine_id, PUSHED)
+    assert (await part.projects.use(project)).image.name == str(PUSHED)
+    found = await part.projects.find(ALICE, REF)
+    assert found is not None
+    assert found.image.ref == PUSHED
+
+
+async def test_use_never_takes_the_digest_of_another_image(part: Part) -> None:
+    project = await part.projects.create(ALICE, REPO, IMAGE)
+    other = replace(IMAGE, facts=replace(FACTS, engine_id="sha256:" + "9" * 64), ref=PUSHED)
+    await part.images.save(other)
+    assert (await part.projects.use(project)).image.ref is None
+
+
+async def test_the_image_s_own_files_are_asked_for(part: Part) -> None:
+    image = replace(IMAGE, facts=replace(FACTS, content="/home/jovyan"))
+    project = await part.projects.create(ALICE, REPO, image)
+    assert part.volumes.seeds[project.id].image_contents == "b" * 64
+
+
+@pytest.mark.parametrize(
+    "url,expected",
+    [
+        ("https://git.example/people/repo.git", "repo"),
+        ("git://git.example/repo/", "repo"),
+        ("ssh://git@git.example/~a/x.y", "x.y"),
+        ("https://git.example", "https://git.example"),
+    ],
+)
+def test_title(url: str, expected: str) -> None:
+    assert title(url) == expected
