@@ -31,6 +31,8 @@ ENGINE_THREADS = 4
 """Docker calls at one time: 16 starts took 5.2 s with one, 3.1 s with four, no less with more."""
 PROBE_S = 0.025
 LOOK_S = 0.5
+NOT_FOUND = 127
+"""Exit code of Docker's init, and of shells, for a program that is not there."""
 PULL_S = 1800
 """The hub gives a whole start this long, plus what a server may take to answer."""
 ANSWER_BYTES = 2**20
@@ -162,7 +164,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         state = await self.docker("inspect_container", self.object_id)
         address = state["NetworkSettings"]["Networks"][self.network_name]["IPAddress"]
         self._tell(50, "Waiting for the server to answer")
-        await self._wait_for_answer(f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
+        await self._wait_for_answer(allowance, f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
         return address, PORT
 
     async def _run(self, allowance: Allowance) -> None:
@@ -170,10 +172,14 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             await self.docker("start", self.object_id)
         except APIError as error:
             text = str(error.explanation or "")
-            if "executable file not found" in text or "no such file or directory" in text:
-                said = f"The image has no program {allowance.command[0]}, so no server can start in it."
-                raise NoSession(FAILED, said, log_message=f"{said} {text}") from error
-            raise
+            said = ""
+            if "failed to mount local volume" in text:
+                said = "The workspace is not where it should be, so no session was started."
+            elif "executable file not found" in text or "no such file or directory" in text:
+                said = _lacking(allowance)
+            if not said:
+                raise
+            raise NoSession(FAILED, said, log_message=f"{said} {text}") from error
 
     async def _have_image(self) -> None:
         try:
@@ -217,7 +223,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         await self.docker("remove_container", old["Id"], v=True, force=True)
 
     # ------------------------------------------------------------------ waiting
-    async def _wait_for_answer(self, url: str) -> None:
+    async def _wait_for_answer(self, allowance: Allowance, url: str) -> None:
         # The hub's own wait backs off to seconds; asking every 25 ms here, its first question is answered.
         clock = asyncio.get_running_loop().time
         began = looked = clock()
@@ -225,7 +231,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             now = clock()
             if now - looked > LOOK_S or not url:
                 looked = now
-                await self._raise_if_ended()
+                await self._raise_if_ended(allowance)
             if now - began > self.answer_timeout:
                 said = f"The server did not answer within {self.answer_timeout:.0f} seconds."
                 raise NoSession(TIMEOUT, said, await self._tail())
@@ -239,11 +245,13 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             return False
         return answer.code < 500  # noqa: PLR2004  # the server is up, whatever it says
 
-    async def _raise_if_ended(self) -> None:
+    async def _raise_if_ended(self, allowance: Allowance) -> None:
         state = (await self.docker("inspect_container", self.object_id))["State"]
         if state["Running"]:
             return
         said = f"The server ended before it answered (exit code {state['ExitCode']})."
+        if state["ExitCode"] == NOT_FOUND:
+            said = _lacking(allowance)
         if state.get("OOMKilled"):
             said = "The server needed more memory than a session may have, and was ended."
         raise NoSession(FAILED, said, await self._tail())
@@ -291,6 +299,10 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             except NotFound:
                 self.log.info("the container of %s is gone", self._log_name)
         self.clear_state()
+
+
+def _lacking(allowance: Allowance) -> str:
+    return f"The image lacks a program that its server needs to start; {allowance.command[0]} was to be run."
 
 
 def _sentence(error: HTTPClientError) -> str:

@@ -180,11 +180,11 @@ async def test_neighbours_cannot_reach_one_another(hub_site: HubSite) -> None:
 
 
 async def test_an_image_without_a_server_is_a_sentence(hub_site: HubSite) -> None:
-    project = hub_site.with_facts(hub_site.project(), server=("no-such-server",), entrypoint=())
-    project = hub_site.with_facts(project, entrypoint=("/usr/bin/env",))
+    project = hub_site.with_facts(hub_site.project(), server=("no-such-server",), entrypoint=("/usr/bin/env",))
     with pytest.raises(SpawnFailed) as failed:
         await hub_site.sessions().start(project, NOBODY, lambda _: None)
-    assert failed.value.reason == "The server ended before it answered (exit code 127)."
+    lacks = "The image lacks a program that its server needs to start; no-such-server was to be run."
+    assert failed.value.reason == lacks
     assert "no-such-server" in failed.value.tail[-1]
 
 
