@@ -35,7 +35,7 @@ export const english = {
   "launch.ref": "branch, tag or commit",
   "launch.ref.default": "default branch",
   "launch.commit": "commit",
-  "launch.guest": "You are here as a guest.",
+  "launch.guest": "You are a guest.",
   "launch.account": "Signed in as {name}.",
   "launch.total": "{time} in all",
 
@@ -49,7 +49,7 @@ export const english = {
   "action.copied": "Copied",
   "action.copy-failed": "Could not copy",
   "action.signin": "Sign in",
-  "action.member": "Sign in with your own account",
+  "action.member": "Sign in",
   "action.home": "Launch another repository",
   "action.more": "More about this",
 
@@ -93,7 +93,7 @@ export const english = {
   "home.url": "Repository address",
   "home.url.hint": "A git address, or a page of a repository on GitHub or GitLab",
   "home.ref": "Branch, tag or commit",
-  "home.ref.hint": "Optional; empty for the default branch",
+  "home.ref.hint": "Empty for the default branch",
   "home.launch": "Launch",
   "home.badge": "Get a link and a badge",
   "home.busy": "One moment …",

@@ -13,7 +13,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,12 @@ class PlayedLaunch:
     spec: str
     log: list[Event] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    ago: float = 0
+    """How many seconds before now an event is told to have happened."""
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Append an event and wake every follower."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = (datetime.now(UTC) - timedelta(seconds=self.ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.log.append({"n": len(self.log) + 1, "at": at, "type": kind, **fields})
         self.news.set()
         self.news = asyncio.Event()
@@ -84,8 +86,10 @@ def waiting(launch: PlayedLaunch) -> None:
 
 
 def until_build(launch: PlayedLaunch) -> None:
-    """Everything before the build."""
+    """Everything before the build, which began a while ago."""
+    launch.ago = 96
     waiting(launch)
+    launch.ago = 94
     launch.tell("ended", stage="resolve", message="main is commit 9f2c1e7ab0", seconds=0.42)
     launch.tell("started", stage="checkout", message="")
     launch.tell("ended", stage="checkout", message="148 files, 3.1 MB", seconds=1.31)
@@ -108,6 +112,7 @@ def build_lines(count: int) -> Iterator[str]:
 def building(launch: PlayedLaunch) -> None:
     """In mid-build, with 2,000 lines."""
     until_build(launch)
+    launch.ago = 0
     for line in build_lines(2000):
         launch.tell("log", stage="build", message=line + "\n")
     launch.tell("progress", stage="build", message="Step 7 of 12: RUN pip install -r requirements.txt", percent=58)
@@ -118,6 +123,7 @@ def failed(launch: PlayedLaunch) -> None:
     until_build(launch)
     for line in build_lines(40):
         launch.tell("log", stage="build", message=line + "\n")
+    launch.ago = 0
     launch.tell("log", stage="build", message="ERROR: No matching distribution found for nunpy==2.3\n")
     launch.tell("log", stage="build", message="<img src=x onerror=alert(1)><script>alert(2)</script>\n")
     launch.tell(
@@ -135,8 +141,10 @@ def failed(launch: PlayedLaunch) -> None:
 
 def ready(launch: PlayedLaunch) -> None:
     """A launch that found everything ready."""
+    launch.ago = 2.5
     waiting(launch)
     launch.tell("ended", stage="resolve", message="main is commit 9f2c1e7ab0", seconds=0.42)
+    launch.ago = 0
     launch.tell("started", stage="session", message="")
     launch.tell("ended", stage="session", message="The server answers", seconds=1.6)
     launch.tell("ready", url="/user/project-abc/lab", project="abc", image="sha256:1", message="Ready")
@@ -145,6 +153,7 @@ def ready(launch: PlayedLaunch) -> None:
 def cancelled(launch: PlayedLaunch) -> None:
     """Somebody stopped it."""
     until_build(launch)
+    launch.ago = 0
     launch.tell("cancelled", message="Cancelled")
 
 

@@ -157,7 +157,7 @@ async def test_signing_in_happens_once_and_leads_back(visitor: Visitor, played: 
     page = await visitor.go(WAITING)
     await running(page)
     assert played.count("GET", "/api/v1/login") == 1
-    await expect(page.get_by_text("You are here as a guest.")).to_be_visible()
+    await expect(page.get_by_text("You are a guest.")).to_be_visible()
 
 
 async def test_a_browser_without_cookies_does_not_go_in_circles(visitor: Visitor, played: ScenarioServer) -> None:

@@ -19,8 +19,10 @@ export class HomePage extends PageElement {
     return html`
       <header class="top"><a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a></header>
       <main class="card home">
-        <h1>${text("home.title")}</h1>
-        <p class="lead">${text("home.lead")}</p>
+        <div class="head">
+          <h1>${text("home.title")}</h1>
+          <p class="lead">${text("home.lead")}</p>
+        </div>
         <form @submit=${this.#submitted} @input=${this.#changed} novalidate>
           <div class="fields">
             ${this.#field("url", "url", asked.get("url") ?? "", "https://github.com/user/repository")}

@@ -78,10 +78,9 @@ export class LaunchPage extends PageElement {
   protected override updated(changed: PropertyValues): void {
     super.updated(changed);
     document.title = `${this.#title()} · ${this.#name()}`;
-    // A button that was pressed and is gone must not leave the keyboard at the top of the page.
-    if (this.#actionHadFocus && document.activeElement === document.body) {
-      this.querySelector<HTMLElement>(".actions button, .actions a, h1")?.focus();
-    }
+    // A button that was pressed and is gone must not leave the keyboard at the top of the page: go on at the
+    // heading, which says what became of it.
+    if (this.#actionHadFocus && document.activeElement === document.body) this.querySelector("h1")?.focus();
   }
 
   #name(): string {
@@ -97,6 +96,7 @@ export class LaunchPage extends PageElement {
     const rows = progress.rows;
     const now = Date.now() + this.#api.clockAhead;
     const busy = phase === "asking" || phase === "signing-in" || phase === "working";
+    const actions = html`<div class="actions">${this.#actionsView()}</div>`;
     return html`
       <header class="top">
         <a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a>
@@ -109,6 +109,7 @@ export class LaunchPage extends PageElement {
         </div>
         ${connectionView(this.#control.connection)}
         ${this.#outcomeView()}
+        ${busy ? nothing : actions}
         ${launch === null && phase !== "asking"
           ? nothing
           : html`<ol class="stages" aria-label=${text("launch.label")}>
@@ -117,8 +118,7 @@ export class LaunchPage extends PageElement {
         ${this.#control.cancelProblem === ""
           ? nothing
           : html`<p class="banner" role="alert">${this.#control.cancelProblem}</p>`}
-        <div class="actions">${this.#actionsView()}</div>
-        ${launch === null ? nothing : this.#logView()}
+        ${busy ? actions : nothing} ${launch === null ? nothing : this.#logView()}
       </main>
       <footer class="foot"><p>${phase === "working" ? text("launch.note") : this.#total()}</p></footer>
       <p class="off-screen" role="status" aria-live="polite">${this.#summary()}</p>
@@ -192,7 +192,13 @@ export class LaunchPage extends PageElement {
     const built = this.#control.progress.rows.some((row) => row.stage === "build" && row.startedAt !== null);
     const open = this.#opened ?? (count > 0 && (built || this.#control.phase === "failed"));
     return html`<details class="log" .open=${open} @toggle=${this.#toggled}>
-      <summary @click=${() => (this.#opened = !open)}>
+      <summary
+        @click=${(event: Event) => {
+          event.preventDefault(); // opened by the next drawing, so that page and element never disagree
+          this.#opened = !open;
+          this.requestUpdate();
+        }}
+      >
         <span>${text("log.title")}</span>
         <span class="log-count">${count === 1 ? text("log.line") : text("log.lines", { count })}</span>
       </summary>
