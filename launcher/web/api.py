@@ -66,8 +66,7 @@ class Launches(_Api):
 
     async def get(self) -> None:
         """One's own, the newest first."""
-        account = None if self.is_operator else self.account
-        self.send([schemas.Launch.of(one) for one in await self.web.launches.list(account)])
+        self.send([schemas.Launch.of(one) for one in await self.web.launches.list(self.whose)])
 
     async def post(self) -> None:
         """Begin. Errors of the link are answered at once, all others are events."""
@@ -91,7 +90,7 @@ class Launch(_Api):
     async def delete(self, launch: str) -> None:
         """Cancel it; nothing happens if it has ended."""
         await self.launch(launch)
-        await self.web.launches.cancel(launch, self.account)
+        await self.web.launches.cancel(launch, self.account.name)
         self.send(schemas.Launch.of(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from launcher.web.context import Web
 
-COOKIE: Final = "repolaunch-login"
-COOKIE_PATHS: Final = ("/api/", "/build/")
+COOKIES: Final = {"/api/": "repolaunch-login", "/build/": "repolaunch-build-login"}
+"""Path → the login cookie that lies there: tornado sets a name once in an answer, so there are two names."""
 COOKIE_DAYS: Final = 14
 OPERATOR: Final = Account("operator", Kind.OPERATOR)
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
@@ -89,7 +89,8 @@ async def identify(handler: RequestHandler, web: Web) -> Who | None:
         return Who(account)
     if not cookies_count(handler.request):
         return None
-    cookie = (handler.get_signed_cookie(COOKIE, max_age_days=COOKIE_DAYS) or b"").decode("utf-8", "replace")
+    name = next((name for path, name in COOKIES.items() if handler.request.path.startswith(path)), "")
+    cookie = (handler.get_signed_cookie(name, max_age_days=COOKIE_DAYS) or b"").decode("utf-8", "replace")
     account = await web.hub.identify(cookie) if cookie else None
     return Who(account, cookie) if account else None
 
@@ -105,5 +106,5 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
 def set_login(handler: RequestHandler, token: str) -> None:
     """Keep the hub's access token in the browser, for the paths that need it."""
     secure = handler.request.protocol == "https"
-    for path in COOKIE_PATHS:
-        handler.set_signed_cookie(COOKIE, token, COOKIE_DAYS, path=path, httponly=True, secure=secure, samesite="Lax")
+    for path, name in COOKIES.items():
+        handler.set_signed_cookie(name, token, COOKIE_DAYS, path=path, httponly=True, secure=secure, samesite="Lax")

@@ -128,7 +128,7 @@ class Build(StreamHandler):
         except LauncherError as error:
             self._refuse(error)
             return
-        events = self.web.launches.follow(launch.id, after)
+        events = self.web.launches.follow(launch.id, after + 1)
         if launch.ended is not None:
             begun = await anext(events, None)
             if begun is None:  # 204 tells an EventSource not to come back

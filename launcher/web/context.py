@@ -49,19 +49,19 @@ class Launches(Protocol):
         """The launch with this id. Raises LaunchMissing."""
         ...
 
-    async def list(self, account: Account | None = None) -> Sequence[LaunchView]:
-        """The launches of this account, or all; the newest first, a bounded number."""
+    async def list(self, account: str | None = None) -> Sequence[LaunchView]:
+        """The launches of the account with this name, or all; the newest first, a bounded number."""
         ...
 
-    def follow(self, launch: str, after: int = 0) -> AsyncIterator[Numbered]:
-        """The launch's events after this number, to its final one; waits for those to come.
+    def follow(self, launch: str, from_n: int = 1) -> AsyncIterator[Numbered]:
+        """The launch's events from this number on, to its final one; waits for those to come.
 
         Holds little for a reader who is slow. Raises LaunchMissing.
         """
         ...
 
-    async def cancel(self, launch: str, by: Account) -> LaunchView:
-        """Stop the launch; no effect on one that has ended. Raises LaunchMissing, Forbidden."""
+    async def cancel(self, launch: str, by: str) -> LaunchView:
+        """Stop the launch, as the person with this name; no effect on one that has ended. Raises LaunchMissing."""
         ...
 
 

@@ -176,7 +176,7 @@ class LaunchEvents(StreamHandler):
         if self.request.method == "HEAD":
             self.set_header("Content-Type", "text/event-stream")
             return
-        events = self.web.launches.follow(launch, self._after())
+        events = self.web.launches.follow(launch, self._first())
         if found.ended is not None:
             begun = await anext(events, None)
             if begun is None:  # nothing is left: 204 tells an EventSource not to come back
@@ -185,12 +185,12 @@ class LaunchEvents(StreamHandler):
             events = put_back(begun, events)
         await self.stream(_encoded_all(events, found))
 
-    def _after(self) -> int:
+    def _first(self) -> int:
         asked = self.get_query_argument("from", "")
         if asked:
-            return _number("from", asked, least=1) - 1
+            return _number("from", asked, least=1)
         last = self.request.headers.get("Last-Event-ID", "")
-        return _number("Last-Event-ID", last, least=0) if last else 0
+        return _number("Last-Event-ID", last, least=0) + 1 if last else 1
 
 
 def _number(where: str, text: str, least: int) -> int:

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 LONGEST_BODY = 64 * 1024
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 HEADERS = {
     "Content-Security-Policy": CSP,
@@ -97,6 +98,11 @@ class Handler(RequestHandler):
         """This service's address as the one who asks sees it, without a trailing slash."""
         return self.web.public_url or f"{self.request.protocol}://{self.request.host}"
 
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Text that is not UTF-8 is shown damaged, not refused: whoever uses it says what is wrong with it."""
+        del name
+        return value.decode("utf-8", "replace")
+
     async def head(self, *args: str) -> None:
         """As GET; tornado leaves the body out."""
         answer: Awaitable[None] | None = self.get(*args)
@@ -119,7 +125,8 @@ class Handler(RequestHandler):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
-            raise BadRequest(where, f"{first['msg']}.", f"the schema {model.__name__} of the HTTP API") from None
+            seen = first["msg"].removeprefix("Value error, ")
+            raise BadRequest(where, f"{seen}.", f"the schema {model.__name__} of the HTTP API") from None
 
     def send(self, model: BaseModel | list[Any], status: int = 200) -> None:
         """Answer with JSON."""

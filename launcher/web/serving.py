@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def listen(application: Application, port: int, address: str = "127.0.0.1") -> HTTPServer:
-    """Serve behind the proxy, whose word about the visitor's address and scheme is taken."""
-    server = HTTPServer(
+def serve(application: Application) -> HTTPServer:
+    """A server for the place behind the proxy, whose word about the visitor's address and scheme is taken.
+
+    The caller lets it listen, on loopback only.
+    """
+    return HTTPServer(
         application,
         xheaders=True,
         trusted_downstream=["127.0.0.1", "::1"],
@@ -25,8 +28,6 @@ def listen(application: Application, port: int, address: str = "127.0.0.1") -> H
         max_header_size=32 * 1024,
         idle_connection_timeout=300,
     )
-    server.listen(port, address)
-    return server
 
 
 def answered(web: Web, handler: RequestHandler) -> None:

@@ -1,0 +1,263 @@
+"""Pages, static files, badges, and the answers that every address shares."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from yarl import URL
+
+from launcher.explain import ROWS
+from launcher.web import pages
+from tests.fixtures.web import served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.fixtures.web import Site
+
+HTML = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+MANIFEST = {
+    "_shared-aaaaaaaa.js": {"file": "assets/shared-aaaaaaaa.js", "css": ["assets/shared-cccccccc.css"]},
+    "src/launch/main.ts": {
+        "file": "assets/launch-bbbbbbbb.js",
+        "isEntry": True,
+        "imports": ["_shared-aaaaaaaa.js"],
+        "css": ["assets/launch-dddddddd.css"],
+    },
+    "src/home/main.ts": {"file": "assets/home-eeeeeeee.js", "isEntry": True, "imports": ["_shared-aaaaaaaa.js"]},
+}
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A built frontend, as Vite leaves one."""
+    dist = tmp_path / "dist"
+    (dist / "assets").mkdir(parents=True)
+    (dist / ".vite").mkdir()
+    (dist / ".vite" / "manifest.json").write_text(json.dumps(MANIFEST))
+    (dist / "assets" / "launch-bbbbbbbb.js").write_text("// launch\n" * 500)
+    (dist / "assets" / "launch-bbbbbbbb.js.map").write_text("{}")
+    (dist / "assets" / "launch-dddddddd.css").write_text("a {}")
+    return dist
+
+
+@pytest.fixture
+async def built(bare_site: Site, dist: Path) -> AsyncIterator[Site]:
+    """A site with a frontend."""
+    async with served(bare_site, replace(bare_site.web, dist=dist)) as site:
+        yield site
+
+
+async def text(site: Site, path: str, status: int = 200, **headers: str) -> str:
+    """The page at `path`."""
+    async with site.client.get(URL(site.base + path, encoded=True), headers=HTML | headers) as answer:
+        found = await answer.text()
+        assert answer.status == status, found
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        return found
+
+
+def config(html: str) -> dict[str, str]:
+    """What the page's script is told."""
+    found = re.search(r'<script id="page-config" type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert found
+    value: dict[str, str] = json.loads(found[1])
+    return value
+
+
+async def test_launch_page(built: Site) -> None:
+    html = await text(built, "/v2/git/https%3A%2F%2Fgit.example.org%2Fa.git/main?urlpath=lab/tree/a%20b")
+    assert config(html) == {
+        "baseUrl": "/",
+        "provider": "git",
+        "spec": "https%3A%2F%2Fgit.example.org%2Fa.git/main",
+        "urlpath": "lab/tree/a b",
+    }
+    assert '<script type="module" src="/static/assets/launch-bbbbbbbb.js"></script>' in html
+    assert '<link rel="modulepreload" href="/static/assets/shared-aaaaaaaa.js">' in html
+    assert html.count("dddddddd.css") == html.count("cccccccc.css") == 1
+    assert '<div id="app"></div>' in html
+    assert built.script.asked == []
+
+
+@pytest.mark.parametrize(
+    "query, urlpath",
+    [
+        ("", ""),
+        ("?urlpath=lab", "lab"),
+        ("?labpath=a.ipynb", "doc/tree/a.ipynb"),
+        ("?filepath=a.ipynb", "tree/a.ipynb"),
+    ],
+)
+async def test_urlpath(built: Site, query: str, urlpath: str) -> None:
+    assert config(await text(built, f"/v2/gh/a/b/c{query}"))["urlpath"] == urlpath
+
+
+async def test_hostile_text_stays_text(built: Site) -> None:
+    html = await text(built, "/v2/gh/a/b/%3C/script%3E%3Cscript%3Ealert(1)?urlpath=%3C/script%3E%3Cimg%20src=x%3E")
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert config(html)["urlpath"] == "</script><img src=x>"
+
+
+@pytest.mark.parametrize("path, status", [("/v2/svn/a/b", 400), ("/v2/gh/only", 400), ("/v2/gh/a/b/%ff", 400)])
+async def test_a_link_that_cannot_be_one_has_the_status_of_its_error(built: Site, path: str, status: int) -> None:
+    assert '<div id="app">' in await text(built, path, status)
+
+
+async def test_home_page(built: Site) -> None:
+    html = await text(built, "/")
+    assert 'src="/static/assets/home-eeeeeeee.js"' in html
+    assert config(html)["provider"] == ""
+
+
+async def test_without_a_frontend_pages_say_so(site: Site) -> None:
+    html = await text(site, "/v2/gh/a/b/c", 503)
+    assert "have not been built on this machine" in html
+    assert "<script" not in html
+
+
+async def test_static_files(built: Site) -> None:
+    path = built.base + "/static/assets/launch-bbbbbbbb.js"
+    async with built.client.get(path) as answer:
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert answer.headers["Content-Type"].startswith("text/javascript")
+        assert await answer.text() == "// launch\n" * 500
+        etag = answer.headers["Etag"]
+    async with built.client.get(path, headers={"If-None-Match": etag}) as answer:
+        assert answer.status == 304
+    async with built.client.get(path, headers={"Accept-Encoding": "identity"}) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert len(await answer.read()) == 5000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/.vite/manifest.json",
+        "/static/assets/launch-bbbbbbbb.js.map",
+        "/static/../handler.py",
+        "/static/%2e%2e/handler.py",
+        "/static//etc/passwd",
+        "/static/",
+    ],
+)
+async def test_no_other_files(built: Site, path: str) -> None:
+    async with built.client.get(URL(built.base + path, encoded=True)) as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize("path", ["/badge_logo.svg", "/badge.svg"])
+async def test_badges(site: Site, path: str) -> None:
+    async with site.client.get(site.base + path) as answer:
+        assert answer.headers["Content-Type"] == "image/svg+xml"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        root = ET.fromstring(await answer.text())  # noqa: S314  # our own file
+    assert root.find("{http://www.w3.org/2000/svg}title") is not None
+
+
+# ---- sessions that have stopped
+async def test_stopped_session_page_leads_back(site: Site) -> None:
+    html = await text(site, "/user/project-aaaaaaaaaa/lab/tree/x?token=secret", 503)
+    assert "This session has stopped" in html
+    assert 'href="/api/v1/projects/aaaaaaaaaa/open"' in html
+    assert "secret" not in html
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_programs_are_told_in_json(site: Site, method: str) -> None:
+    path = "/user/project-aaaaaaaaaa/api/contents"
+    answer = await site.json(method, path, status=503, headers={"Accept": "application/json"})
+    assert answer["error"]["code"] == "session-stopped"
+
+
+async def test_websockets_are_told_too(site: Site) -> None:
+    headers = HTML | {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "x",
+        "Sec-WebSocket-Version": "13",
+    }
+    answer = await site.json("GET", "/user/project-aaaaaaaaaa/api/kernels/x/channels", status=503, headers=headers)
+    assert answer["error"]["code"] == "session-stopped"
+
+
+@pytest.mark.parametrize("path", ["/user/somebody/lab", "/user/project-UP%3C/x", "/user/"])
+async def test_other_users_pages_offer_no_way(site: Site, path: str) -> None:
+    assert 'class="button"' not in await text(site, path, 503)
+
+
+# ---- every answer
+@pytest.mark.parametrize("path", ["/", "/v2/gh/a/b/c", "/docs/errors", "/user/x/", "/nowhere"])
+async def test_headers_of_pages(built: Site, path: str) -> None:
+    async with built.client.get(built.base + path, headers=HTML) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Server" not in answer.headers
+        html = await answer.text()
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|application/json))", html)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v2", "/api/v1", "/api/v1/nothing", "/internal", "/favicon.ico"])
+async def test_a_404_is_a_404(site: Site, path: str) -> None:
+    assert "There is no such page" in await text(site, path, 404)
+    answer = await site.json("GET", path, status=404, headers={"Accept": "application/json"})
+    assert answer["error"]["code"] == "page-missing"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v2/gh/a/b/c", "/health", "/versions", "/badge.svg", "/docs/errors", "/metrics"]
+)
+async def test_head_where_get(built: Site, path: str) -> None:
+    async with built.client.get(built.base + path) as got, built.client.head(built.base + path) as head:
+        assert head.status == got.status
+        assert head.headers["Content-Type"] == got.headers["Content-Type"]
+        assert await head.read() == b""
+
+
+@pytest.mark.parametrize(
+    "method, path", [("POST", "/"), ("DELETE", "/health"), ("PUT", "/api/v1/launches"), ("BREW", "/")]
+)
+async def test_methods_that_are_not_there(site: Site, method: str, path: str) -> None:
+    answer = await site.json(method, path, status=405)
+    assert answer["error"]["code"] == "method-refused"
+
+
+async def test_options_name_the_methods(site: Site) -> None:
+    async with site.client.options(site.base + "/api/v1/launches") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (204, "GET, POST, HEAD, OPTIONS")
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_errors_page_has_an_anchor_for_every_error(site: Site) -> None:
+    html = await text(site, "/docs/errors")
+    assert all(f'id="{row.code}"' in html for row in ROWS.values())
+    assert "&lt;provider&gt;" in html
+
+
+def test_script_json_cannot_end_its_element() -> None:
+    found = str(pages.script_json({"a": "</script><!--\u2028&"}))
+    assert not set("<>&\u2028") & set(found)
+    assert json.loads(found) == {"a": "</script><!--\u2028&"}
+
+
+async def test_public_url_wins_over_the_host_header(bare_site: Site, dist: Path) -> None:
+    web = replace(bare_site.web, dist=dist, public_url="https://hub.example.org")
+    async with served(bare_site, web) as site:
+        html = await text(site, "/user/project-aaaaaaaaaa/lab", 503, Host="evil.example.org")
+    assert 'href="https://hub.example.org/api/v1/projects/aaaaaaaaaa/open"' in html
