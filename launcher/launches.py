@@ -181,6 +181,7 @@ class Launches:
             session = await self._story(asked, telling)
         except asyncio.CancelledError:
             if live.stopper is None and self._closing:
+                live.log.cut()  # before the build that nobody waits for any more tells its own end
                 raise
             stopper = live.stopper or "the service"
             self._end(live, Cancelled(f"Stopped by {stopper}."), State.CANCELLED)

@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from launcher.store.database import SQLITE_PRAGMAS, database_url, prepare_sqlite
 from launcher.store.revision import KNOWN, REVISION, SchemaUnfit
@@ -46,7 +46,8 @@ def main() -> int:
         with engine.begin() as connection:
             print(VERBS[asked.verb](connection))  # noqa: T201 - a command line
     except (SchemaUnfit, SQLAlchemyError, ValueError) as error:
-        print(f"{asked.verb}: {error}", file=sys.stderr)  # noqa: T201 - the same
+        seen = error.orig if isinstance(error, DBAPIError) else error  # without the statement and a link
+        print(f"{asked.verb}: {' '.join(str(seen).split())}", file=sys.stderr)  # noqa: T201 - the same
         return 1
     return 0
 

@@ -116,8 +116,7 @@ class EventLog:
 
     def tell(self, event: Event, *with_it: Executable) -> None:
         """Append an event; the statements are kept together with it. Ends a splice that is open. Never blocks."""
-        if self._source is not None:
-            self.resume(self._source.told)
+        self.cut()
         self._told += 1
         numbered = Numbered(self._told, self._logs.clock(), event)
         for statement in with_it:
@@ -127,8 +126,7 @@ class EventLog:
 
     def splice(self, stream: str) -> None:
         """Show the log `stream`, which somebody holds open, from here on: what this log has not shown of it yet."""
-        if self._source is not None:
-            self.resume(self._source.told)
+        self.cut()
         source = self._logs.live(stream)
         seen = (s.last for s in self._told_splices if s.source == stream and s.last is not None)
         splice = Splice(len(self._told_splices), self._told + 1, stream, max(seen, default=0) + 1, None)
@@ -146,6 +144,11 @@ class EventLog:
         self._told = splice.end
         self._source = None
         self._logs.writer.put(log_rows.closed(self.stream, splice), partial(self._closed, splice))
+
+    def cut(self) -> None:
+        """End the splice where the other log is now; nothing happens when none is open."""
+        if self._source is not None:
+            self.resume(self._source.told)
 
     # ------------------------------------------------------------------ showing
     @property

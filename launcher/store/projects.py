@@ -59,14 +59,10 @@ class ProjectRows:
             return None if row is None else _record(row)
 
     async def find(self, owner: str, url: str, ref: str) -> Project | None:
-        """The project that `owner` has for this repository and reference: the most recently used one.
-
-        Never one that is entered by a token: that belongs to a program, not to a person.
-        """
+        """The project that `owner` has for this repository and reference: the most recently used one."""
         query = (
             select(ProjectRow)
             .where(ProjectRow.owner == owner, ProjectRow.url == url, ProjectRow.ref == ref)
-            .where(ProjectRow.token_entry.is_(False))
             .order_by(ProjectRow.used.desc(), ProjectRow.id)
             .limit(1)
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from launcher.model import (
     Account,
@@ -35,13 +37,16 @@ from launcher.store.launches import (
     build_ended,
     launch_ended,
 )
+from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
 from tests.fakes.builds import REPO, facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from launcher.store.logs import EventLogs
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from tests.fixtures.postgres import Postgres
 
 KEY = "a" * 64
 REF = ImageRef("127.0.0.1:5000", "repolaunch/env", "sha256:" + "d" * 64)
@@ -138,7 +143,7 @@ async def test_find_gives_the_most_recently_used_one_of_that_link(projects: Proj
         project("second"),
         project("tagged", ref="v1"),
         project("bobs", owner="bob"),
-        project("programs", token_entry=True),
+        project("programs", owner="project-programs", token_entry=True),
     ):
         await projects.create(made)
     assert await projects.find("ann", REPO.url, "main") == project("second")
@@ -212,9 +217,8 @@ async def test_logs_hold_whatever_a_tool_prints(any_logs: EventLogs, any_databas
         log.tell(Log(Stage.BUILD, text))
     log.tell(Ready("p", "/", "i", "x"))
     await any_logs.flush()
-    from launcher.store.logs import EventLogs as Logs  # noqa: PLC0415 - another reader of the same database
 
-    other = Logs(any_database, lambda: 0.0)
+    other = EventLogs(any_database, lambda: 0.0)
     found = [one.event async for one in (await other.open("a")).follow()]
     assert found[:-1] == [Log(Stage.BUILD, text) for text in nasty]
     await other.close()
@@ -229,9 +233,8 @@ async def test_a_splice_is_kept(any_logs: EventLogs, any_database: Database) -> 
     launch.resume(build.told)
     launch.tell(Ready("p", "/", "i", "x"))
     live = [one async for one in launch.follow()]
-    from launcher.store.logs import EventLogs as Logs  # noqa: PLC0415 - another reader of the same database
 
-    other = Logs(any_database, lambda: 0.0)
+    other = EventLogs(any_database, lambda: 0.0)
     assert [one async for one in (await other.open("launch")).follow()] == live
     assert [one.n for one in live] == list(range(1, 1203))
     await other.close()
@@ -248,6 +251,50 @@ async def test_a_change_that_is_refused_does_not_keep_out_the_others(
     assert "a change that the database refuses is left out" in caplog.text
     assert await BuildRows(any_database).latest(KEY) == record
     assert (await any_logs.open("a")).shown == 1
+
+
+class Flaky(Database):
+    """A database that refuses the first changes, as one that is locked or restarting does."""
+
+    failures = 2
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        if self.failures:
+            self.failures -= 1
+            raise OperationalError("INSERT", {}, Exception("the database is locked"))
+        async with super().writing() as session:
+            yield session
+
+
+async def test_while_the_database_fails_events_wait(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    database = Flaky(sqlite_url)
+    logs = EventLogs(database, lambda: 0.0)
+    logs.writer._retry_s = 0.01
+    log = logs.create("a")
+    log.tell(Log(Stage.BUILD, "x"))
+    log.tell(Ready("p", "/", "i", "x"))
+    assert [one.n async for one in log.follow()] == [1, 2]
+    assert caplog.text.count("the database does not take changes") == 2
+    await logs.close()
+    await database.close()
+
+
+async def test_lost_connections_to_postgresql_lose_nothing(postgres: Postgres, postgres_template: str) -> None:
+    name = postgres.create(postgres_template)
+    database = Database(postgres.url(name))
+    logs = EventLogs(database, lambda: 0.0)
+    logs.writer._retry_s = 0.01
+    log = logs.create("a")
+    for n in range(1, 6):
+        log.tell(Log(Stage.BUILD, str(n)))
+        await asyncio.sleep(0.03)
+        async with await psycopg.AsyncConnection.connect(postgres.url("postgres"), autocommit=True) as other:
+            await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    log.tell(Ready("p", "/", "i", "x"))
+    assert [one.n async for one in log.follow()] == [1, 2, 3, 4, 5, 6]
+    await logs.close()
+    await database.close()
 
 
 async def test_many_write_at_once(projects: ProjectRows, any_logs: EventLogs) -> None:
