@@ -52,17 +52,35 @@ class Command:
     """True: stderr's lines come with stdout's. False: they go where our own stderr goes."""
 
 
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Says when the child itself has ended; asyncio's own `wait` also waits until nobody holds its pipes any more."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=4 * MAX_LINE, loop=loop)
+        self.ended = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.ended.set()
+
+
 @dataclass(eq=False)
 class Child:
     """A running child. Made by `running` only."""
 
-    _process: asyncio.subprocess.Process
+    _transport: asyncio.SubprocessTransport
+    _protocol: _Protocol
     _max_line: int
 
     @property
     def pid(self) -> int:
         """Its process id, and the id of its process group."""
-        return self._process.pid
+        return self._transport.get_pid()
+
+    @property
+    def stdin(self) -> asyncio.StreamWriter | None:
+        """The leash, if it has one."""
+        return self._protocol.stdin
 
     async def lines(self) -> AsyncIterator[str]:
         """Its output, line by line without the line ends, until it ends; undecodable bytes become U+FFFD."""
@@ -71,14 +89,25 @@ class Child:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Its output as it comes, until it ends."""
-        if self._process.stdout is None:
+        if self._protocol.stdout is None:
             raise RuntimeError
-        async for chunk in _chunks(self._process, self._process.stdout):
+        async for chunk in _chunks(self._protocol.ended, self._protocol.stdout):
             yield chunk
 
     async def wait(self) -> int:
         """Its exit status; negative: the signal that ended it."""
-        return await self._process.wait()
+        await self._protocol.ended.wait()
+        status = self._transport.get_returncode()
+        return status if status is not None else -signal.SIGKILL
+
+    @property
+    def ended(self) -> bool:
+        """Say whether it has ended."""
+        return self._protocol.ended.is_set()
+
+    def let_go(self) -> None:
+        """Close our ends of its pipes, also of one that somebody who escaped from its group still holds."""
+        self._transport.close()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to everything in its group."""
@@ -92,8 +121,7 @@ async def running(command: Command, *, grace_s: float = GRACE_S) -> AsyncIterato
 
     Raises ProgramMissing.
     """
-    process = await _start(command)
-    child = Child(process, command.max_line)
+    child = await _start(command)
     try:
         yield child
     finally:
@@ -108,7 +136,7 @@ async def output(command: Command, *, time_limit_s: float) -> tuple[int, str]:
         return await child.wait(), whole.decode("utf-8", "replace")
 
 
-async def _start(command: Command) -> asyncio.subprocess.Process:
+async def _start(command: Command) -> Child:
     program = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
     if program is None:
         raise ProgramMissing(command.argv[0])
@@ -116,7 +144,9 @@ async def _start(command: Command) -> asyncio.subprocess.Process:
     with contextlib.ExitStack() as files:
         if command.stdin is not None:
             stdin = files.enter_context(command.stdin.open("rb")).fileno()
-        return await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Protocol(loop),
             *_leading(),
             program,
             *command.argv[1:],
@@ -127,11 +157,15 @@ async def _start(command: Command) -> asyncio.subprocess.Process:
             stderr=asyncio.subprocess.STDOUT if command.stderr else None,
             start_new_session=True,
         )
+        return Child(transport, protocol, command.max_line)
 
 
 @cache
 def _leading() -> tuple[str, ...]:
-    """What goes before the program so that the kernel kills it with its parent; nothing where that cannot be had."""
+    """What goes before the program so that the kernel kills it with its parent; nothing where that cannot be had.
+
+    It does not cover the millisecond before setpriv runs: then a leash, or the end of the pipe, ends the child.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         return ()
@@ -141,9 +175,9 @@ def _leading() -> tuple[str, ...]:
     return wrapper if tried.returncode == 0 else ()
 
 
-async def _chunks(process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def _chunks(end: asyncio.Event, stdout: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """Chunks of output until its end, or until the child has ended and DRAIN_S have passed."""
-    ended = asyncio.ensure_future(process.wait())
+    ended = asyncio.ensure_future(end.wait())
     try:
         while True:
             read = asyncio.ensure_future(stdout.read(MAX_LINE))
@@ -182,18 +216,17 @@ def _pieces(line: bytes, most: int) -> Iterator[bytes]:
 
 
 async def _stop(child: Child, grace_s: float) -> None:
-    process = child._process  # noqa: SLF001  # of this module
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.returncode is None:
-        child.signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), grace_s)
+    if child.stdin is not None:
+        child.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_s):
+            if not child.ended:
+                child.signal(signal.SIGTERM)
+            await child.wait()
     # Also when the child itself ended by itself: what it started and left behind goes with it.
     child.signal(signal.SIGKILL)
-    await process.wait()
-    # asyncio closes its end of the pipe only when every writer is gone; one that escaped must not keep it open.
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public way
+    await child.wait()
+    child.let_go()
 
 
 async def _finish(task: asyncio.Future[None]) -> None:

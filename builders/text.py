@@ -6,8 +6,8 @@ import re
 
 # Colours and cursor movements (CSI), window titles and links (OSC, ended by BEL or ESC \), other two-character escapes.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
-# C0 without tab and newline, DEL, C1; and the invisible characters that turn the reading order round.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 without tab, DEL, C1; and the invisible characters that turn the reading order round.
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(line: str) -> str:

@@ -20,7 +20,7 @@ TAIL = 20
 
 _WRITTEN = re.compile(r"#(\d+) (\d+\.\d+) ?(.*)", re.DOTALL)
 _STEP = re.compile(r"#(\d+) (\[(?:[^\]]+ )?\d+/\d+\] .+)")
-_WANTED = re.compile(r"#(\d+) (?:\[internal\] load metadata for|resolve image config for) (\S+)")
+_WANTED = re.compile(r"#(\d+) (?:\[internal\] load metadata for|resolve image config for|FROM) (\S+)")
 _FAILED = re.compile(r"#(\d+) ERROR: (.+)")
 _END = re.compile(r"(?:ERROR|error): (.+)")
 _STATUS = re.compile(r"exit code: (\d+)\b")
@@ -34,6 +34,8 @@ _WRAPPING = re.compile(
     r"^(?:failed to solve: |failed to build: |rpc error: code = \w+ desc = |failed to solve with frontend [\w.]+: "
     r"|failed to create LLB definition: |dockerfile parse error (?=line))+"
 )
+# Where the engine keeps a build's files; nobody outside the machine needs to know.
+_ENGINE_PATH = re.compile(r"/[\w./-]*/buildkit-mount\d+/?")
 _HUB = re.compile(r"^docker\.io/(?:library/)?")
 
 
@@ -58,7 +60,9 @@ class Output:
             number, after, text = match[1], match[2], clean(match[3])
             self._tails[number].append(text)
             return Log(f"#{number} {after} {text}".rstrip())
-        line = clean(raw)
+        line = _ENGINE_PATH.sub("", clean(raw))
+        if "\r" in raw:
+            return Log(line) if line else None
         if match := _STEP.fullmatch(line):
             return self._begin(match[1], match[2])
         self._note(line)

@@ -1,0 +1,140 @@
+"""Which files declare an environment: none, one, several."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from builders.catalogue import BUILDERS
+from builders.detect import find, fingerprint
+from builders.errors import BuilderError, EnvironmentBroken, EnvironmentConflict, EnvironmentMissing
+from builders.interface import Declaration
+
+PACKAGE = '[project]\nname = "x"\n[build-system]\nrequires = []\n'
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text.startswith("-> "):
+            path.symlink_to(text[3:])
+        else:
+            path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "files,evidence",
+    [
+        ({"Dockerfile": "FROM x"}, ("Dockerfile",)),
+        ({"binder/Dockerfile": "FROM x"}, ("binder/Dockerfile",)),
+        ({".binder/environment.yml": ""}, (".binder/environment.yml",)),
+        ({"requirements.txt": "", "apt.txt": "", "README": ""}, ("apt.txt", "requirements.txt")),
+        ({"Dockerfile": "", "environment.yml": ""}, ("Dockerfile",)),
+        ({"binder/postBuild": "", "environment.yml": "", "Dockerfile": ""}, ("binder/postBuild",)),
+        ({"setup.py": ""}, ("setup.py",)),
+        ({"pyproject.toml": PACKAGE}, ("pyproject.toml",)),
+        ({"DESCRIPTION": ""}, ("DESCRIPTION",)),
+        ({"runtime.txt": "r-4.1-2022-01-01"}, ("runtime.txt",)),
+        ({"binder/environment.yml": "-> ../environment.yml", "environment.yml": ""}, ("binder/environment.yml",)),
+        ({"config/Dockerfile": "", "binder": "-> config"}, ("binder/Dockerfile",)),
+    ],
+)
+async def test_one(tmp_path: Path, files: dict[str, str], evidence: tuple[str, ...]) -> None:
+    found = await find(write(tmp_path, files), BUILDERS, "linux/amd64")
+    assert (found.builder, found.evidence) == ("repo2docker", evidence)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"README.md": "", "notebook.ipynb": "{}"},
+        {"pyproject.toml": "[tool.ruff]\n"},
+        {"binder/README": "", "environment.yml": ""},
+        {"binder/setup.py": "", "binder/pyproject.toml": PACKAGE},
+        {"binder": "a file, not a folder"},
+        {"Manifest.toml": "", "requirements3.txt": ""},
+    ],
+)
+async def test_none(tmp_path: Path, files: dict[str, str]) -> None:
+    with pytest.raises(EnvironmentMissing) as caught:
+        await find(write(tmp_path, files), BUILDERS, "linux/amd64")
+    assert {"Dockerfile", "environment.yml", "requirements.txt"} <= set(caught.value.looked_for)
+
+
+@pytest.mark.parametrize(
+    "files,error",
+    [
+        ({"binder/x": "", ".binder/y": ""}, EnvironmentConflict(("binder/", ".binder/"))),
+        ({"Dockerfile": "-> gone"}, EnvironmentBroken("Dockerfile", "it is a link that leads nowhere")),
+        ({"Dockerfile": "-> Dockerfile"}, EnvironmentBroken("Dockerfile", "it is a link that leads nowhere")),
+        (
+            {"Dockerfile": "-> /etc/passwd"},
+            EnvironmentBroken("Dockerfile", "it is a link that leads out of the repository"),
+        ),
+        ({"binder": "-> /etc", "x": ""}, None),
+        ({"apt.txt/x": ""}, EnvironmentBroken("apt.txt", "it is not a file")),
+        ({"pyproject.toml": "= no"}, None),
+    ],
+)
+async def test_several_or_broken(tmp_path: Path, files: dict[str, str], error: BuilderError | None) -> None:
+    with pytest.raises((EnvironmentConflict, EnvironmentBroken, EnvironmentMissing)) as caught:
+        await find(write(tmp_path, files), BUILDERS, "linux/amd64")
+    if error is not None:
+        assert (type(caught.value), vars(caught.value)) == (type(error), vars(error))
+
+
+class Other:
+    """A second builder, which understands what the first does."""
+
+    name, version, looks_for = "other", "1", ("Dockerfile",)
+
+    def detect(self, directory: Path) -> Declaration | None:
+        return Declaration(("other.nix",), whole_tree=False) if (directory / "other.nix").exists() else None
+
+    async def build(self, *_: object) -> str:
+        raise NotImplementedError
+
+
+async def test_two_builders_are_a_conflict(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": "", "other.nix": ""})
+    with pytest.raises(EnvironmentConflict) as caught:
+        await find(tmp_path, (*BUILDERS, Other()), "linux/amd64")
+    assert caught.value.found == ("Dockerfile", "other.nix")
+
+
+def test_the_fingerprint_changes_with_builders_and_platform() -> None:
+    assert fingerprint(BUILDERS, "linux/amd64") == fingerprint(BUILDERS, "linux/amd64")
+    assert fingerprint(BUILDERS, "linux/amd64") != fingerprint(BUILDERS, "linux/arm64")
+    assert fingerprint(BUILDERS, "linux/amd64") != fingerprint((*BUILDERS, Other()), "linux/amd64")
+
+
+def test_looking_imports_neither_repo2docker_nor_docker(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": ""})
+    script = (
+        "import asyncio, sys; from pathlib import Path; import builders.__main__ as m;"
+        "asyncio.run(m.find(Path(sys.argv[1]), m.BUILDERS, 'linux/amd64'));"
+        "print(sorted({'repo2docker', 'docker', 'requests', 'traitlets'} & set(sys.modules)))"
+    )
+    argv = [sys.executable, "-c", script, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True, cwd=root).stdout == "[]\n"
+
+
+def test_looking_is_quick(tmp_path: Path) -> None:
+    write(tmp_path, {"Dockerfile": ""})
+    argv = [sys.executable, "-m", "builders", "detect", str(tmp_path)]
+    seconds = []
+    for _ in range(3):
+        before = time.perf_counter()
+        subprocess.run(argv, check=True, capture_output=True, cwd=Path(__file__).parents[2], env=dict(os.environ))
+        seconds.append(time.perf_counter() - before)
+    print(f"detect: {min(seconds):.2f} s")
+    assert min(seconds) < 1.5  # 0.25 on an idle machine; tests run beside each other
