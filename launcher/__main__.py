@@ -126,7 +126,7 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
     from launcher.operate.doctor import examine  # noqa: PLC0415  # Docker's SDK is slow to import
 
     async def run(installation: Installation, chosen: settings.Settings) -> None:
-        findings = await examine(installation, chosen.base_url)
+        findings = await examine(installation, _base_url(installation, chosen))
         if as_json:
             click.echo(json.dumps([asdict(one) for one in findings]))
         for one in findings if not as_json else ():
@@ -141,11 +141,15 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
 
 def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
     async def with_installation(installation: Installation, chosen: settings.Settings) -> None:
-        note = installation.folder / "run" / "service.json"
-        base_url = json.loads(note.read_text())["base_url"] if note.exists() else chosen.base_url
-        await run(Client(base_url, installation.secret("operator-token")))
+        await run(Client(_base_url(installation, chosen), installation.secret("operator-token")))
 
     _with_installation(data, file, with_installation)
+
+
+def _base_url(installation: Installation, chosen: settings.Settings) -> str:
+    """Where the service that runs on this data folder is, by its own note."""
+    note = installation.folder / "run" / "service.json"
+    return str(json.loads(note.read_text())["base_url"]) if note.exists() else chosen.base_url
 
 
 def _with_installation(

@@ -106,7 +106,7 @@ class Composed:
         self.logs = EventLogs(self.database, time.time)
         self.image_rows, self.build_rows = ImageRows(self.database, time.time), BuildRows(self.database)
         self.project_rows = ProjectRows(self.database, time.time)
-        policy = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
+        self.policy = policy = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
         limits = CheckoutLimits(settings.checkout_max_bytes, settings.checkout_max_files, settings.checkout_timeout_s)
         self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
         self.registry = _registry(given)
@@ -121,8 +121,11 @@ class Composed:
             self.project_rows, self.image_rows, self.volumes, self.checkouts, random.SystemRandom()
         )
         self._compose_images()
+        self.resolver = GitResolver(
+            policy, settings.allowed_protocols, settings.resolve_timeout_s, scratch=data / "checkouts"
+        )
         stages = Stages(
-            GitResolver(policy, settings.allowed_protocols, settings.resolve_timeout_s),
+            self.resolver,
             self.checkouts,
             Remembered(self.builder, EnvironmentRows(self.database)),
             self.images,
@@ -229,6 +232,8 @@ class Composed:
         stack.push_async_callback(self.logs.close)
         stack.callback(self.hub.close)
         stack.callback(self.registry.close)
+        stack.callback(self.policy.close)
+        stack.callback(self.resolver.close)
         await self.checkouts.recover()
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
