@@ -296,7 +296,7 @@ def styles_of(manifest: dict[str, Any], entry: str) -> set[str]:
 class MeHandler(Handler):
     def get(self) -> None:
         if not self.played.faults.signed_in:
-            self.refuse(401, "login-required", "Please sign in", login="/api/v1/login?next=/v2/gh/example/waiting/main")
+            self.refuse(401, "login-required", "Please sign in", login="/api/v1/login?next=%2F")
             return
         self.set_cookie("_xsrf", "form-token", path="/api/")
         self.finish({"name": "guest-1f2e", "kind": "guest", "xsrf": "form-token"})

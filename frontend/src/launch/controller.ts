@@ -199,6 +199,7 @@ export class Controller {
   /** To the login page, unless this tab has just been there: a browser without cookies would go in circles. */
   #toLogin(error: ApiError): void {
     this.#login = localAddress(error.login ?? "");
+    this.#login?.searchParams.set("next", location.pathname + location.search);
     const tried = Number(recall(LOGIN_TRIED) ?? 0);
     if (this.#login === null) this.#fail(error.explanation);
     else if (Date.now() - tried < LOGIN_AGAIN_MS) this.phase = "sign-in-needed";
