@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from launcher.model import Cancelled, Ended, Failed, Ready
-
 if TYPE_CHECKING:
-    from launcher.model import Event
+    from collections.abc import Iterator
+
+    from launcher.model import Stage
+
+    Outcome = Literal["ready", "failed", "cancelled"]
 
 STAGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 REQUEST_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -41,7 +45,13 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=registry,
         )
-        self.builds = Gauge("repolaunch_builds_in_progress", "Builds that are running now.", registry=registry)
+        self._builds = Gauge("repolaunch_builds_in_progress", "Builds that are running now.", registry=registry)
+        self._build_seconds = Histogram(
+            "repolaunch_build_seconds",
+            "Seconds that a build ran, however it ended.",
+            buckets=STAGE_SECONDS[4:],
+            registry=registry,
+        )
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self._requests = Counter(
             "repolaunch_http_requests",
@@ -59,20 +69,26 @@ class Metrics:
         for outcome in ("ready", "failed", "cancelled"):
             self._launches.labels(outcome)
 
-    def launch_told(self, event: Event) -> None:
-        """Count what a launch tells; a `Tell`. Give it each launch's own events once."""
-        match event:
-            case Ended(stage=stage, seconds=seconds):
-                self._stages.labels(stage.value).observe(seconds)
-            case Ready():
-                self._launches.labels("ready").inc()
-            case Failed(code=code):
-                self._launches.labels("failed").inc()
-                self._failures.labels(code).inc()
-            case Cancelled():
-                self._launches.labels("cancelled").inc()
-            case _:
-                pass
+    def stage_ended(self, stage: Stage, seconds: float) -> None:
+        """A stage of a launch ended well after so many seconds."""
+        self._stages.labels(stage.value).observe(seconds)
+
+    def launch_ended(self, outcome: Outcome, code: str = "") -> None:
+        """A launch ended; `code` says of which error, where it failed."""
+        self._launches.labels(outcome).inc()
+        if code:
+            self._failures.labels(code).inc()
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """A build runs inside."""
+        self._builds.inc()
+        seconds = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._builds.dec()
+            self._build_seconds.observe(time.perf_counter() - seconds)
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count a request; `seconds` is None for an event stream."""

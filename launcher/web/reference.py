@@ -1,0 +1,160 @@
+"""`python -m launcher.web.reference` writes docs/reference from the code; a test fails where the two differ."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import PydanticUndefined
+
+from launcher.settings import PREFIX, Settings
+from launcher.web.app import ROUTES
+from launcher.web.metrics import Metrics
+from launcher.web.pages import error_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from launcher.web.routes import Operation, Route
+
+FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
+NOTE: Final = "<!-- Made by `python -m launcher.web.reference`; change the code, not this page. -->"
+WHO: Final = {"anybody": "anybody", "login": "a person or a program that is known", "hub": "the hub alone"}
+HTTP_INTRO: Final = """\
+Everything is below the address of the service. How to log in, how to read event streams and what BinderHub's clients
+find: [events and logins](events.md). The same as OpenAPI 3.1: `/api/v1/openapi.json`.
+
+Every answer with a status of 400 or more is `{"error": {"code", "status", "title", "seen", "todo", "link"}}`
+([errors](errors.md)), or a page where a browser asks for one. Where `GET` is listed, `HEAD` works too.
+"""
+ERRORS_INTRO: Final = """\
+What can go wrong, by code. Codes stay; texts may change. `<name>` stands for what was seen. The launcher shows the same
+list at `/docs/errors`, where the `link` of every error leads.
+"""
+METRICS_INTRO: Final = """\
+`/metrics` in Prometheus's text format. Labels hold routes, stages and codes, never what a visitor wrote.
+"""
+SETTINGS_INTRO: Final = """\
+In the settings file (TOML) by name, or as a variable of the environment, which wins. Lists in variables are separated
+by commas. A setting that is unknown or cannot be stops the start with its name, its value and the reason.
+"""
+
+
+def http_md() -> str:
+    """The HTTP interface."""
+    parts = [_head("HTTP interface", HTTP_INTRO)]
+    parts += [_route(route) for route in ROUTES]
+    return "\n".join(parts)
+
+
+def errors_md() -> str:
+    """Errors."""
+    parts = [_head("Errors", ERRORS_INTRO)]
+    for one in error_texts():
+        parts.append(f"## {one.code}\n\nStatus {one.status}. **{_escaped(one.title)}.**\n")
+        parts.append(f"Seen: {_escaped(one.seen)}\n\nWhat to do: {_escaped(one.todo)}\n")
+    return "\n".join(parts)
+
+
+def metrics_md() -> str:
+    """Metrics."""
+    registry = Metrics().registry
+    rows = [
+        (f"`{_exposed(metric)}`", metric.type, _labels(registry, metric.name), metric.documentation)
+        for metric in sorted(registry.collect(), key=lambda one: str(one.name))
+    ]
+    return _head("Metrics", METRICS_INTRO) + "\n" + _table(("name", "type", "labels", "meaning"), rows)
+
+
+def settings_md() -> str:
+    """Settings."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        rows.append((f"`{name}`", f"`{PREFIX}{name.upper()}`", _default(field.default), str(field.description)))
+    return _head("Settings", SETTINGS_INTRO) + "\n" + _table(("name", "variable", "default", "meaning"), rows)
+
+
+PAGES: Final = {
+    "http.md": http_md,
+    "errors.md": errors_md,
+    "metrics.md": metrics_md,
+    "settings.md": settings_md,
+}
+
+
+def _head(title: str, intro: str) -> str:
+    return f"# {title}\n\n{NOTE}\n\n{intro}"
+
+
+def _route(route: Route) -> str:
+    return "\n".join(_operation(route, one) for one in route.operations)
+
+
+def _operation(route: Route, operation: Operation) -> str:
+    lines = [f"## {operation.method} `{route.path}`", "", operation.summary, ""]
+    lines.append(f"- For: {WHO[operation.who]}")
+    if operation.body is not None:
+        lines.append(f"- Body: `{operation.body.__name__}`: {_fields(operation.body.model_fields)}")
+    lines += [f"- Query `{name}`: {meaning}" for name, meaning in operation.query]
+    lines += [f"- Header `{name}`: {meaning}" for name, meaning in operation.headers]
+    lines.append(f"- Answer: {operation.status}{_answer(operation)}")
+    if operation.errors:
+        lines.append("- Errors: " + ", ".join(f"[{code}](errors.md#{code})" for code in operation.errors))
+    return "\n".join([*lines, ""])
+
+
+def _answer(operation: Operation) -> str:
+    if isinstance(operation.answer, str):
+        return f", `{operation.answer}`" if operation.answer and operation.status != 302 else ""  # noqa: PLR2004  # HTTP's own number
+    many = "a list of " if operation.many else ""
+    return f", {many}`{operation.answer.__name__}`: {_fields(operation.answer.model_fields)}"
+
+
+def _fields(fields: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in fields)
+
+
+def _exposed(metric: Any) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else str(metric.name)
+
+
+def _labels(registry: Any, name: str) -> str:
+    known = registry._names_to_collectors.get(name)  # noqa: SLF001  # the library keeps labels nowhere else
+    return ", ".join(f"`{label}`" for label in getattr(known, "_labelnames", ()))
+
+
+def _default(value: object) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value) or "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value != "" else "empty"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(_line(cells) for cells in lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    inside = " | ".join(cell.replace("|", r"\|") for cell in cells)
+    return f"| {inside} |\n"
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write all pages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+        sys.stdout.write(f"wrote {folder / name}\n")
+
+
+if __name__ == "__main__":
+    main()

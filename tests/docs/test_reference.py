@@ -1,0 +1,61 @@
+"""Nothing is undocumented: docs/reference is what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from launcher.explain import ROWS, SPOKEN
+from launcher.model import Stage
+from launcher.settings import Settings
+from launcher.web import reference
+from launcher.web.app import ROUTES
+from launcher.web.events import TYPES
+from launcher.web.metrics import Metrics
+
+DOCS = Path(__file__).parents[2] / "docs"
+MADE_BY = "python -m launcher.web.reference"
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_a_page_is_what_the_code_says(name: str) -> None:
+    text = (DOCS / "reference" / name).read_text()
+    assert text == reference.PAGES[name](), f"make it again: {MADE_BY}"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"| `{name}` | `REPOLAUNCH_{name.upper()}` |" in (DOCS / "reference" / "settings.md").read_text()
+    assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize("row", [*ROWS.values(), *SPOKEN], ids=lambda row: row.code)
+def test_every_error_has_an_anchor(row: object) -> None:
+    assert f"\n## {getattr(row, 'code', '')}\n" in (DOCS / "reference" / "errors.md").read_text()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_every_route_is_documented(route: object) -> None:
+    path = re.escape(f"`{getattr(route, 'path', '')}`")
+    text = (DOCS / "reference" / "http.md").read_text()
+    assert re.search(rf"^## (GET|POST|DELETE) {path}$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("metric", list(Metrics().registry.collect()), ids=lambda metric: metric.name)
+def test_every_metric_is_documented(metric: object) -> None:
+    name = getattr(metric, "name", "")
+    assert re.search(rf"^\| `{name}(_total)?` \|", (DOCS / "reference" / "metrics.md").read_text(), re.MULTILINE)
+
+
+def test_every_type_of_event_and_every_stage_is_documented() -> None:
+    text = (DOCS / "reference" / "events.md").read_text()
+    assert all(f"| `{name}` |" in text for name in TYPES.values())
+    assert all(f"`{stage.value}`" in text for stage in Stage)
+
+
+def test_links_between_errors_lead_somewhere() -> None:
+    http, errors = ((DOCS / "reference" / name).read_text() for name in ("http.md", "errors.md"))
+    for code in re.findall(r"errors\.md#([a-z-]+)", http):
+        assert f"\n## {code}\n" in errors
