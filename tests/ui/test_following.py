@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from tests.ui.scenario_server import build_lines
+from tests.ui.scenarios import build_lines
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
