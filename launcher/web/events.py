@@ -32,6 +32,8 @@ STALL_S: Final = 120.0
 """A reader who takes nothing for this long is disconnected; it may come back for the rest."""
 CHUNK: Final = 64 * 1024
 """Bytes that wait for one reader, at most (and one event)."""
+WORTH_SHARING: Final = 2000
+"""Characters of a message that is kept encoded for other watchers, at most: memory is bounded."""
 TYPES: Final[dict[type[Event], str]] = {
     Started: "started",
     Log: "log",
@@ -62,7 +64,9 @@ def session_url(path: str, urlpath: str) -> str:
 
 def encode(numbered: Numbered, launch: LaunchView) -> bytes:
     """One event of a launch, as `/api/v1` sends it."""
-    rest = _encoded(numbered.at, numbered.event)
+    event = numbered.event
+    short = isinstance(event, Failed) or len(event.message) <= WORTH_SHARING
+    rest = (_encoded if short else _encoded.__wrapped__)(numbered.at, event)
     if isinstance(numbered.event, Ready):
         url = json.dumps(session_url(numbered.event.path, launch.urlpath)).encode()
         rest = rest[:-1] + b', "url": ' + url + b"}"

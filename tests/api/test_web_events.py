@@ -229,6 +229,14 @@ def test_watchers_share_what_was_encoded() -> None:
     assert events._encoded(1.0, event) is events._encoded(1.0, Log(Stage.BUILD, "line"))
 
 
+def test_what_is_long_is_not_kept() -> None:
+    events._encoded.cache_clear()
+    launch: Any = type("Launch", (), {"urlpath": ""})
+    long = Numbered(1, 1.0, Log(Stage.BUILD, "x" * 3000))
+    assert parsed(events.encode(long, launch).decode())[0][1]["message"] == "x" * 3000
+    assert events._encoded.cache_info().currsize == 0
+
+
 @pytest.mark.parametrize(
     "path, urlpath, url",
     [
