@@ -44,6 +44,8 @@ c.JupyterHub.authenticator_class = guarded(find(settings.authenticator), guests=
 c.Authenticator.allow_all = settings.allow_all
 if settings.allowed_users:
     c.Authenticator.allowed_users = settings.allowed_users
+    # Else everybody who ever signed in, and every guest, would stay on the list.
+    c.Authenticator.allow_existing_users = False
 if settings.authenticator == SHARED_PASSWORD and settings.shared_password:
     c.SharedPasswordAuthenticator.user_password = settings.shared_password
 

@@ -1,4 +1,4 @@
-"""What the hub is told by its environment. The supervisor (`repolaunch up`) sets these; `docs` copies this table.
+"""What the hub is told by its environment. The supervisor (`repolaunch up`) sets these.
 
 | variable REPOLAUNCH_HUB_… | meaning | if missing |
 |---|---|---|

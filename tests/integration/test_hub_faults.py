@@ -139,6 +139,20 @@ async def test_guests_are_sent_to_the_login_page_where_they_are_not_admitted(
         hub_site.start_hub()
 
 
+async def test_members_by_name(hub_site: HubSite, browser: Browser) -> None:
+    """Who has signed in before is no member any more, if the operator now names others."""
+    assert browser.sign_in("henry").ok
+    hub_site.stop_hub()
+    hub_site.start_hub(members="ida, jo")
+    try:
+        for name, status in (("henry", 403), ("ida", 200), ("jo", 200), ("project-abcdefghij", 403)):
+            with Browser(hub_site) as person:
+                assert person.sign_in(name).status_code == status
+    finally:
+        hub_site.stop_hub()
+        hub_site.start_hub()
+
+
 @pytest.mark.parametrize("name", ["project-abcdefghij", "guest-0123456789ab", "launcher", "PROJECT-abcdefghij"])
 async def test_any_authenticator_refuses_reserved_names(hub_site: HubSite, browser: Browser, name: str) -> None:
     """JupyterHub's dummy lets everybody in under any name, with no password, but not under these."""
