@@ -7,8 +7,8 @@ const TYPES = new Set(["started", "log", "progress", "ended", "ready", "failed",
 const STAGE_NAMES = new Set<unknown>(STAGES);
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 10_000;
-/** The server sends a comment every 25 s; silence of more than two of them means that the connection is dead. */
-const SILENCE_MS = 60_000;
+/** The server sends a comment every 15 s; silence of more than two of them means that the connection is dead. */
+const SILENCE_MS = 40_000;
 
 export function isFinal(event: LaunchEvent): boolean {
   return event.type === "ready" || event.type === "failed" || event.type === "cancelled";

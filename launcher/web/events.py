@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S: Final = 25.0
+KEEPALIVE_S: Final = 15.0
 STALL_S: Final = 120.0
 """A reader who takes nothing for this long is disconnected; it may come back for the rest."""
 CHUNK: Final = 64 * 1024
