@@ -26,6 +26,7 @@ PARAMETERS: Final = {
     "id": "The launch's or project's id.",
     "rest": "The rest of the address.",
     "file": "The file's name.",
+    "status": "The HTTP status that the proxy answers with.",
 }
 
 
