@@ -66,7 +66,7 @@ class Launch:
                 ended.message = f"{environment.builder} builds it from {evidence}"
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
                 image = await self._stages.images.get(repo, environment, tell)
-                ended.message = "The image is here"
+                ended.message = f"The image is here: {image.name}"
             return image
 
     async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
