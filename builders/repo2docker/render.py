@@ -12,16 +12,20 @@ import io
 import logging
 import os
 import tarfile
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from repo2docker import contentproviders
-from repo2docker.app import Repo2Docker
-from repo2docker.engine import ContainerEngine
-
 from builders.interface import Log
 from builders.text import clean
+
+with warnings.catch_warnings():
+    # It imports a library by a name that has moved.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from repo2docker import contentproviders
+    from repo2docker.app import Repo2Docker
+    from repo2docker.engine import ContainerEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
