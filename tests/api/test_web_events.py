@@ -12,6 +12,7 @@ from launcher.errors import BuildFailed
 from launcher.model import Ended, Event, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.web import events
 from launcher.web.events import Chunks
+from tests.fixtures.web import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -135,6 +136,17 @@ async def test_a_reader_who_leaves_stops_nothing(site: Site) -> None:
     site.script.gate.set()
     async with site.client.get(site.base + launch["events"], headers=site.headers()) as again:
         assert parsed(await again.text())[-1][1]["type"] == "ready"
+
+
+async def test_the_service_stops_though_somebody_reads(bare_site: Site) -> None:
+    async with asyncio.timeout(10):
+        async with served(bare_site, bare_site.web) as site:
+            launch = await site.launch()
+            answer = await site.client.get(site.base + launch["events"], headers=site.headers())
+            assert site.metrics.registry.get_sample_value("repolaunch_watchers") == 1
+        while site.metrics.registry.get_sample_value("repolaunch_watchers"):  # noqa: ASYNC110  # nothing to wait on
+            await asyncio.sleep(0.01)
+        answer.close()
 
 
 async def test_silence_is_filled_with_comments(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,9 +79,9 @@ async def test_health_page(bare_site: Site) -> None:
         well = await site.json("GET", "/health")
         assert well["ok"] is True
         assert [one["service"] for one in well["checks"]] == ["JupyterHub API", "Database"]
-        fault.fault = HubDown("gone")
+        fault.fault = HubDown("Gone")
         ill = await site.json("GET", "/health", status=503)
-    assert (ill["ok"], ill["checks"][1]["ok"], ill["checks"][1]["message"]) == (False, False, "gone.")
+    assert (ill["ok"], ill["checks"][1]["ok"], ill["checks"][1]["message"]) == (False, False, "Gone.")
 
 
 async def test_versions_and_providers_are_for_any_site(site: Site) -> None:
