@@ -101,6 +101,7 @@ def test_a_dockerfile_is_built_and_labelled(
     (folder / ".dockerignore").write_text("*.skip\n")
     (folder / "a.skip").write_text("")
     (folder / "kept.txt").write_text("")
+    (folder / "nonce").write_text(secrets.token_hex(8))  # a step that is cached prints nothing
     dockerfile(folder, f"FROM {BASE_IMAGE}\nCOPY . /srv/x/\nRUN ls -A /srv/x; printf '\\033[31mred\\033[0m\\n'; env\n")
     (key,) = [line["key"] for line in run("detect", str(folder))]
     before = time.perf_counter()
