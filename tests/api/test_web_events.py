@@ -144,7 +144,7 @@ async def test_the_service_stops_though_somebody_reads(bare_site: Site) -> None:
             launch = await site.launch()
             answer = await site.client.get(site.base + launch["events"], headers=site.headers())
             assert site.metrics.registry.get_sample_value("repolaunch_watchers") == 1
-        while site.metrics.registry.get_sample_value("repolaunch_watchers"):  # noqa: ASYNC110  # nothing to wait on
+        while site.metrics.registry.get_sample_value("repolaunch_watchers"):  # nothing to wait on
             await asyncio.sleep(0.01)
         answer.close()
 
