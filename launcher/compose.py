@@ -61,6 +61,7 @@ from launcher.web.app import make_app
 from launcher.web.context import Links, Web
 from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
+from launcher.web.measured import MeasuredBuild, MeasuredStory
 from launcher.web.metrics import Metrics
 from launcher.web.serving import serve
 
@@ -133,7 +134,12 @@ class Composed:
             self.sessions,
         )
         self.launches = Launches(
-            Launch(stages), LaunchRows(self.database), self.logs, explain, clock=time.time, new_id=_new_id
+            MeasuredStory(Launch(stages), self.metrics),
+            LaunchRows(self.database),
+            self.logs,
+            explain,
+            clock=time.time,
+            new_id=_new_id,
         )
 
     def _compose_images(self) -> None:
@@ -147,9 +153,15 @@ class Composed:
         )
         contents = installation.path("contents")
         self.engine = EngineImages(os.environ)
-        build = Limited(ProcessBuild(self.builder, self.checkouts, contents), settings.build_limit)
+        build = MeasuredBuild(ProcessBuild(self.builder, self.checkouts, contents), self.metrics)
         recorded = Recorded(
-            build, self.build_rows, self.image_rows, self.logs, explain, clock=time.time, new_id=_new_id
+            Limited(build, settings.build_limit),
+            self.build_rows,
+            self.image_rows,
+            self.logs,
+            explain,
+            clock=time.time,
+            new_id=_new_id,
         )
         inspect = ProcessInspect(self.builder, self.checkouts, contents)
         cached = Cached(recorded, self.registry, inspect, self.engine, self.image_rows, explain)

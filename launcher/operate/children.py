@@ -21,7 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError
 from launcher.operate.installation import InstallationError, write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -39,16 +39,20 @@ class Child:
     ready_url: str = ""
     ready_s: float = 60.0
     stop_s: float = 15.0
+    restarted: Callable[[], Awaitable[None]] | None = None
+    """Called when the child answers again after it was started again."""
 
 
 class Running:
     """A child that is kept running until it is stopped."""
 
-    def __init__(self, child: Child, logs: Path) -> None:
-        """Prepare; `logs` is the folder of the log files."""
+    def __init__(self, child: Child, logs: Path, changed: Callable[[], None] = lambda: None) -> None:
+        """Prepare; `logs` is the folder of the log files; `changed` is called when it was started again."""
         self.child = child
+        self._changed = changed
         self.restarts = 0
         self._log = logs / f"{child.name}.log"
+        self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -120,6 +124,18 @@ class Running:
             tries += 1
             self.restarts += 1
             await self._spawn()
+            self._changed()
+            await self._again()
+
+    async def _again(self) -> None:
+        """After a restart: wait until it answers, and tell who wants to know. It may have ended again by then."""
+        try:
+            await self._wait_ready()
+        except InstallationError as error:
+            log.warning("%s", error)
+            return
+        if self.child.restarted is not None:
+            await self.child.restarted()
 
     async def _terminate(self) -> None:
         process = self._process
@@ -148,7 +164,7 @@ class Family:
 
     async def start(self, child: Child) -> Running:
         """Start one child. Raises InstallationError."""
-        running = Running(child, self._logs)
+        running = Running(child, self._logs, self._write)
         self._running.append(running)
         await running.start()
         self._write()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +121,8 @@ def _descriptors() -> Finding:
 
 
 def _programs() -> Finding:
-    missing = [name for name in ("git", "node") if shutil.which(name) is None]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    missing = [name for name in ("git", "node") if shutil.which(name, path=path) is None]
     todo = f"Install {' and '.join(missing)}." if missing else ""
     return Finding(
         "programs", ok=not missing, seen="git, node" if not missing else f"no {', '.join(missing)}", todo=todo

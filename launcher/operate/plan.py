@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.operate import example
+from launcher.operate import example, sessions
 from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 HUB_CONFIG = ROOT / "deploy" / "hub" / "jupyterhub_config.py"
 PROXY = ROOT / "deploy" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
+PROXY_ESCAPES = ROOT / "deploy" / "proxy" / "escapes.mjs"
 DIST = ROOT / "frontend" / "dist"
 LOOPBACK = "127.0.0.1"
 
@@ -166,9 +167,19 @@ class Plan:
             *("--ip", self.settings.host, "--port", str(self.settings.port)),
             *("--api-ip", LOOPBACK, "--api-port", str(api)),
             *("--error-target", f"{self.launcher_url}/proxy-error", "--log-level", "warn"),
+            # What has no route is the launcher's: after a restart too, and on a stopped session's own subdomain.
+            *("--default-target", self.launcher_url),
+            *(("--host-routing",) if self.settings.wildcard_url else ()),
         )
-        env = passed() | {"CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token")}
-        return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes")
+        env = passed() | {
+            "CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token"),
+            "NODE_OPTIONS": f"--import={PROXY_ESCAPES.as_uri()}",
+        }
+        return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes", restarted=self._restore_routes)
+
+    async def _restore_routes(self) -> None:
+        """The proxy keeps its routes in memory; the hub knows them."""
+        await sessions.restore_routes(self.hub_api_url, self.installation)
 
     def _hub(self) -> Child:
         installation, settings = self.installation, self.settings

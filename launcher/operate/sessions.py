@@ -1,4 +1,4 @@
-"""Stopping every session of the installation, through the hub, when the service goes down."""
+"""What the supervisor asks of the hub: stop every session when the service goes down, tell a new proxy its routes."""
 
 from __future__ import annotations
 
@@ -36,3 +36,13 @@ async def stop_all(hub_api_url: str, installation: Installation) -> None:
                 await asyncio.sleep(0.1)
     except (OSError, HTTPError, TimeoutError) as error:
         log.warning("not every session could be stopped: %s", error)
+
+
+async def restore_routes(hub_api_url: str, installation: Installation) -> None:
+    """Have the hub tell its routes to a proxy that was started again. What fails is logged."""
+    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    request = HTTPRequest(f"{hub_api_url}/proxy", "POST", headers, body="{}")
+    try:
+        await AsyncHTTPClient().fetch(request)
+    except (OSError, HTTPError) as error:
+        log.warning("the proxy's routes could not be restored: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -32,13 +33,20 @@ async def until(condition: object) -> None:
 
 async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     family = Family(tmp_path, tmp_path / "note.json")
-    running = await family.start(server(free_port()))
+    again = asyncio.Event()
+
+    async def restarted() -> None:
+        again.set()
+
+    running = await family.start(replace(server(free_port()), restarted=restarted))
     first = running.pid
     assert first is not None
     psutil.Process(first).kill()
     await until(lambda: running.pid not in {None, first})
     second = running.pid
     assert second is not None
+    await asyncio.wait_for(again.wait(), 20)
+    assert f", {second}, " in (tmp_path / "note.json").read_text(), "the note names the new process"
     await family.stop()
     assert not psutil.pid_exists(second)
 
