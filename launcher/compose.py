@@ -59,9 +59,9 @@ from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
 from launcher.web.app import make_app
 from launcher.web.context import Links, Web
+from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
-from launcher.web.measured import MeasuredBuild, MeasuredStory
 from launcher.web.metrics import Metrics
 from launcher.web.serving import serve
 
@@ -134,7 +134,7 @@ class Composed:
             self.sessions,
         )
         self.launches = Launches(
-            MeasuredStory(Launch(stages), self.metrics),
+            CountedStory(Launch(stages), self.metrics),
             LaunchRows(self.database),
             self.logs,
             explain,
@@ -153,7 +153,7 @@ class Composed:
         )
         contents = installation.path("contents")
         self.engine = EngineImages(os.environ)
-        build = MeasuredBuild(ProcessBuild(self.builder, self.checkouts, contents), self.metrics)
+        build = CountedBuild(ProcessBuild(self.builder, self.checkouts, contents), self.metrics)
         recorded = Recorded(
             Limited(build, settings.build_limit),
             self.build_rows,
@@ -233,6 +233,8 @@ class Composed:
             await self._start(stack)
             server = serve(make_app(self.web()))
             server.listen(self._given.installation.ports.launcher, "127.0.0.1")
+            # Followers are gone before what they follow is closed.
+            stack.push_async_callback(server.close_all_connections)
             stack.callback(server.stop)
             log.warning("the launcher listens")
             await stop.wait()
