@@ -77,4 +77,8 @@ def _reason(error: BaseException) -> str:
     inner: BaseException = error
     while (cause := inner.__cause__ or inner.__context__) is not None:
         inner = cause
+    if isinstance(inner, FileNotFoundError):
+        return "its socket is not there"
+    if isinstance(inner, ConnectionRefusedError):
+        return "nothing listens at its address"
     return (inner.strerror or str(inner)) if isinstance(inner, OSError) else str(inner)

@@ -331,6 +331,13 @@ SESSION_STOPPED: Final = Row(
     "No server is running at this address.",
     "Start it again: its files are as they were saved.",
 )
+PART_AWAY: Final = Row(
+    "part-away",
+    503,
+    "This part of the service does not answer",
+    "What is at this address is being started, or has just ended.",
+    "Try again in a minute. Operators: run `repolaunch doctor`.",
+)
 FRONTEND_MISSING: Final = Row(
     "frontend-missing",
     503,
@@ -338,7 +345,7 @@ FRONTEND_MISSING: Final = Row(
     "The launcher runs, but its pages have not been built on this machine.",
     "Operators: run `make setup`, then start the service again.",
 )
-SPOKEN: Final = (INTERNAL, PAGE_MISSING, METHOD_REFUSED, REQUEST_REFUSED, SESSION_STOPPED, FRONTEND_MISSING)
+SPOKEN: Final = (INTERNAL, PAGE_MISSING, METHOD_REFUSED, REQUEST_REFUSED, SESSION_STOPPED, PART_AWAY, FRONTEND_MISSING)
 """The rows that tell of no LauncherError."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
@@ -378,6 +385,8 @@ def explain(error: BaseException, stage: Stage | None = None) -> Failed:
     row = row_of(error)
     facts = {} if row is INTERNAL else {name: _fact(name, value) for name, value in vars(error).items()}
     parts = [row.seen, *(text for name, text in row.more if facts.get(name))]
+    if row.seen.startswith("{reason}") and facts["reason"]:
+        facts["reason"] = facts["reason"][0].upper() + facts["reason"][1:]
     return Failed(
         stage=stage,
         code=row.code,

@@ -52,6 +52,10 @@ class EngineImages:
                     return int(words[1])
         except TimeoutError:
             raise EngineDown(f"it did not answer in {self._timeout_s:g} seconds") from None
+        except FileNotFoundError as error:
+            raise EngineDown("its socket is not there") from error
+        except ConnectionRefusedError as error:
+            raise EngineDown("nothing listens at its address") from error
         except OSError as error:
             raise EngineDown(error.strerror or str(error)) from error
         except (IndexError, ValueError) as error:

@@ -86,10 +86,11 @@ def split(url: str, protocols: tuple[str, ...] = PROTOCOLS) -> Address:
     """Read a repository's address. Raises BadUrl and ProtocolRefused; their facts carry no credentials."""
     if len(url) > LONGEST:
         raise BadUrl(redact(url[:100]) + "…", f"it is longer than {LONGEST} characters")
-    if unseen := _UNSEEN.search(url):
-        raise BadUrl(redact(url), f"it holds the character U+{ord(unseen[0]):04X}")
     if helper := _HELPER.match(url):
         raise ProtocolRefused(redact(url), helper["helper"].lower(), protocols)
+    if unseen := _UNSEEN.search(url):
+        what = "a space" if unseen[0] == " " else f"the character U+{ord(unseen[0]):04X}"
+        raise BadUrl(redact(url), f"it holds {what}")
     if url.startswith("/"):
         return _file(url, url, protocols)
     if match := _FULL.fullmatch(url):

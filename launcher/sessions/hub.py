@@ -264,6 +264,8 @@ def _message(answer: HTTPResponse) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, HTTPTimeoutError):
         return "it did not answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return f"it does not let us connect ({error.strerror})"
     return str(error) or type(error).__name__
 
 

@@ -52,6 +52,11 @@ ROUTES: Final[tuple[Route, ...]] = (
             ),
         ),
     ),
+    Route(
+        "/proxy-error/{status}",
+        pages.ProxyError,
+        (Operation("GET", "What the proxy shows where the part that should answer does not.", HTML, 503),),
+    ),
     Route("/docs/errors", pages.ErrorsPage, (Operation("GET", "What can go wrong, and what to do about it.", HTML),)),
     Route(
         "/static/{file}",

@@ -66,8 +66,8 @@ class _Shell(HtmlPage):
         super().initialize(web)
         self.assets = assets or Assets(None)
 
-    def shell(self, title: str, config: dict[str, str], status: int = 200) -> None:
-        """The shell, or a plain sentence where the frontend was not built."""
+    def shell(self, title: str, config: dict[str, str], told: Failed | None = None) -> None:
+        """The shell, or a plain sentence where the frontend was not built. `told`: what is wrong already."""
         page: Page | None = self.assets.page(self.entry)
         if page is None:
             told = explain.say(explain.FRONTEND_MISSING)
@@ -75,7 +75,8 @@ class _Shell(HtmlPage):
             return
         template = TEMPLATES.get_template("page.html")
         self.set_header("Cache-Control", "no-cache")
-        self.render_page(template.render(title=title, page=page, config=script_json(config)), status)
+        html = template.render(title=title, page=page, config=script_json(config), told=told)
+        self.render_page(html, told.status if told else 200)
 
 
 class Home(_Shell):
@@ -96,13 +97,13 @@ class LaunchPage(_Shell):
     def get(self, provider: str, spec: str) -> None:
         """The page; it starts nothing by itself: its script does, as the person who opened it."""
         raw = self.request.path.removeprefix(f"/v2/{provider}/")
-        status = 200
+        told = None
         try:
             self.web.links.parse_spec(provider, raw)
         except LauncherError as error:
-            status = explain.explain(error).status
+            told = explain.explain(error)
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self._urlpath()}
-        self.shell(f"{provider}: {spec}", config, status)
+        self.shell(f"{provider}: {spec}", config, told)
 
     def _urlpath(self) -> str:
         ask = self.get_query_argument
@@ -130,6 +131,23 @@ class StoppedSession(HtmlPage):
         self.set_header("Content-Type", "application/json")
         body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
         self.finish(json.dumps({"error": body, "message": told.seen}))
+
+
+class ProxyError(HtmlPage):
+    """`/proxy-error/<status>`: what the proxy shows where the part that should answer does not. It keeps its status."""
+
+    def get(self, status: str) -> None:
+        """A page, or JSON where a program asked: the proxy passes on nothing but the address."""
+        address = self.get_query_argument("url", "")
+        code = int(status) if status in {"500", "502", "503", "504"} else 500
+        told = explain.say(explain.REQUEST_REFUSED if code == 500 else explain.PART_AWAY, code)  # noqa: PLR2004
+        if "/api/" in address:
+            self.set_status(code)
+            self.set_header("Content-Type", "application/json")
+            body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+            self.finish(json.dumps({"error": body, "message": told.seen}))
+            return
+        self.render_page(error_page(told), code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def test_an_engine_that_is_down(folder: Path, installation: str, run: Callable[.
     where = f"unix://{tmp_path}/no.sock"
     said = run("build", f"--name={name(installation)}", str(dockerfile(folder, "FROM scratch\n")), DOCKER_HOST=where)
     assert said[-1]["error"] == "EngineDown"
-    assert said[-1]["facts"]["reason"] == "No such file or directory"
+    assert said[-1]["facts"]["reason"] == "its socket is not there"
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_a_pasted_address_is_read(pasted: str, ref: str, provider: str, spec: st
         ("git", "https://h.org/r/main", BadSpec("git", "https://h.org/r/main", PROVIDERS["git"].form, "the repository's address has to be percent-encoded as a whole")),
         ("gh", "u/r/--upload-pack=touch%20x", BadRef("--upload-pack=touch x", "it begins with - like an option")),
         ("gh", "u/r/a%00b", BadRef("a\0b", "it holds a control character")),
-        ("git", q("ext::sh -c id") + "/x", BadUrl("ext::sh -c id", "it holds the character U+0020")),
+        ("git", q("ext::sh -c id") + "/x", ProtocolRefused("ext::sh -c id", "ext", ("http", "https", "git", "ssh"))),
         ("git", q("ext::sh%20-c%20id") + "/x", ProtocolRefused("ext::sh%20-c%20id", "ext", ("http", "https", "git", "ssh"))),
     ],
 )  # fmt: skip
