@@ -362,8 +362,8 @@ def _fact(name: str, value: object) -> str:
     if isinstance(value, tuple):
         between = "\n" if name == "tail" else ", "
         return between.join(_plain(str(one)) for one in value)
-    text = str(value) if name == "seen" else str(value).rstrip(". \n")
-    return _plain(text)
+    # A reason ends a sentence, whose full stop is the row's; in all others a dot may mean something.
+    return _plain(str(value).rstrip(". \n") if name == "reason" else str(value))
 
 
 def row_of(error: BaseException) -> Row:

@@ -12,8 +12,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from launcher.errors import RegistryDown
 from launcher.model import ImageRef
@@ -140,8 +140,18 @@ class Registry:
             self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_MAX_MANIFEST)
         try:
             return await self._client.fetch(request, raise_error=False)
-        except (OSError, ValueError) as error:
-            raise self._down(str(error) or type(error).__name__) from error
+        except (OSError, ValueError, HTTPClientError) as error:
+            raise self._down(_reason(error)) from error
 
     def _down(self, reason: str) -> RegistryDown:
         return RegistryDown(self.host, reason)
+
+
+def _reason(error: Exception) -> str:
+    """In words; tornado's own name a time limit “HTTP 599”."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, HTTPTimeoutError):
+        return "it did not answer in time"
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or str(error) or type(error).__name__

@@ -12,13 +12,13 @@ LONGEST = 255
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^-"), "it begins with - like an option"),
     (re.compile(r"[\x00-\x1f\x7f]"), "it holds a control character"),
-    (re.compile(r"\.\."), "it holds .."),
+    (re.compile(r"\.\."), "it holds “..”"),
     (re.compile(r"[ ~^:?*\[\\]"), "it holds a space or one of ~ ^ : ? * [ \\"),
     (re.compile(r"@\{|^@$"), "it holds @{ or is @"),
     (re.compile(r"^/|/$|//"), "it begins or ends with / or holds //"),
-    (re.compile(r"(^|/)\."), "a part of it begins with ."),
-    (re.compile(r"\.lock(/|$)"), "a part of it ends in .lock"),
-    (re.compile(r"\.$"), "it ends in ."),
+    (re.compile(r"(^|/)\."), "a part of it begins with “.”"),
+    (re.compile(r"\.lock(/|$)"), "a part of it ends in “.lock”"),
+    (re.compile(r"\.$"), "it ends in “.”"),
 )
 """The rules of `git check-ref-format`, and the first one for options. The reason is the end of a sentence."""
 

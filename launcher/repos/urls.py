@@ -168,4 +168,4 @@ def _check_path(url: str, path: str, empty: str = "") -> None:
     if any(ord(character) < ord(" ") or character == "\x7f" for character in plain):
         raise BadUrl(redact(url), "its path holds a control character")
     if ".." in re.split(r"[/\\]", plain):
-        raise BadUrl(redact(url), "its path climbs out with ..")
+        raise BadUrl(redact(url), "its path climbs out with “..”")
