@@ -62,7 +62,7 @@ class Launch:
                 ended.message = "The files are here"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
                 environment = await self._stages.detector.detect(checkout)
-                evidence = ", ".join(environment.evidence) or "nothing, so the builder's default"
+                evidence = ", ".join(environment.evidence)
                 ended.message = f"{environment.builder} builds it from {evidence}"
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
                 image = await self._stages.images.get(repo, environment, tell)
