@@ -33,7 +33,10 @@ class Client:
     token: str
 
     async def launch(self, body: dict[str, str], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-        """Launch a link and follow it to its end. Returns the final event (`ready`, `failed` or `cancelled`)."""
+        """Launch a link and follow it to its end.
+
+        Returns the final event (`ready`, `failed` or `cancelled`), and in `launch_link` the path that leads here.
+        """
         launch = await self.call("POST", "/api/v1/launches", body)
         reader = _EventReader(on_event)
         while reader.final is None:
@@ -41,7 +44,7 @@ class Client:
             await self._fetch("GET", f"{launch['events']}?from={seen + 1}", None, reader.feed, limit_s=0)
             if reader.last == seen and reader.final is None:
                 raise Refused("The launch's events ended early.", "", "Look at the launch page.")
-        return reader.final
+        return {**reader.final, "launch_link": launch["link"]}
 
     async def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
         """One request. Returns the decoded answer, None when it is empty."""

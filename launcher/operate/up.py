@@ -19,7 +19,6 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from launcher.errors import WorkspaceFailed
 from launcher.operate import engine, example, plan, sessions
@@ -133,8 +132,7 @@ class Up:
             self._say(f"{url} could not be launched. {refused}")
             return
         if final["type"] == "ready":
-            link = f"{base}/v2/git/{quote(url, safe='')}/{quote(ref or 'HEAD', safe='')}"
-            self._say(f"\nOpen this link:  {(final.get('launch_link') and base + final['launch_link']) or link}")
+            self._say(f"\nOpen this link:  {base}{final['launch_link']}")
         self._say("Press Ctrl-C to stop; every workspace is kept.")
 
     def _write_service(self) -> None:
