@@ -29,6 +29,7 @@ export const english = {
   "launch.opening.seen": "The session runs. It opens in this tab in a moment.",
   "launch.ready.seen": "This launch is finished and its session was started. Your files are kept.",
   "launch.cancelled.seen": "It was stopped before the session started. Nothing was lost.",
+  "launch.image.none": "There is none yet",
   "launch.stage": "{stage}: {status}",
   "launch.percent": "{percent} %",
   "launch.provider": "provider",

@@ -11,6 +11,8 @@ const LOGIN_TRIED = "repolaunch.login-tried";
 const LOGIN_AGAIN_MS = 60_000;
 /** Long enough to see that it went well, short enough not to wait. */
 const OPEN_AFTER_MS = 900;
+/** What a tab waits at most for another one to have entered its session. */
+const TURN_MS = 10_000;
 
 export class Controller {
   phase: Phase = "asking";
@@ -98,9 +100,6 @@ export class Controller {
     location.assign(this.#login);
   }
 
-  open(): void {
-    if (this.session !== null) location.assign(this.session);
-  }
 
   /** The page came back out of the browser's memory: what it shows is final, or is followed again. */
   returned(): void {
@@ -184,9 +183,29 @@ export class Controller {
     }
     this.phase = fresh ? "opening" : "ready";
     if (fresh) {
-      this.#opener = window.setTimeout(() => {
-        this.open();
-      }, OPEN_AFTER_MS);
+      this.#opener = window.setTimeout(() => void this.#openInTurn(), OPEN_AFTER_MS);
+    }
+  }
+
+  #open(): void {
+    if (this.phase === "opening" && this.session !== null) location.assign(this.session);
+  }
+
+  /**
+   * Tabs that follow one launch or one build are ready in the same moment, and of two logins to one session that begin
+   * together one is lost (they share a cookie). The lock ends with this page: when the session's own page is there.
+   */
+  async #openInTurn(): Promise<void> {
+    const entered = (): Promise<void> => {
+      this.#open();
+      return new Promise((resolve) => setTimeout(resolve, TURN_MS));
+    };
+    const { locks } = navigator as { locks?: LockManager }; // missing over plain http on a name that is not localhost
+    try {
+      if (locks === undefined) this.#open();
+      else await locks.request("repolaunch.open", { signal: AbortSignal.timeout(TURN_MS) }, entered);
+    } catch {
+      this.#open(); // the other tab stays where it is
     }
   }
 

@@ -41,12 +41,7 @@ export class Progress {
         this.#view(event.stage).percent = event.percent ?? null;
         return [];
       case "ended":
-        Object.assign(this.#view(event.stage), {
-          status: "done",
-          message: event.message,
-          percent: null,
-          seconds: event.seconds,
-        });
+        this.#ended(event.stage, event.message, event.seconds);
         return [];
       default:
         this.#finish(event, at);
@@ -80,7 +75,23 @@ export class Progress {
   #begin(stage: Stage, message: string, at: number): void {
     if (stage === ASIDE) this.#stages.set(stage, { ...this.#view(stage) });
     Object.assign(this.#view(stage), { status: "running", message, percent: null, startedAt: at, seconds: null });
+    if (stage === "build") this.#lookedInVain(at);
     if (stage !== ASIDE) this.#skipBefore(stage);
+  }
+
+  #ended(stage: Stage, message: string, seconds: number): void {
+    const view = this.#view(stage);
+    // Of a look-up that led to a build, the row has told all.
+    if (stage === "image" && view.status === "done") return;
+    Object.assign(view, { status: "done", message, percent: null, seconds });
+  }
+
+  /** The launcher's image stage lasts until there is an image; to a reader the look-up ends where the build begins. */
+  #lookedInVain(at: number): void {
+    const image = this.#view("image");
+    if (image.status !== "running") return;
+    this.#close(image, "done", at);
+    image.message = text("launch.image.none");
   }
 
   /** A stage that tells progress is running, even if its beginning was not told. */
