@@ -19,6 +19,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -532,6 +533,15 @@ async def test_the_registry_is_away(faulty: Faulty, git_daemon: GitHost) -> None
     no_leak(service, told_of_push)
     failed = f'Get "http://{where}/v2/": dial tcp {where}: connect: connection refused'
     assert told_of_push == f"The image registry does not answer. Asking {where} failed: {failed}. Tried again in 1 s."
+    assert await until(lambda: recorded(service, events[-1]["project"]), 200), pushes(service, events)
+
+
+def recorded(service: Service, project: str) -> bool:
+    """Whether the project records its image's digest: its push has ended."""
+    address = f"{service.base_url}/api/v1/projects/{project}"
+    request = urllib.request.Request(address, headers=service.operator)  # noqa: S310  # loopback
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # loopback
+        return "@sha256:" in json.load(answer)["image"]
 
 
 async def test_the_registry_hangs(faulty: Faulty, git_daemon: GitHost) -> None:
