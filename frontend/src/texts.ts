@@ -85,6 +85,7 @@ export const english = {
   "signin.needed.seen": "Signing in did not work: this browser did not keep the cookie, or the service did not give one.",
   "signin.needed.todo": "Allow cookies for this site, then sign in.",
 
+  "time.instant": "< 0.1 s",
   "time.seconds": "{s} s",
   "time.minutes": "{m} min {s} s",
   "time.hours": "{h} h {m} min",
@@ -119,6 +120,7 @@ export function text(key: TextKey, values: Readonly<Record<string, string | numb
 /** A duration for people: `3.2 s`, `41 s`, `2 min 5 s`, `1 h 3 min`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, seconds);
+  if (whole > 0 && whole < 0.05) return text("time.instant");
   if (whole < 9.95) return text("time.seconds", { s: whole.toFixed(1) });
   if (whole < 59.5) return text("time.seconds", { s: Math.round(whole) });
   const minutes = Math.floor(whole / 60);
