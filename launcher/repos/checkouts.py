@@ -12,13 +12,13 @@ import contextlib
 import hashlib
 import itertools
 import logging
-import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.model import Checkout
 from launcher.repos.fetch import Fetcher, Limits
+from launcher.repos.folders import remove
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -86,7 +86,7 @@ class GitCheckouts:
         self._root.chmod(0o755)
         leftovers = [path for path in self._root.iterdir() if path.name not in {one.path.name for one in self._all()}]
         for path in leftovers:
-            await asyncio.to_thread(_remove, path)
+            await asyncio.to_thread(remove, path)
         if leftovers:
             log.info("removed %d checkouts of an earlier run", len(leftovers))
 
@@ -150,7 +150,7 @@ class GitCheckouts:
     def _forget(self, key: str, shared: _Shared) -> None:
         if self._shared.get(key) is shared:
             del self._shared[key]
-        removal = asyncio.get_running_loop().create_task(asyncio.to_thread(_remove, shared.path))
+        removal = asyncio.get_running_loop().create_task(asyncio.to_thread(remove, shared.path))
         self._removals.add(removal)
         removal.add_done_callback(self._removals.discard)
 
@@ -168,14 +168,3 @@ class GitCheckouts:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._removals, return_exceptions=True)
         self._fetcher.close()
-
-
-def _remove(path: Path) -> None:
-    """Remove a tree, folders without permissions included; never follows a link."""
-    try:
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(path)
-    except OSError:
-        log.exception("the checkout %s could not be removed", path.name)

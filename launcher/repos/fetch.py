@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import CheckoutRefused, HostUnreachable, RefMissing, RepositoryTooLarge
 from launcher.model import Checkout
 from launcher.repos import tree
+from launcher.repos.folders import remove
 from launcher.repos.git import Command, GitFailed, OutputTooLarge
 from launcher.repos.remote import Call, CommitWithheld, Remote
 
@@ -53,11 +53,11 @@ class Fetcher:
             async with asyncio.timeout(self._limits.seconds):
                 return await self._fetch(repo, path)
         except TimeoutError:
-            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+            await asyncio.to_thread(remove, path)
             raise RepositoryTooLarge(repo.url, "seconds", int(self._limits.seconds)) from None
         except BaseException:
             # Also when cancelled: git is dead by now, and removing is quick.
-            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+            await asyncio.to_thread(remove, path)
             raise
 
     async def _fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-import shutil
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import BadRef, HostUnreachable, RefAmbiguous, RefMissing, RepositoryTooLarge
 from launcher.model import ResolvedRepo
 from launcher.repos import tree
+from launcher.repos.folders import remove
 from launcher.repos.git import Command, GitFailed
 from launcher.repos.refs import check_ref
 from launcher.repos.remote import Call, CommitWithheld, Remote
@@ -158,7 +158,7 @@ class GitResolver:
         try:
             yield folder
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(remove, folder)
 
     async def _fetch_one(self, ref: RepoRef, commit: str, cwd: Path) -> None:
         """Fetch one commit by its id; where the host does not hand those out, all of them."""

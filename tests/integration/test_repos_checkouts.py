@@ -247,6 +247,18 @@ async def test_leftovers_of_a_killed_process_are_removed(git_daemon: GitHost, tm
     assert git_daemon.root.exists()
 
 
+async def test_a_tree_deeper_than_pythons_stack_is_removed(git_daemon: GitHost, tmp_path: Path) -> None:
+    repo = git_daemon.make_repo(files={"f": "x"})
+    blob = git(repo.work, "rev-parse", "HEAD:f")
+    git(repo.work, "update-index", "--add", "--cacheinfo", f"100644,{blob},{'d/' * 1800}f")
+    git(repo.work, "commit", "--quiet", "-m", "deep")
+    git(repo.work, "push", "--quiet", str(repo.path), "HEAD:refs/heads/deep")
+    async with checkouts(tmp_path) as shared:
+        async with shared.open(await resolve(repo, "deep")) as checkout:
+            assert (checkout.path / "d").is_dir()
+        assert await left_over(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "limits,what,limit",
     [
