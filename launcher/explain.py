@@ -159,7 +159,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         422,
         "The build failed",
         "{builder} ended with status {status}.",
-        "Correct what the last lines complain about in the repository; the whole log is above.",
+        "Correct what the last lines complain about in the repository; the log has every line.",
         (("step", "Step: {step}"), ("tail", "Its last lines:\n{tail}")),
     ),
     errors.BaseImageMissing: Row(

@@ -52,7 +52,7 @@ get_debian() {
 }
 
 inputs="$(digest deploy/images/base/Dockerfile deploy/images/base/jupyter_server_config.py \
-  deploy/images/base/repolaunch-singleuser requirements/singleuser.lock)"
+  deploy/images/base/repolaunch-singleuser deploy/images/base/overrides.json requirements/singleuser.lock)"
 certificates="$BUILD/base/certificates.pem"
 bundle="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"
 # Reading a bundle takes longer than all other questions here: only when it is another one than last time.

@@ -46,7 +46,7 @@ CORRECT_REF = "Correct the reference, or leave it out to get the repository's de
 CLONE = "Give the address that `git clone` would take, for example https://example.org/group/name.git."
 NAME_REF = "Give the name of a branch or tag, or a commit's id."
 PROTOCOLS = "Use one of: http, https, git, ssh."
-CORRECT_BUILD = "Correct what the last lines complain about in the repository; the whole log is above."
+CORRECT_BUILD = "Correct what the last lines complain about in the repository; the log has every line."
 LATER = "Try again in a few minutes. Operators: run `repolaunch doctor`."
 PUBLIC = "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`."
 

@@ -147,14 +147,14 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
             "Collecting numpy==99\n"
             "ERROR: No matching distribution found for numpy==99"
         ),
-        "Correct what the last lines complain about in the repository; the whole log is above.",
+        "Correct what the last lines complain about in the repository; the log has every line.",
     ),
     (
         errors.BuildFailed("repo2docker", "", (), 137),
         422,
         "The build failed",
         "repo2docker ended with status 137.",
-        "Correct what the last lines complain about in the repository; the whole log is above.",
+        "Correct what the last lines complain about in the repository; the log has every line.",
     ),
     (
         errors.BaseImageMissing("example.org/none:1"),
