@@ -73,19 +73,31 @@ async def test_a_second_visitor_finds_the_image_in_the_registry(service: Service
 
 async def test_the_operator_launches_by_command_and_enters_by_token(service: Service, git_daemon: GitHost) -> None:
     repo = dockerfile(git_daemon)
-    argv = [sys.executable, "-m", "launcher", "launch", repo.url, "--data", str(service.data), "--json"]
-    done = await asyncio.to_thread(subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = json.loads(await command(service, "launch", repo.url, "--json"))
     headers = {"Authorization": f"token {answer['token']}"}
     async with aiohttp.ClientSession(service.base_url) as http:
         session = SessionClient(http, f"/user/project-{answer['project']}/", headers)
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
+        await session.write("mine.txt", "kept")
         async with http.get("/hub/api/users", headers=headers) as refused:
             assert refused.status == 403, "the session's token opens more than its session"
-    listed = [sys.executable, "-m", "launcher", "projects", "--data", str(service.data), "--json"]
-    done = await asyncio.to_thread(subprocess.run, listed, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert answer["project"] in [one["id"] for one in json.loads(done.stdout)]
+    listed = json.loads(await command(service, "projects", "--json"))
+    assert [one["state"] for one in listed if one["id"] == answer["project"]] == ["running"]
+    await command(service, "stop", answer["project"])
+    again = json.loads(await command(service, "launch", repo.url, "--json"))
+    assert again["project"] == answer["project"]
+    async with aiohttp.ClientSession(service.base_url) as http:
+        headers = {"Authorization": f"token {again['token']}"}
+        session = SessionClient(http, f"/user/project-{again['project']}/", headers)
+        assert await session.read("mine.txt") == "kept"
+
+
+async def command(service: Service, *words: str) -> str:
+    """What `repolaunch` prints."""
+    argv = [sys.executable, "-m", "launcher", *words, "--data", str(service.data)]
+    done = await asyncio.to_thread(subprocess.run, argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def test_a_program_without_a_cookie_gets_a_token_for_its_own_session(
@@ -100,10 +112,12 @@ async def test_a_program_without_a_cookie_gets_a_token_for_its_own_session(
         session = SessionClient(http, path, {"Authorization": f"token {ready['token']}"})
         assert await session.run("print(6 * 7)") == "42\n"
     async with aiohttp.ClientSession(service.base_url) as http:
-        async with http.get(f"{path}lab", params={"token": ready["token"]}) as page:
-            assert page.status == 200
         async with http.get(f"{path}api/contents") as answer:
-            assert answer.status in {200, 403}  # the cookie that ?token= gave, or none
+            assert answer.status == 403, "a stranger was let in"
+        async with http.get(f"{path}api/contents", params={"token": ready["token"]}) as answer:
+            assert answer.status == 200, "the token in the address was not taken"
+        async with http.get(f"{path}api/contents", params={"token": "0" * 32}) as answer:
+            assert answer.status == 403, "any token was taken"
 
 
 async def test_fifty_at_once_are_one_build(service: Service, git_daemon: GitHost) -> None:
@@ -201,7 +215,9 @@ async def test_the_launcher_is_killed_in_mid_build(own_service: Service, git_dae
         session = await visitor.session(seen[-1]["url"])
         assert await session.run("print(6 * 7)") == "42\n"
     assert len(own_service.containers()) == 1, "only the session's container is there"
-    assert not [path for path in (own_service.data / "workspaces").iterdir() if path.name.startswith(".new")]
+    assert [path.name for path in (own_service.data / "workspaces").iterdir()] == [seen[-1]["project"]]
+    kept = list((own_service.data / "checkouts").iterdir())
+    assert len(kept) == 1, "the one checkout that is kept for the next launch, and no other"
 
 
 async def test_a_restart_of_everything_keeps_files_and_links(own_service: Service, git_daemon: GitHost) -> None:
