@@ -5,6 +5,7 @@ JupyterHub's API: https://jupyterhub.readthedocs.io/en/stable/reference/rest-api
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
-from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
 from launcher.errors import HubDown, SpawnFailed, SpawnRefused, SpawnTimeout
 
@@ -29,6 +30,8 @@ FETCH_S = 1900.0
 """More than the hub gives the fetching of an image: the hub's own limits come first."""
 PAGINATED = "application/jupyterhub-pagination+json"
 SPAWN_FAILED = "Spawn failed: "
+LISTEN_AGAIN_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before a progress stream that broke off is listened to again."""
 
 
 class Asked(Enum):
@@ -111,19 +114,32 @@ class HubClient:
         Raises SpawnRefused, SpawnFailed, SpawnTimeout, HubDown.
         """
         stream = _Progress(told)
+        for pause in LISTEN_AGAIN_S:
+            await self._listen(account, stream, answer_s)
+            if stream.failure is not None:
+                raise failure(stream.failure, answer_s)
+            # The connection ended without a last word: what became of the server?
+            server = None if stream.ready else await self.server(account)
+            if stream.ready or (server is not None and server.ready):
+                return
+            if server is None:
+                break
+            await asyncio.sleep(pause)
+        raise HubDown("the hub stopped telling before the server was ready")
+
+    async def _listen(self, account: str, stream: _Progress, answer_s: float) -> None:
+        """Feed the stream until its connection ends, by whatever cause. Raises SpawnTimeout, HubDown."""
         path = f"/users/{_quoted(account)}/server/progress"
         try:
             await self._fetch("GET", path, timeout_s=answer_s + FETCH_S, streaming_callback=stream.feed)
         except HTTPTimeoutError:
             raise SpawnTimeout(round(answer_s + FETCH_S)) from None
+        except HTTPStreamClosedError:
+            log.warning("the hub's progress of %s broke off", account)
         except HTTPClientError as error:
             raise HubDown(f"the hub did not say how {account} starts (status {error.code})") from error
         except OSError as error:
             raise HubDown(_reason(error)) from error
-        if stream.failure is not None:
-            raise failure(stream.failure, answer_s)
-        if not stream.ready:
-            raise HubDown("the hub stopped telling before the server was ready")
 
     async def server(self, account: str) -> Server | None:
         """The account's server, if it runs, starts or stops."""
@@ -202,6 +218,7 @@ class _Progress:
     def __init__(self, told: Callable[[Step], None]) -> None:
         self._told = told
         self._rest = b""
+        self._told_steps: set[Step] = set()
         self.ready = False
         self.failure: str | None = None
 
@@ -223,7 +240,10 @@ class _Progress:
         elif event.get("failed"):
             self.failure = message
         else:
-            self._told(Step(message, percent))
+            step = Step(message, percent)
+            if step not in self._told_steps:  # a stream that broke off is listened to again, from its beginning
+                self._told_steps.add(step)
+                self._told(step)
 
 
 def failure(message: str, answer_s: float) -> SpawnRefused | SpawnFailed | SpawnTimeout:
