@@ -25,6 +25,7 @@ c.JupyterHub.hub_connect_url = settings.connect_url or settings.bind_url
 c.JupyterHub.subdomain_host = settings.wildcard_url
 c.JupyterHub.hub_routespec = f"{domain}/hub/"
 c.JupyterHub.default_url = "/"
+c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
 if settings.public_url.startswith("https:") and not domain:
     # Cookies become `Secure`, which the proxy's headers do not tell the hub behind somebody else's TLS.
     c.JupyterHub.public_url = settings.public_url

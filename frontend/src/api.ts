@@ -34,6 +34,7 @@ export interface EndedEvent extends Numbered {
 export interface ReadyEvent extends Numbered {
   readonly type: "ready";
   readonly url: string;
+  readonly project: string;
   readonly message: string;
 }
 export interface FailedEvent extends Numbered, Explanation {
@@ -81,6 +82,18 @@ export interface Launch {
   readonly link: string;
 }
 
+export interface Project {
+  readonly id: string;
+  readonly title: string;
+  readonly url: string;
+  readonly ref: string;
+  readonly commit: string;
+  readonly state: "stopped" | "starting" | "running" | "stopping";
+  /** ISO 8601, UTC, by the server's clock. */
+  readonly used: string;
+  readonly link: string;
+}
+
 export interface Link {
   readonly link: string;
   readonly provider: string;
@@ -106,6 +119,11 @@ export class ApiError extends Error {
 
 /** Nobody answered, or a proxy in between did: worth asking again. */
 export class NoAnswer extends Error {}
+
+/** Why a request failed, for a sentence. */
+export function reasonOf(error: unknown): string {
+  return error instanceof ApiError ? error.explanation.seen : text("home.offline");
+}
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -180,7 +198,24 @@ export class Api {
   }
 
   async cancel(id: string): Promise<void> {
-    await this.#fetch("DELETE", `/api/v1/launches/${encodeURIComponent(id)}`);
+    await this.#delete(`/api/v1/launches/${encodeURIComponent(id)}`);
+  }
+
+  /** One's projects, the most recently used first. */
+  async projects(): Promise<readonly Project[]> {
+    const response = await this.#fetch("GET", "/api/v1/projects", { headers: { Accept: "application/json" } });
+    const value: unknown = await response.json().catch(() => null);
+    if (!Array.isArray(value)) throw new NoAnswer("no JSON");
+    return value.filter(isObject) as unknown as readonly Project[];
+  }
+
+  project(id: string): Promise<Project> {
+    return this.#json<Project>("GET", `/api/v1/projects/${encodeURIComponent(id)}`);
+  }
+
+  /** Stops the server of a project; its files stay. No error if it does not run. */
+  async stop(project: string): Promise<void> {
+    await this.#delete(`/api/v1/sessions/${encodeURIComponent(project)}`);
   }
 
   /** What launch link a pasted address makes. */
@@ -195,6 +230,17 @@ export class Api {
     const response = await this.#fetch("GET", `/api/v1/launches/${encodeURIComponent(id)}/events`, { headers, signal });
     if (response.body === null) throw new NoAnswer("no body");
     return response.body;
+  }
+
+  /** Once more with fresh credentials: the form token of a page that was open for long may have ended. */
+  async #delete(path: string): Promise<void> {
+    try {
+      await this.#fetch("DELETE", path);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.explanation.status !== 403) throw error;
+      await this.me();
+      await this.#fetch("DELETE", path);
+    }
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -35,6 +35,11 @@ export function mount(name: string): void {
   }
 }
 
+/** A repository's address as people say it: without scheme and `.git`. */
+export function shortAddress(url: string): string {
+  return url.replace(/^[a-z+]+:\/\//, "").replace(/\.git\/?$|\/$/, "");
+}
+
 /** Copies; also where the clipboard API is missing (plain http on a name that is not localhost). */
 export async function copyText(value: string): Promise<boolean> {
   try {

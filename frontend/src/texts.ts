@@ -24,10 +24,13 @@ export const english = {
   "launch.ready": "Ready",
   "launch.failed": "This launch failed",
   "launch.cancelled": "Launch cancelled",
+  "launch.stopped": "The server is stopped",
   "launch.signin": "Signing in",
   "launch.note": "You may close this page: the launch goes on, and the same link leads back to it.",
   "launch.opening.seen": "The session runs. It opens in this tab in a moment.",
   "launch.ready.seen": "This launch is finished and its session was started. Your files are kept.",
+  "launch.stop.note": "Stop the server when you are done: your files stay, and the same link brings it back.",
+  "launch.stopped.seen": "Your files stay as you saved them. The same link, or the button here, starts it again.",
   "launch.cancelled.seen": "It was stopped before the session started. Nothing was lost.",
   "launch.image.none": "There is none yet",
   "launch.stage": "{stage}: {status}",
@@ -46,6 +49,9 @@ export const english = {
   "action.restart": "Launch again",
   "action.cancel": "Cancel",
   "action.cancelling": "Cancelling …",
+  "action.stop": "Stop the server",
+  "action.stopping": "Stopping …",
+  "action.start": "Start again",
   "action.details": "Copy details",
   "action.copied": "Copied",
   "action.copy-failed": "Could not copy",
@@ -77,6 +83,7 @@ export const english = {
   "error.url.title": "The session has no usable address",
   "error.url.seen": "The service gave an address that is not one of a web page.",
   "error.cancel": "The launch could not be cancelled: {reason}",
+  "error.stop": "The server could not be stopped: {reason}",
   "error.config.title": "This page is incomplete",
   "error.config.seen": "The page does not say which link it is for.",
   "error.config.todo": "Open the link again from where you found it.",
@@ -108,6 +115,22 @@ export const english = {
   "home.copy.markdown": "Copy the Markdown",
   "home.badge.alt": "Launch with repolaunch",
   "home.offline": "The service did not answer. Are you connected?",
+
+  "projects.title": "Your projects",
+  "projects.note": "A server that is stopped keeps its files.",
+  "projects.used": "last used {ago}",
+  "projects.resume": "Resume",
+  "projects.resume.label": "Resume {title}",
+  "projects.stop": "Stop",
+  "projects.stop.label": "Stop the server of {title}",
+  "projects.stopping.label": "Stopping … the server of {title}",
+  "projects.stopped": "The server of {title} is stopped. Its files stay.",
+  "projects.problem": "Your projects cannot be shown now: {reason}",
+  "projects.state": "server",
+  "projects.state.stopped": "stopped",
+  "projects.state.starting": "starting",
+  "projects.state.running": "running",
+  "projects.state.stopping": "stopping",
 } as const;
 
 export type TextKey = keyof typeof english;
@@ -126,4 +149,17 @@ export function duration(seconds: number): string {
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return text("time.minutes", { m: minutes, s: Math.floor(whole % 60) });
   return text("time.hours", { h: Math.floor(minutes / 60), m: minutes % 60 });
+}
+
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+] as const;
+
+/** How long ago, in the words of the page's language: `3 days ago`, `5 minutes ago`, `now`. */
+export function ago(seconds: number): string {
+  const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", { numeric: "auto" });
+  const [unit, length] = UNITS.find(([, long]) => seconds >= long) ?? (["second", Infinity] as const);
+  return words.format(-Math.floor(Math.max(0, seconds) / length) || 0, unit);
 }

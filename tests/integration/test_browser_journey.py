@@ -189,3 +189,37 @@ async def test_a_stopped_session_leads_back(stranger: Person, git_daemon: GitHos
     await page.get_by_role("link", name="Start it again").click()
     await page.wait_for_url(LAB, timeout=BUILD_S * 1000)
     assert await lab(page) == project
+
+
+async def test_stopped_by_the_button_and_back_by_the_same_link(stranger: Person, git_daemon: GitHost) -> None:
+    repo = repository(git_daemon)
+    page = await stranger.open(link(repo))
+    project = await lab(page)
+    (stranger.workspace(project) / "notes.txt").write_text("mine\n")
+    await back(page)
+    await page.get_by_role("button", name="Stop the server").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("The server is stopped", timeout=60_000)
+    _, mine = await stranger.api("GET", "/api/v1/projects")
+    assert [(one["id"], one["state"]) for one in mine] == [(project, "stopped")]
+    await page.get_by_role("button", name="Start again").click()
+    assert await lab(page) == project
+
+    # From JupyterLab, "Hub Control Panel" leads to the hub's own home page: it says where projects are.
+    await page.goto(f"{stranger.service.base_url}/hub/home")
+    await expect(page.get_by_text("My Server")).to_have_count(0)
+    await page.get_by_role("link", name="Go to your projects").click()
+    row = page.locator(f"[data-project={project}]")
+    await expect(row.locator(".state")).to_contain_text("running")
+    await row.get_by_role("button", name="Stop the server").click()
+    await expect(row.locator(".state")).to_contain_text("stopped", timeout=60_000)
+    await row.get_by_role("link", name="Resume").click()
+    assert await lab(page) == project
+    assert (stranger.workspace(project) / "notes.txt").read_text() == "mine\n"
+
+
+async def test_strangers_see_no_projects_and_are_sent_to_no_login(stranger: Person) -> None:
+    page = await stranger.open("/")
+    await expect(page.get_by_label("Repository address")).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    await expect(page.get_by_text("Your projects")).to_have_count(0)
+    assert not any("/api/v1/login" in url for url in stranger.visited)

@@ -42,6 +42,9 @@ class Faults:
     """How many events before the asked one a stream repeats."""
     drop_after: list[int] = field(default_factory=list)
     """The next streams break after that event."""
+    stop_refused: bool = False
+    slow_stop: asyncio.Event | None = None
+    """A stop is answered once this is set."""
     skip: set[int] = field(default_factory=set)
     """Events that the next stream leaves out, once."""
 
@@ -53,6 +56,7 @@ class ScenarioServer:
         self.dist = dist
         self.faults = Faults()
         self.launches: dict[str, PlayedLaunch] = {}
+        self.projects: dict[str, dict[str, Any]] = {}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.streams: set[EventsHandler] = set()
         self._sockets = bind_sockets(0, "127.0.0.1")
@@ -72,6 +76,7 @@ class ScenarioServer:
         self.drop()
         self.faults = Faults()
         self.launches.clear()
+        self.projects.clear()
         self.seen.clear()
 
     def drop(self) -> None:
@@ -237,6 +242,37 @@ class EventsHandler(Handler):
             await news.wait()
 
 
+class ProjectsHandler(Handler):
+    def get(self) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(list(self.played.projects.values())))
+
+
+class ProjectHandler(Handler):
+    def get(self, project: str) -> None:
+        if project in self.played.projects:
+            self.finish(self.played.projects[project])
+        else:
+            self.refuse(404, "project-missing", "There is no such project")
+
+
+class StopHandler(Handler):
+    """Like the launcher's, it answers when the server has stopped."""
+
+    async def delete(self, project: str) -> None:
+        if self.request.headers.get("X-XSRFToken") != "form-token":
+            self.refuse(403, "forbidden", "No form token")
+            return
+        if self.played.faults.slow_stop is not None:
+            await self.played.faults.slow_stop.wait()
+        if self.played.faults.stop_refused:
+            self.refuse(503, "hub-down", "The hub is away")
+            return
+        if project in self.played.projects:
+            self.played.projects[project]["state"] = "stopped"
+        self.set_status(204)
+
+
 class LinksHandler(Handler):
     def get(self) -> None:
         url, ref = self.get_argument("url"), self.get_argument("ref", "")
@@ -273,6 +309,9 @@ def application(server: ScenarioServer) -> Application:
             ("/api/v1/launches", LaunchesHandler),
             ("/api/v1/launches/([0-9a-f]+)", LaunchHandler),
             ("/api/v1/launches/([0-9a-f]+)/events", EventsHandler),
+            ("/api/v1/projects", ProjectsHandler),
+            ("/api/v1/projects/([a-z0-9]+)", ProjectHandler),
+            ("/api/v1/sessions/([a-z0-9]+)", StopHandler),
             ("/api/v1/links", LinksHandler),
             ("/user/.*", SessionHandler),
             ("/badge_logo.svg", BadgeHandler),

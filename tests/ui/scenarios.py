@@ -56,6 +56,25 @@ class PlayedLaunch:
         }
 
 
+def project(name: str, title: str, state: str, days_ago: float = 0.0) -> Event:
+    """A project as the API shows it."""
+    used = datetime.now(UTC) - timedelta(days=days_ago)
+    return {
+        "id": name,
+        "title": title,
+        "url": f"https://github.com/example/{title}.git",
+        "ref": "main",
+        "commit": COMMIT,
+        "image": "",
+        "state": state,
+        "created": "2026-03-01T12:00:00.000Z",
+        "used": used.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "temporary": False,
+        "link": f"/v2/gh/example/{title}/main",
+        "session": None if state == "stopped" else f"/user/project-{name}/",
+    }
+
+
 Scenario = Callable[[PlayedLaunch], None]
 
 

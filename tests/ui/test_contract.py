@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 CHECK = """
 import type { components } from "./openapi";
-import type { Explanation, Launch, LaunchRequest, Link, Me } from "%s/src/api";
+import type { Explanation, Launch, LaunchRequest, Link, Me, Project } from "%s/src/api";
 type Promised = components["schemas"];
 export const me: (answer: Promised["Me"]) => Me = (answer) => answer;
 export const launch: (answer: Promised["Launch"]) => Launch = (answer) => answer;
+export const project: (answer: Promised["Project"]) => Project = (answer) => answer;
 export const link: (answer: Promised["Link"]) => Link = (answer) => answer;
 export const error: (answer: Promised["Error"]) => Explanation = (answer) => answer;
 export const request: (asked: LaunchRequest) => Partial<Promised["LaunchRequest"]> = (asked) => asked;

@@ -220,3 +220,15 @@ async def test_the_log_stays_where_the_reader_scrolled_to(visitor: Visitor, play
     assert await scroller.evaluate("s => s.scrollTop") == 0
     await page.get_by_role("button", name="Go to the end").click()
     await expect(page.get_by_role("button", name="Go to the end")).to_be_hidden()
+
+
+async def test_the_log_stays_at_its_end_in_another_width(visitor: Visitor) -> None:
+    page = await visitor.go(BUILDING)
+    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    for width in (400, 1280):
+        await page.set_viewport_size({"width": width, "height": 700})
+        await page.wait_for_function(
+            "() => { const s = document.querySelector('.log-scroller');"
+            " return s.scrollHeight - s.scrollTop - s.clientHeight < 30 }"
+        )
+        await expect(page.get_by_role("button", name="Go to the end")).to_be_hidden()

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.ui.conftest import SCREENSHOTS, Visitor, axe_violations, overflow
+from tests.ui.scenarios import project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,19 @@ STATES = {
     "building": "Launching",
     "failed": "This launch failed",
     "ready": "Ready",
+    "stopped": "The server is stopped",
     "cancelled": "Launch cancelled",
     "nonsense": "This launch failed",
     "offline": "Launching",
     "sign-in": "You are not signed in",
     "home": "Launch a repository",
+    "projects": "Launch a repository",
+}
+PROJECTS = {
+    "lecture-notes": "running",
+    "thesis": "stopping",
+    "a-repository-whose-author-likes-long-names-and-does-not-stop-at-sixty-characters": "starting",
+    "numbers": "stopped",
 }
 WIDTHS = {1440: 900, 360: 780}
 
@@ -40,13 +49,23 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
         await page.get_by_role("button", name="Get a link and a badge").click()
         await expect(page.get_by_label("Badge for a README")).to_be_visible()
         return page
+    if state == "projects":
+        for number, (title, server) in enumerate(PROJECTS.items()):
+            played.projects[f"p{number}"] = project(f"p{number}", title, server, days_ago=number * 0.9)
+        page = await visitor.go("/")
+        await expect(page.locator(".project")).to_have_count(len(PROJECTS))
+        return page
     if state == "sign-in":
         played.faults.signed_in = played.faults.login_works = False
-    spec = {"nonsense": "nonsense/nothing", "offline": "example/building"}.get(state, f"example/{state}")
+    spec = {"nonsense": "nonsense/nothing", "offline": "example/building", "stopped": "example/ready"}.get(
+        state, f"example/{state}"
+    )
     page = await visitor.go(f"/v2/gh/{spec}/main")
-    if state == "ready":  # the session opens by itself; the reader comes back
+    if state in {"ready", "stopped"}:  # the session opens by itself; the reader comes back
         await page.wait_for_url("**/user/project-abc/lab")
         await page.go_back()
+    if state == "stopped":
+        await page.get_by_role("button", name="Stop the server").click()
     if state in {"building", "offline"}:
         await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
     if state == "offline":

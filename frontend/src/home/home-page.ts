@@ -3,6 +3,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { Api, ApiError, localAddress, webAddress, type Explanation } from "../api";
 import { copyText, PageElement, pageConfig } from "../page";
 import { text } from "../texts";
+import "./own-projects";
 
 type Purpose = "launch" | "share";
 
@@ -39,6 +40,7 @@ export class HomePage extends PageElement {
           </div>
         </form>
         ${this.#link === null ? nothing : this.#shareView(this.#link.href)}
+        <own-projects .api=${this.#api}></own-projects>
       </main>
       <p class="off-screen" role="status" aria-live="polite">${this.#copied === "" ? "" : text("action.copied")}</p>
     `;

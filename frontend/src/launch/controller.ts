@@ -1,11 +1,12 @@
 /** A launch from the page's side: who is here, which launch this is, following it, cancelling it, going on to it. */
-import { ApiError, explanation, localAddress, webAddress, type Api, type Explanation, type Launch, type Me } from "../api";
+import { ApiError, explanation, localAddress, reasonOf, webAddress, type Api, type Explanation, type Launch, type Me, type ReadyEvent } from "../api";
 import { Following, persistently, type Connection } from "../events";
 import type { PageConfig } from "../page";
 import { text } from "../texts";
+import { forget, recall, remember, rememberedLaunch, rememberLaunch } from "./memory";
 import { Progress } from "./progress";
 
-export type Phase = "asking" | "signing-in" | "sign-in-needed" | "working" | "opening" | "ready" | "failed" | "cancelled";
+export type Phase = "asking" | "signing-in" | "sign-in-needed" | "working" | "opening" | "ready" | "stopped" | "failed" | "cancelled";
 
 const LOGIN_TRIED = "repolaunch.login-tried";
 const LOGIN_AGAIN_MS = 60_000;
@@ -25,8 +26,12 @@ export class Controller {
   /** Why the last try to cancel failed. */
   cancelProblem = "";
   cancelling = false;
+  /** Why the last try to stop the server failed. */
+  stopProblem = "";
+  stopping = false;
   /** Where the session is, when `phase` is `opening` or `ready`. */
   session: URL | null = null;
+  #project = "";
   #login: URL | null = null;
   #abort = new AbortController();
   #opener = 0;
@@ -62,7 +67,8 @@ export class Controller {
     rememberLaunch(null);
     Object.assign(this, { phase: "asking", progress: new Progress(), launch: null, problem: null, session: null });
     this.cancelProblem = "";
-    this.cancelling = false;
+    this.cancelling = this.stopping = false;
+    this.stopProblem = "";
     this.cleared();
     this.changed();
     await this.begin();
@@ -74,24 +80,33 @@ export class Controller {
     this.cancelProblem = "";
     this.changed();
     try {
-      await this.#cancel(this.launch.id);
+      await this.api.cancel(this.launch.id);
     } catch (error) {
       this.cancelling = false;
-      const reason = error instanceof ApiError ? error.explanation.seen : text("home.offline");
-      this.cancelProblem = text("error.cancel", { reason });
+      this.cancelProblem = text("error.cancel", { reason: reasonOf(error) });
       this.changed();
     }
   }
 
-  /** Once more with fresh credentials: the form token of a page that was open for long may have ended. */
-  async #cancel(id: string): Promise<void> {
+  /** Whether there is a server to stop. */
+  get stoppable(): boolean {
+    return this.phase === "ready" && this.#project !== "";
+  }
+
+  /** Stops the project's server, whichever launch started it. */
+  async stop(): Promise<void> {
+    if (!this.stoppable || this.stopping) return;
+    this.stopping = true;
+    this.stopProblem = "";
+    this.changed();
     try {
-      await this.api.cancel(id);
+      await this.api.stop(this.#project);
+      this.phase = "stopped";
     } catch (error) {
-      if (!(error instanceof ApiError) || error.explanation.status !== 403) throw error;
-      await this.api.me();
-      await this.api.cancel(id);
+      this.stopProblem = text("error.stop", { reason: reasonOf(error) });
     }
+    this.stopping = false;
+    this.changed();
   }
 
   signIn(): void {
@@ -100,11 +115,11 @@ export class Controller {
     location.assign(this.#login);
   }
 
-
   /** The page came back out of the browser's memory: what it shows is final, or is followed again. */
   returned(): void {
     clearTimeout(this.#opener);
     if (this.phase === "opening") this.phase = "ready";
+    if (this.phase === "ready") void this.#stillRuns();
     if (this.phase === "signing-in") void this.begin();
     this.changed();
   }
@@ -163,6 +178,31 @@ export class Controller {
     });
     await following.run(signal);
     this.#finish(fresh);
+    if (this.session !== null) await Promise.all([this.#learnCommit(launch), fresh ? null : this.#stillRuns()]);
+  }
+
+  /** A launch that was ready once says nothing of the server now: look, and say so where it is stopped. */
+  async #stillRuns(): Promise<void> {
+    if (!this.stoppable) return;
+    try {
+      const { state } = await this.api.project(this.#project);
+      if (this.phase === "ready" && state === "stopped") this.phase = "stopped";
+      this.changed();
+    } catch {
+      // Not known: the page goes on to offer both.
+    }
+  }
+
+  /** Which commit the project is at: the service says so once the launch is ready. */
+  async #learnCommit(launch: Launch): Promise<void> {
+    if (launch.commit !== null) return;
+    try {
+      const { commit } = await this.api.get(launch.id);
+      if (this.launch?.id === launch.id) this.launch = { ...launch, commit };
+      this.changed();
+    } catch {
+      // The page does without it.
+    }
   }
 
   #finish(fresh: boolean): void {
@@ -170,12 +210,13 @@ export class Controller {
     this.cancelling = false;
     this.connection = "open";
     if (end?.type === "failed") this.#fail(explanation(end, end.status));
-    else if (end?.type === "ready") this.#ready(end.url, fresh);
+    else if (end?.type === "ready") this.#ready(end, fresh);
     else this.phase = "cancelled";
     this.changed();
   }
 
-  #ready(url: string, fresh: boolean): void {
+  #ready({ url, project }: ReadyEvent, fresh: boolean): void {
+    this.#project = project;
     this.session = url === "" ? null : webAddress(url);
     if (this.session === null) {
       this.#fail({ ...explanation(null, 0), code: "url", title: text("error.url.title"), seen: text("error.url.seen") });
@@ -227,43 +268,5 @@ export class Controller {
       location.replace(this.#login);
     } else this.phase = "sign-in-needed";
     this.changed();
-  }
-}
-
-// The launch belongs to this entry of the tab's history: a reload or the back button finds the same one, while
-// following the link once more begins a new one. (sessionStorage could not tell these apart.)
-function rememberedLaunch(): string | null {
-  const state: unknown = history.state;
-  if (typeof state !== "object" || state === null || !("launch" in state)) return null;
-  return typeof state.launch === "string" ? state.launch : null;
-}
-
-function rememberLaunch(id: string | null): void {
-  history.replaceState(id === null ? null : { launch: id }, "");
-}
-
-function recall(key: string): string | null {
-  try {
-    return sessionStorage.getItem(key);
-  } catch {
-    return null; // storage is switched off
-  }
-}
-
-/** False where nothing can be kept: a browser without storage has no cookies either. */
-function remember(key: string, value: string): boolean {
-  try {
-    sessionStorage.setItem(key, value);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function forget(key: string): void {
-  try {
-    sessionStorage.removeItem(key);
-  } catch {
-    // nothing was kept
   }
 }

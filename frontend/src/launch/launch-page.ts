@@ -14,6 +14,7 @@ const TITLES: Readonly<Record<Phase, TextKey>> = {
   working: "launch.working",
   opening: "launch.opening",
   ready: "launch.ready",
+  stopped: "launch.stopped",
   failed: "launch.failed",
   cancelled: "launch.cancelled",
 };
@@ -97,6 +98,7 @@ export class LaunchPage extends PageElement {
     const now = Date.now() + this.#api.clockAhead;
     const busy = phase === "asking" || phase === "signing-in" || phase === "working";
     const actions = html`<div class="actions">${this.#actionsView()}</div>`;
+    const wrong = this.#control.cancelProblem || this.#control.stopProblem;
     return html`
       <header class="top">
         <a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a>
@@ -110,14 +112,13 @@ export class LaunchPage extends PageElement {
         ${connectionView(this.#control.connection)}
         ${this.#outcomeView()}
         ${busy ? nothing : actions}
+        ${this.#control.stoppable ? html`<p class="hint">${text("launch.stop.note")}</p>` : nothing}
         ${launch === null && phase !== "asking"
           ? nothing
           : html`<ol class="stages" aria-label=${text("launch.label")}>
               ${rows.map((row) => stageView(row, now))}
             </ol>`}
-        ${this.#control.cancelProblem === ""
-          ? nothing
-          : html`<p class="banner" role="alert">${this.#control.cancelProblem}</p>`}
+        ${wrong === "" ? nothing : html`<p class="banner" role="alert">${wrong}</p>`}
         ${busy ? actions : nothing} ${launch === null ? nothing : this.#logView()}
       </main>
       <footer class="foot"><p>${phase === "working" ? text("launch.note") : this.#total()}</p></footer>
@@ -142,6 +143,7 @@ export class LaunchPage extends PageElement {
     if (phase === "opening") return html`<p class="lead">${text("launch.opening.seen")}</p>`;
     if (phase === "ready") return html`<p class="lead">${text("launch.ready.seen")}</p>`;
     if (phase === "cancelled") return html`<p class="lead">${text("launch.cancelled.seen")}</p>`;
+    if (phase === "stopped") return html`<p class="lead">${text("launch.stopped.seen")}</p>`;
     if (phase !== "sign-in-needed") return nothing;
     return html`<p class="lead">${text("signin.needed.seen")} ${text("signin.needed.todo")}</p>`;
   }
@@ -164,7 +166,11 @@ export class LaunchPage extends PageElement {
         return html`<a class="button primary" href=${control.session?.href ?? ""}>${text("action.open")}</a>`;
       case "ready":
         return html`<a class="button primary" href=${control.session?.href ?? ""}>${text("action.open-again")}</a>
-          <button type="button" class="button" @click=${again}>${text("action.restart")}</button>`;
+          <button type="button" class="button" @click=${again}>${text("action.restart")}</button>
+          ${control.stoppable ? this.#stopView() : nothing}`;
+      case "stopped":
+        return html`<button type="button" class="button primary" @click=${again}>${text("action.start")}</button>
+          <a class="button quiet" href=${this.#api.address("/")}>${text("action.home")}</a>`;
       case "failed":
       case "cancelled":
         return html`<button type="button" class="button primary" @click=${again}>${text("action.again")}</button>
@@ -185,6 +191,18 @@ export class LaunchPage extends PageElement {
       default:
         return nothing;
     }
+  }
+
+  #stopView(): TemplateResult {
+    const { stopping } = this.#control;
+    return html`<button
+      type="button"
+      class="button"
+      aria-disabled=${stopping ? "true" : "false"}
+      @click=${() => void this.#control.stop()}
+    >
+      ${text(stopping ? "action.stopping" : "action.stop")}
+    </button>`;
   }
 
   #logView(): TemplateResult {
@@ -234,6 +252,7 @@ export class LaunchPage extends PageElement {
     const { phase, problem, progress, connection } = this.#control;
     if (this.#copied !== null) return text(this.#copyResult);
     if (phase === "failed" && problem !== null) return `${problem.title}. ${problem.seen} ${problem.todo}`;
+    if (this.#control.stopping) return text("action.stopping");
     if (phase !== "working") return this.#title();
     if (connection === "reconnecting" || connection === "offline") return text(`connection.${connection}`);
     const { current } = progress;

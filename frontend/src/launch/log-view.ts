@@ -17,6 +17,12 @@ export class LaunchLog extends HTMLElement {
   #dropped = 0;
   #block: Text | null = null;
   #blockLines = 0;
+  /** Where the scroller was last. */
+  #top = 0;
+  /** Lines wrap anew in another width, and are measured only once they are near: the end moves. */
+  readonly #sizes = new ResizeObserver(() => {
+    this.shown();
+  });
   #scroller = document.createElement("div");
   #notice = document.createElement("p");
   #end = document.createElement("button");
@@ -40,8 +46,13 @@ export class LaunchLog extends HTMLElement {
     });
     this.#scroller.addEventListener("scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-      this.#follow(scrollHeight - scrollTop - clientHeight <= NEAR_END);
+      const up = scrollTop < this.#top;
+      this.#top = scrollTop;
+      // Only who goes up leaves the end: it also moves away by itself, when lines above are laid out.
+      if (scrollHeight - scrollTop - clientHeight <= NEAR_END) this.#follow(true);
+      else if (up) this.#follow(false);
     });
+    this.#sizes.observe(this.#scroller);
     this.append(this.#scroller, this.#end);
   }
 
@@ -72,13 +83,15 @@ export class LaunchLog extends HTMLElement {
     this.#pending = [];
     this.#block = null;
     this.#dropped = 0;
+    this.#sizes.disconnect();
+    this.#sizes.observe(this.#scroller);
     this.#notice.hidden = false;
     this.#notice.textContent = text("log.empty");
     this.#scroller.replaceChildren(this.#notice);
     this.#follow(true);
   }
 
-  /** Called when the log becomes visible: scrolling has no effect before. */
+  /** Called when the log becomes visible (scrolling has no effect before) or has another size. */
   shown(): void {
     if (this.#following) this.#toEnd();
   }
@@ -91,6 +104,7 @@ export class LaunchLog extends HTMLElement {
 
   #toEnd(): void {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#top = this.#scroller.scrollTop;
   }
 
   #write(): void {
@@ -117,9 +131,12 @@ export class LaunchLog extends HTMLElement {
     this.#blockLines = 0;
     block.append(this.#block);
     this.#scroller.append(block);
+    this.#sizes.observe(block);
     const blocks = this.#scroller.getElementsByClassName("log-block");
     if (blocks.length <= MOST_BLOCKS) return;
-    blocks[0]?.remove();
+    const [oldest] = blocks;
+    if (oldest !== undefined) this.#sizes.unobserve(oldest);
+    oldest?.remove();
     this.#dropped += BLOCK_LINES;
     this.#notice.hidden = false;
     this.#notice.textContent = text("log.dropped", { count: this.#dropped });

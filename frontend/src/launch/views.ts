@@ -2,6 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { webAddress, type Explanation, type Launch } from "../api";
 import type { Connection } from "../events";
+import { shortAddress } from "../page";
 import { duration, text } from "../texts";
 import type { StageView, Status } from "./progress";
 
@@ -16,7 +17,7 @@ const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
 
 /** How the log and the reader's browser name a repository: without scheme and `.git`. */
 export function repositoryName(launch: Launch | null, provider: string, spec: string): string {
-  if (launch !== null) return launch.url.replace(/^[a-z+]+:\/\//, "").replace(/\.git\/?$|\/$/, "");
+  if (launch !== null) return shortAddress(launch.url);
   return provider === "git" || provider === "gl" ? readable(spec.split("/")[0] ?? spec) : readable(spec);
 }
 
