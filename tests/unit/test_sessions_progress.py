@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
 
 from launcher.errors import HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
 from launcher.sessions.hub import HubClient, Step, _Progress, failure
@@ -55,49 +58,49 @@ def test_a_failure_says_what_it_was(message: str, error: LauncherError) -> None:
     assert (type(found), vars(found)) == (type(error), vars(error))
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+class _Hub:
+    """Answers what the client asks after a stream that broke off; the first stream has no last word."""
+
+    def __init__(self, pending: str | None) -> None:
+        self.listened = 0
+        hub = self
+
+        class Progress(RequestHandler):
+            async def get(self) -> None:
+                hub.listened += 1
+                self.write('data: {"message": "Starting", "progress": 20}\n\n')
+                await self.flush()
+                if hub.listened == 1:
+                    await asyncio.sleep(0.2)  # the line arrives before the end does
+                    self.detach().close()
+                    return
+                self.write('data: {"message": "There", "progress": 100, "ready": true}\n\n')
+
+        class User(RequestHandler):
+            def get(self) -> None:
+                self.write({"name": "project-abcdefghij", "servers": {"": {"ready": False, "pending": pending}}})
+
+        routes = [(r"/users/project-abcdefghij/server/progress", Progress), (r"/users/project-abcdefghij", User)]
+        self.server = HTTPServer(Application(routes))
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        self.server.add_socket(listener)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _event(data: str) -> bytes:
-    line = f"data: {data}\n\n".encode()
-    return b"%x\r\n%s\r\n" % (len(line), line)
-
-
-@pytest.mark.parametrize("ends_well", [True, False])
-async def test_a_stream_that_breaks_off_is_listened_to_again(*, ends_well: bool) -> None:
-    listened = 0
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal listened
-        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
-        if path.endswith(b"/progress"):
-            listened += 1
-            writer.write(CHUNKED + _event('{"message": "Starting", "progress": 20}'))
-            if listened > 1:
-                writer.write(_event('{"message": "There", "progress": 100, "ready": true}') + b"0\r\n\r\n")
-            await writer.drain()
-            await asyncio.sleep(0.2)  # the line arrives before the end does
-            writer.close()
-            return
-        pending = '"spawn"' if ends_well else "null"
-        server = f'{{"": {{"ready": false, "pending": {pending}}}}}'
-        body = f'{{"name": "project-abcdefghij", "servers": {server}}}'.encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    hub = HubClient(f"http://127.0.0.1:{port}", "token")
+@pytest.mark.parametrize("pending,listened", [("spawn", 2), (None, 1)])
+async def test_a_stream_that_breaks_off_is_listened_to_again(pending: str | None, listened: int) -> None:
+    fake = _Hub(pending)
+    client = HubClient(fake.url, "token")
     steps: list[Step] = []
     try:
-        if ends_well:
-            await hub.follow("project-abcdefghij", steps.append, 10)
+        if pending:
+            await client.follow("project-abcdefghij", steps.append, 10)
         else:
             with pytest.raises(HubDown):
-                await hub.follow("project-abcdefghij", steps.append, 10)
+                await client.follow("project-abcdefghij", steps.append, 10)
     finally:
-        hub.close()
-        server.close()
-    assert listened == (2 if ends_well else 1)
+        client.close()
+        fake.server.stop()
+        await fake.server.close_all_connections()
+    assert fake.listened == listened
     assert steps == [Step("Starting", 20)], "told once"
