@@ -15,7 +15,7 @@ import click
 
 from launcher import __version__, settings
 from launcher.operate.client import Client, Refused
-from launcher.operate.installation import Installation, InstallationError, open_installation
+from launcher.operate.installation import Installation, InstallationError, find_installation, open_installation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -36,6 +36,8 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 def main() -> None:
     """A link to a repository becomes a running, reproducible server with a workspace that lasts."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # A stream that was let go of at Ctrl-C is no error, though tornado reports it with a traceback.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
 
 
 @main.command()
@@ -56,7 +58,7 @@ def up(port: int | None, data: Path, file: Path | None, example: bool, url: str,
     def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, None]:
         return Up(installation, chosen, Wanted(example=example and not url, url=url, ref=ref, json=as_json)).run()
 
-    _with_installation(data, file, run, port=port)
+    _with_installation(data, file, run, find=open_installation, port=port)
 
 
 @main.command()
@@ -74,9 +76,9 @@ def launch(url: str, ref: str, data: Path, file: Path | None, as_json: bool) -> 
         final = await client.launch({"url": url, "ref": ref}, printer)
         if final["type"] != "ready":
             raise SystemExit(1)
-        entry = await client.call("POST", f"/api/v1/projects/{final['project']}/token")
-        answer = {"project": final["project"], "url": client.base_url + entry["url"], "token": entry["token"]}
-        click.echo(json.dumps(answer) if as_json else f"\n{answer['url']}?token={answer['token']}")
+        entry = await client.entry(final["project"])
+        answer = {"project": final["project"], "url": entry.url, "token": entry.token}
+        click.echo(json.dumps(answer) if as_json else f"\nYour session:  {entry.address}")
 
     _with_client(data, file, run)
 
@@ -126,7 +128,7 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
     from launcher.operate.doctor import examine  # noqa: PLC0415  # Docker's SDK is slow to import
 
     async def run(installation: Installation, chosen: settings.Settings) -> None:
-        findings = await examine(installation, _base_url(installation, chosen))
+        findings = await examine(installation, chosen)
         if as_json:
             click.echo(json.dumps([asdict(one) for one in findings]))
         for one in findings if not as_json else ():
@@ -140,27 +142,24 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
 
 
 def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
-    async def with_installation(installation: Installation, chosen: settings.Settings) -> None:
-        await run(Client(_base_url(installation, chosen), installation.secret("operator-token")))
+    async def with_installation(installation: Installation, _: settings.Settings) -> None:
+        noted = installation.service()
+        await run(Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"]))
 
     _with_installation(data, file, with_installation)
-
-
-def _base_url(installation: Installation, chosen: settings.Settings) -> str:
-    """Where the service that runs on this data folder is, by its own note."""
-    note = installation.folder / "run" / "service.json"
-    return str(json.loads(note.read_text())["base_url"]) if note.exists() else chosen.base_url
 
 
 def _with_installation(
     data: Path,
     file: Path | None,
     run: Callable[[Installation, settings.Settings], Coroutine[Any, Any, None]],
+    *,
+    find: Callable[[Path], Installation] = find_installation,
     **overrides: Any,
 ) -> None:
     try:
         chosen = settings.load(file, **overrides)
-        asyncio.run(run(open_installation(data), chosen))
+        asyncio.run(run(find(data), chosen))
     except (settings.SettingWrong, InstallationError, Refused) as error:
         click.echo(str(error), err=True)
         raise SystemExit(1) from None

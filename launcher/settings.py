@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 PREFIX = "REPOLAUNCH_"
 NOT_SETTINGS = {"REPOLAUNCH_DATA", "REPOLAUNCH_SETTINGS"}
 """Variables of the command line: where the data folder and the settings file are."""
+SECRET_WORDS = ("password", "secret", "token", "key")
+"""The value of an unknown setting is not shown where one of these is in its name."""
+PROTOCOLS = ("http", "https", "git", "ssh", "file")
+LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
+REGISTRY = re.compile(rf"({LABEL}(\.{LABEL})*)(:[0-9]{{1,5}})?")
+PREFIX_OF_IMAGES = re.compile(r"([a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)?")
 Bytes = Annotated[int, Field(ge=0)]
 
 
@@ -140,10 +149,92 @@ class Settings(BaseModel):
             ipaddress.ip_address(host.strip("[]"))
         return value
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not _is_address(value) and not HOST.fullmatch(value):
+            raise ValueError("it is neither an IP address nor a name")
+        return value
+
+    @field_validator("public_url", "wildcard_url")
+    @classmethod
+    def _urls(cls, value: str) -> str:
+        if value:
+            _check_url(value)
+        return value
+
+    @field_validator("wildcard_url")
+    @classmethod
+    def _wildcard(cls, value: str) -> str:
+        if _is_address(urlsplit(value).hostname or ""):
+            raise ValueError("an IP address has no subdomains; give a name")
+        return value
+
+    @field_validator("allowed_protocols")
+    @classmethod
+    def _protocols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one not in PROTOCOLS:
+                raise ValueError(f"{one!r} is none of {', '.join(PROTOCOLS)}")
+        return value
+
+    @field_validator("registry")
+    @classmethod
+    def _registry(cls, value: str) -> str:
+        found = REGISTRY.fullmatch(value)
+        port = int(value.rpartition(":")[2]) if found and ":" in value else 1
+        if value and not (found and 0 < port < 2**16):
+            raise ValueError("it is not of the form host or host:port")
+        return value
+
+    @field_validator("registry_prefix")
+    @classmethod
+    def _registry_prefix(cls, value: str) -> str:
+        if not PREFIX_OF_IMAGES.fullmatch(value):
+            raise ValueError("an image's name has small letters, digits and single . _ - / between them")
+        return value
+
     @property
     def base_url(self) -> str:
         """The address that people type, without a trailing slash."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return self.public_url.rstrip("/") or http_url(self.host, self.port)
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches the public proxy, whatever stands in front of it."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # recognised, not listened on
+        return http_url(everywhere.get(self.host, self.host), self.port)
+
+
+def http_url(host: str, port: int) -> str:
+    """The address of a server; an IPv6 address gets its brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_url(value: str) -> None:
+    """Raises ValueError for what is not `http(s)://host[:port][/]`."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it is not of the form http://host or https://host")
+    if not _is_address(parts.hostname) and not HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{parts.hostname!r} is neither an IP address nor a name")
+    _ = parts.port  # raises ValueError with a reason
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("it may have a host and a port only: no path, query, fragment or user name")
+
+
+def _shown(name: str, value: object) -> str:
+    """A setting's value for a message: hidden where it is a secret, or may be one that was misspelt."""
+    words = ("password",) if name in Settings.model_fields else SECRET_WORDS
+    return "(hidden)" if any(word in name.lower() for word in words) else repr(value)
 
 
 def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
@@ -151,7 +242,7 @@ def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
     for variable in sorted(environ):
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and variable not in NOT_SETTINGS and name not in known:
-            raise SettingWrong(variable, "(hidden)", f"there is no setting {name}")
+            raise SettingWrong(variable, _shown(variable, environ[variable]), f"there is no setting {name}")
     found: dict[str, Any] = {}
     for name, field in known.items():
         text = environ.get(PREFIX + name.upper())
@@ -184,7 +275,6 @@ def load(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:1]) or "settings"
-        secret = name.endswith("password")
-        shown = "(hidden)" if secret else repr(values.get(name, first.get("input")))
+        value = _shown(name, values.get(name, first.get("input")))
         reason = first["msg"].removeprefix("Value error, ")
-        raise SettingWrong(name, shown, reason[:1].lower() + reason[1:]) from None
+        raise SettingWrong(name, value, reason[:1].lower() + reason[1:]) from None

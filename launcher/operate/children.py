@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 STEADY_S = 30.0
+MOST_OF_LOG = 64 * 1024
+LAST_LINES = 15
+ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Wrong|Missing|Unfit|NotFound)(:|$)")
+"""How the last line of a traceback begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Child:
     ready_url: str = ""
     ready_s: float = 60.0
     stop_s: float = 15.0
+    umask: int = 0o077
     restarted: Callable[[], Awaitable[None]] | None = None
     """Called when the child answers again after it was started again."""
 
@@ -62,7 +68,7 @@ class Running:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start it and wait until it answers. Raises InstallationError with the last lines of its log."""
+        """Start it and wait until it answers. Raises InstallationError with the last words of its log."""
         await self._spawn()
         try:
             await self._wait_ready()
@@ -88,6 +94,7 @@ class Running:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=self.child.umask,
             )
 
     async def _wait_ready(self) -> None:
@@ -97,7 +104,7 @@ class Running:
         deadline = asyncio.get_running_loop().time() + self.child.ready_s
         while asyncio.get_running_loop().time() < deadline:
             if process is None or process.returncode is not None:
-                raise InstallationError(f"{self.child.name} ended while it started. Its last lines:\n{self._tail()}")
+                raise InstallationError(f"{self.child.name} ended while it started. {self._reason()}")
             try:
                 await client.fetch(self.child.ready_url, request_timeout=2, follow_redirects=False)
             except HTTPError as error:
@@ -108,9 +115,7 @@ class Running:
             else:
                 return
             await asyncio.sleep(0.05)
-        raise InstallationError(
-            f"{self.child.name} did not answer within {self.child.ready_s:.0f} s. Its last lines:\n{self._tail()}"
-        )
+        raise InstallationError(f"{self.child.name} did not answer within {self.child.ready_s:.0f} s. {self._reason()}")
 
     async def _keep(self) -> None:
         tries = 0
@@ -149,9 +154,14 @@ class Running:
         _signal_group(process.pid, signal.SIGKILL)
         await process.wait()
 
-    def _tail(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-15:]
-        return "\n".join("  " + line for line in lines)
+    def _reason(self) -> str:
+        """The last line that names an error, else the last one; the rest (a traceback, say) is in the log."""
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - MOST_OF_LOG))
+            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        named = [line for line in lines[-LAST_LINES:] if ERROR.match(line)]
+        last = (named or lines or ["it said nothing"])[-1].strip()
+        return f"It said: {last[:300]}\nThe rest is in {self._log}."
 
 
 class Family:

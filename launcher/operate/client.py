@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
@@ -22,15 +23,38 @@ class Refused(Exception):
     status: int = 0
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.title, self.seen, self.todo) if part)
+        return sentences(self.title, self.seen, self.todo)
+
+
+def sentences(*parts: str) -> str:
+    """Parts of a message in one line; each ends as a sentence does."""
+    return " ".join(part if part.endswith((".", "!", "?", ":")) else f"{part}." for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The way into a session for whoever has no browser's login: its address and a token for it alone."""
+
+    url: str
+    token: str
+
+    @property
+    def address(self) -> str:
+        """What a browser opens."""
+        return f"{self.url}lab?token={self.token}"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Speaks to one launcher as its operator. Every method raises Refused."""
+    """Speaks to one launcher as its operator. Every method raises Refused.
 
-    base_url: str
+    It asks at `local_url`, where this machine reaches the public proxy, and names the address of `public_url`: that
+    may lead through somebody else's proxy, or nowhere from here.
+    """
+
+    local_url: str
     token: str
+    public_url: str
 
     async def launch(self, body: dict[str, str], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Launch a link and follow it to its end.
@@ -45,6 +69,11 @@ class Client:
             if reader.last == seen and reader.final is None:
                 raise Refused("The launch's events ended early.", "", "Look at the launch page.")
         return {**reader.final, "launch_link": launch["link"]}
+
+    async def entry(self, project: str) -> Entry:
+        """A token for the session of a project."""
+        answer = await self.call("POST", f"/api/v1/projects/{project}/token")
+        return Entry(self.public_url + answer["url"], answer["token"])
 
     async def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
         """One request. Returns the decoded answer, None when it is empty."""
@@ -61,10 +90,14 @@ class Client:
         limit_s: float,
     ) -> HTTPResponse:
         request = HTTPRequest(
-            self.base_url + path,
+            self.local_url + path,
             method=method,
             body=None if body is None else json.dumps(body),
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "Host": urlsplit(self.public_url).netloc,
+            },
             streaming_callback=on_bytes,
             request_timeout=limit_s,
             follow_redirects=False,
@@ -76,7 +109,7 @@ class Client:
             raise _refused(error) from None
         except OSError:
             raise Refused(
-                "The launcher does not answer.", f"Asked {self.base_url}.", "Start it with `repolaunch up`."
+                "The launcher does not answer.", f"Asked {self.local_url}.", "Start it with `repolaunch up`."
             ) from None
 
 

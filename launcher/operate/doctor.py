@@ -6,26 +6,30 @@ import asyncio
 import os
 import resource
 import shutil
+import ssl
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import docker.errors
 import requests.exceptions
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from launcher.operate import engine
 from launcher.operate.installation import InstallationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from launcher.operate.installation import Installation
+    from launcher.settings import Settings
 
 DISK_WANTED = 10 * 2**30
 DESCRIPTORS_WANTED = 4096
+NO_ANSWER = 599  # tornado's own status for a request that took too long
 CLOCK_EARLIEST = 1_767_225_600  # 2026-01-01: certificates and tokens fail on a clock that is before the project
 
 
@@ -39,7 +43,7 @@ class Finding:
     todo: str = ""
 
 
-async def examine(installation: Installation, base_url: str) -> list[Finding]:
+async def examine(installation: Installation, settings: Settings) -> list[Finding]:
     """Look at everything, at the same time."""
     local: tuple[Callable[[], Finding], ...] = (
         _engine,
@@ -50,17 +54,43 @@ async def examine(installation: Installation, base_url: str) -> list[Finding]:
         _descriptors,
         _programs,
     )
-    ports = installation.ports
-    remote = (
-        ("registry", f"http://127.0.0.1:{ports.registry}/v2/"),
-        ("proxy", f"http://127.0.0.1:{ports.proxy_api}/api/routes"),
-        ("hub", f"{base_url}/hub/api/"),
-        ("launcher", f"{base_url}/health"),
-    )
     return [
         *await asyncio.gather(*(asyncio.to_thread(look) for look in local)),
-        *await asyncio.gather(*(_answers(name, url) for name, url in remote)),
+        *await asyncio.gather(_registry(installation, settings), *_parts(installation)),
     ]
+
+
+def _parts(installation: Installation) -> tuple[Awaitable[Finding], ...]:
+    """The parts that `up` starts: asked where its own note says that they are."""
+    try:
+        noted = installation.service()
+    except InstallationError:
+        return tuple(_away(name) for name in ("proxy", "hub", "launcher"))
+    host = urlsplit(noted["base_url"]).netloc
+    return (
+        _answers("proxy", HTTPRequest(f"http://127.0.0.1:{installation.ports.proxy_api}/api/routes")),
+        _answers("hub", HTTPRequest(f"{noted['hub_api_url']}/")),
+        _answers("launcher", HTTPRequest(f"{noted['local_url']}/health", headers={"Host": host})),
+    )
+
+
+async def _away(name: str) -> Finding:
+    return Finding(name, ok=False, seen="does not run on this data folder", todo="Start it with `repolaunch up`.")
+
+
+async def _registry(installation: Installation, settings: Settings) -> Finding:
+    """The registry that is configured, or our own."""
+    if not settings.registry:
+        return await _answers("registry", HTTPRequest(f"http://127.0.0.1:{installation.ports.registry}/v2/"))
+    scheme = "https" if settings.registry_tls else "http"
+    url = f"{scheme}://{settings.registry}/v2/"
+    todo = f"Look whether {settings.registry} runs, and at the settings registry, registry_tls and registry_ca_file."
+    try:
+        request = HTTPRequest(url, ca_certs=settings.registry_ca_file or None)
+        found = await _answers("registry", request)
+    except (ssl.SSLError, ValueError):
+        found = Finding("registry", ok=False, seen="its certificate cannot be checked")
+    return replace(found, seen=f"{settings.registry} {found.seen}", todo="" if found.ok else todo)
 
 
 def _engine() -> Finding:
@@ -129,13 +159,18 @@ def _programs() -> Finding:
     )
 
 
-async def _answers(name: str, url: str) -> Finding:
+async def _answers(name: str, request: HTTPRequest) -> Finding:
+    request.follow_redirects, request.request_timeout = False, 5
     try:
-        await AsyncHTTPClient().fetch(url, request_timeout=5, follow_redirects=False)
+        await AsyncHTTPClient().fetch(request)
     except HTTPClientError as error:
         if error.code in {401, 403}:  # it answers; it only wants to know who asks
             return Finding(name, ok=True, seen="answers")
+        if error.code == NO_ANSWER:
+            return Finding(name, ok=False, seen="does not answer in time", todo=f"Look at logs/{name}.log.")
         return Finding(name, ok=False, seen=f"answers with status {error.code}", todo=f"Look at logs/{name}.log.")
+    except ssl.SSLError:
+        return Finding(name, ok=False, seen="has a certificate that is not trusted")
     except OSError:
         return Finding(name, ok=False, seen="does not answer", todo="Start the service with `repolaunch up`.")
     return Finding(name, ok=True, seen="answers")

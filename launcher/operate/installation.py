@@ -22,7 +22,12 @@ SECRETS = (
     "cookie-secret",  # launcher's cookies
     "hub-cookie-secret",
     "operator-token",  # command line → launcher
+    "registry-password",  # launcher, hub → the registry of our own
 )
+
+
+SERVICE = "service.json"
+"""In `run/` while the service runs: where it is."""
 
 
 @dataclass(eq=False)
@@ -69,17 +74,42 @@ class Installation:
         return _kept(self.folder / "secrets" / name, lambda: secrets.token_hex(32))
 
     def path(self, *parts: str) -> Path:
-        """A folder below the data folder, made if it is missing."""
+        """A folder below the data folder, made if it is missing; it is its owner's alone."""
         path = self.folder.joinpath(*parts)
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
+
+    def service(self) -> dict[str, str]:
+        """Where the service that runs on this data folder is. Raises InstallationError when none does."""
+        try:
+            noted: dict[str, str] = json.loads((self.folder / "run" / SERVICE).read_text())
+        except FileNotFoundError:
+            raise InstallationError(
+                "The service does not run on this data folder. Start it with `repolaunch up`."
+            ) from None
+        return noted
+
+
+def find_installation(folder: Path) -> Installation:
+    """Open a data folder that is one already. Raises InstallationError."""
+    if not (folder / "secrets" / "installation").is_file():
+        raise InstallationError(
+            f"There is no installation in {folder.absolute()}. "
+            "Name its data folder with --data, or make one with `repolaunch up`."
+        )
+    return open_installation(folder)
 
 
 def open_installation(folder: Path) -> Installation:
-    """Open the data folder, or make it. Raises InstallationError."""
+    """Open the data folder, or make it. Raises InstallationError.
+
+    A folder that is new or empty becomes its owner's alone; the mode of any other is left to its owner.
+    """
     folder = folder.resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not any(folder.iterdir()):
+            folder.chmod(0o700)
         (folder / "secrets").mkdir(exist_ok=True, mode=0o700)
         (folder / "secrets").chmod(0o700)
     except OSError as error:

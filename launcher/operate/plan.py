@@ -226,4 +226,5 @@ class Plan:
             "REPOLAUNCH_LAUNCHER_REGISTRY": self.registry,
         }
         argv = (sys.executable, "-m", "launcher.compose")
-        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30)
+        # Checkouts are read by the volume helper as the session's user: their modes are as git makes them.
+        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30, umask=0o022)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -21,12 +22,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import WorkspaceFailed
-from launcher.operate import engine, example, plan, sessions
+from launcher.operate import checks, engine, example, plan, sessions
 from launcher.operate.children import Family, end_leftovers
-from launcher.operate.client import Client, Refused
-from launcher.operate.installation import Installation, InstallationError, write_private
+from launcher.operate.client import Client, Refused, sentences
+from launcher.operate.installation import SERVICE, Installation, InstallationError, write_private
 from launcher.operate.passwords import announcement
 from launcher.projects.helper_container import HelperContainer
+from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
+SIGN_IN = "/api/v1/login?as=member&next=/"
+"""Where members sign in, also those whom this browser has made a guest before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Up:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         with _only_one(self._run):
+            await checks.check(self._installation, self._settings)
+            os.umask(0o077)  # logs, databases, notes: their owner's alone
             raise_descriptor_limit()
             async with AsyncExitStack() as stack:
                 started = asyncio.create_task(self._start(stack))
@@ -83,7 +89,7 @@ class Up:
     async def _start(self, stack: AsyncExitStack) -> None:
         for name in end_leftovers(self._run / "children.json"):
             self._say(f"Ended a {name} that an earlier run left behind.")
-        check_port(self._settings.host, self._settings.port)
+        await asyncio.to_thread(check_port, self._settings.host, self._settings.port)
         docker = await asyncio.to_thread(engine.connect)
         if not await asyncio.to_thread(engine.base_image_is_here, docker):
             raise InstallationError("The site's base image is missing. Run `make setup`.")
@@ -99,7 +105,8 @@ class Up:
             if child.name == "hub":
                 stack.push_async_callback(sessions.stop_all, plans.hub_api_url, self._installation)
             self._say(f"{child.name} is ready")
-        self._write_service()
+        self._write_service(plans.hub_api_url)
+        stack.callback((self._run / SERVICE).unlink, missing_ok=True)
 
     async def _stay(self, stopped: asyncio.Task[bool]) -> None:
         if self._wanted.json:
@@ -116,7 +123,7 @@ class Up:
     async def _launch(self) -> None:
         base, password = self._settings.base_url, announcement(self._installation, self._settings)
         if password:
-            self._say(f"Members sign in at {base}/hub/login with any name and the password {password}")
+            self._say(f"Members sign in at {base}{SIGN_IN} with any name and the password {password}")
             self._say("  (printed once; it is kept in the data folder, secrets/shared-password)")
         url, ref = self._wanted.url, self._wanted.ref
         if not url and self._wanted.example:
@@ -124,20 +131,28 @@ class Up:
         if not url:
             self._say(f"Ready: {base}/")
             return
-        printer = Printer(self._say)
-        client = Client(base, self._installation.secret("operator-token"))
+        client = Client(self._settings.local_url, self._installation.secret("operator-token"), base)
         try:
-            final = await client.launch({"url": url, "ref": ref}, printer)
+            final = await client.launch({"url": url, "ref": ref}, Printer(self._say))
+            if final["type"] == "ready":
+                await self._tell(client, final)
         except Refused as refused:
             self._say(f"{url} could not be launched. {refused}")
             return
-        if final["type"] == "ready":
-            self._say(f"\nOpen this link:  {base}{final['launch_link']}")
         self._say("Press Ctrl-C to stop; every workspace is kept.")
 
-    def _write_service(self) -> None:
-        facts = {"base_url": self._settings.base_url, "pid": os.getpid()}
-        write_private(self._run / "service.json", json.dumps(facts))
+    async def _tell(self, client: Client, final: dict[str, Any]) -> None:
+        entry = await client.entry(final["project"])
+        self._say(f"\nYour session:    {entry.address}")
+        self._say("  (for yourself: this address lets whoever has it into your own project)")
+        self._say(f"Link to share:   {self._settings.base_url}{final['launch_link']}")
+        self._say("  (whoever opens it gets the same environment in a project of their own)")
+        self._say(f"\nOpen this link:  {self._settings.base_url}{final['launch_link']}")
+
+    def _write_service(self, hub_api_url: str) -> None:
+        settings = self._settings
+        facts = {"base_url": settings.base_url, "local_url": settings.local_url, "hub_api_url": hub_api_url}
+        write_private(self._run / SERVICE, json.dumps(facts | {"pid": os.getpid()}))
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr if self._wanted.json else sys.stdout, flush=True)  # people read this
@@ -159,7 +174,7 @@ class Printer:
         elif kind in {"progress", "started"}:
             self._say(f"  {stage:<10} {event['message']}")
         elif kind == "failed":
-            self._say(f"  {stage:<10} {event['title']} {event['seen']} {event['todo']}")
+            self._say(f"  {stage:<10} {sentences(event['title'], event['seen'], event['todo'])}")
         elif kind == "cancelled":
             self._say(f"  {event['message']}")
 
@@ -179,13 +194,18 @@ async def _stop_helper(helper: HelperContainer) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raises InstallationError when somebody else listens on the public address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Look whether the public address is ours to listen on. Blocks.
+
+    Raises SettingWrong for a host that is not this machine's, InstallationError for a port that is taken.
+    """
+    family, where = checks.addresses(host, port)[0]
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(where)
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SettingWrong("host", repr(host), "it is no address of this machine") from None
             raise InstallationError(
                 f"The service cannot listen on {host} port {port}: {error.strerror}. Choose another one with --port."
             ) from None

@@ -76,7 +76,85 @@ def test_an_unknown_one_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_variable_is_refused() -> None:
     with pytest.raises(settings.SettingWrong) as caught:
         settings.load(None, {"REPOLAUNCH_PROT": "9000"})
-    assert str(caught.value) == "The setting REPOLAUNCH_PROT is (hidden), which cannot be: there is no setting prot."
+    assert str(caught.value) == "The setting REPOLAUNCH_PROT is '9000', which cannot be: there is no setting prot."
+
+
+@pytest.mark.parametrize("name", ["REGISTRY_PASSWORDS", "API_TOKEN", "SECRET", "SIGNING_KEY"])
+def test_an_unknown_variable_that_may_be_a_secret_is_not_shown(name: str) -> None:
+    with pytest.raises(settings.SettingWrong) as caught:
+        settings.load(None, {f"REPOLAUNCH_{name}": "tell-nobody"})
+    assert "tell-nobody" not in str(caught.value)
+
+
+URL = "it is not of the form http://host or https://host"
+ONLY = "it may have a host and a port only: no path, query, fragment or user name"
+ADDRESS = "it is neither an IP address nor a name"
+REGISTRY = "it is not of the form host or host:port"
+PREFIX = "an image's name has small letters, digits and single . _ - / between them"
+
+
+@pytest.mark.parametrize(
+    "name,value,reason",
+    [
+        ("public_url", "foo.example", URL),
+        ("public_url", "ftp://foo.example", URL),
+        ("public_url", "https://", URL),
+        ("public_url", "https://foo.example/hub", ONLY),
+        ("public_url", "https://foo.example/?a=b", ONLY),
+        ("public_url", "https://me:pass@foo.example/", ONLY),
+        ("public_url", "https://foo..example", "'foo..example' is neither an IP address nor a name"),
+        ("public_url", "https://foo.example:http", "port could not be cast to integer value as 'http'"),
+        ("wildcard_url", "nonsense", URL),
+        ("wildcard_url", "https://foo.example/sub", ONLY),
+        ("wildcard_url", "http://127.0.0.1:8000", "an IP address has no subdomains; give a name"),
+        ("host", "http://127.0.0.1", ADDRESS),
+        ("host", "a b", ADDRESS),
+        ("host", "", ADDRESS),
+        ("host", "[::1]", ADDRESS),
+        ("registry", "https://registry.example", REGISTRY),
+        ("registry", "registry.example/path", REGISTRY),
+        ("registry", "registry.example:70000", REGISTRY),
+        ("registry", "registry.example:", REGISTRY),
+        ("registry_prefix", "Upper Case", PREFIX),
+        ("log_level", "loud", "input should be 'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_wrong_address_stops_the_start(name: str, value: str, reason: str) -> None:
+    with pytest.raises(settings.SettingWrong) as caught:
+        settings.load(None, {f"REPOLAUNCH_{name.upper()}": value})
+    assert str(caught.value) == f"The setting {name} is {value!r}, which cannot be: {reason}."
+
+
+@pytest.mark.parametrize("protocol", ["ext", "ftp", "HTTPS", "fd"])
+def test_a_protocol_that_is_none_stops_the_start(protocol: str) -> None:
+    with pytest.raises(settings.SettingWrong) as caught:
+        settings.load(None, {"REPOLAUNCH_ALLOWED_PROTOCOLS": f"https,{protocol}"})
+    assert str(caught.value) == (
+        f"The setting allowed_protocols is ('https', {protocol!r}), which cannot be: "
+        f"{protocol!r} is none of http, https, git, ssh, file."
+    )
+
+
+@pytest.mark.parametrize(
+    "host,public_url,base_url,local_url",
+    [
+        ("127.0.0.1", "", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("::1", "", "http://[::1]:8000", "http://[::1]:8000"),
+        ("0.0.0.0", "https://foo.example/", "https://foo.example", "http://127.0.0.1:8000"),  # noqa: S104
+        ("::", "http://[2001:db8::1]:80", "http://[2001:db8::1]:80", "http://[::1]:8000"),
+        ("localhost", "", "http://localhost:8000", "http://localhost:8000"),
+    ],
+)
+def test_the_addresses_that_people_and_this_machine_use(
+    host: str, public_url: str, base_url: str, local_url: str
+) -> None:
+    chosen = settings.load(None, {"REPOLAUNCH_HOST": host, "REPOLAUNCH_PUBLIC_URL": public_url})
+    assert (chosen.base_url, chosen.local_url) == (base_url, local_url)
+
+
+@pytest.mark.parametrize("registry", ["", "localhost", "127.0.0.1:5000", "registry.example.org", "reg-1.example:443"])
+def test_registries_that_are_well(registry: str) -> None:
+    assert settings.load(None, {"REPOLAUNCH_REGISTRY": registry}).registry == registry
 
 
 def test_a_secret_is_not_shown(tmp_path: Path) -> None:

@@ -1,0 +1,251 @@
+"""What an operator types: `make run` twice, `projects`, `stop`, `doctor`, and each where it cannot work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from launcher.operate.installation import free_port, open_installation
+from tests.fixtures.service import ROOT, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.fixtures.registry import RunningRegistry
+
+UP = ROOT / "deploy" / "setup" / "up.sh"
+PARTS = {"registry", "proxy", "hub", "launcher"}
+
+
+def repolaunch(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """One command of the command line, to its end."""
+    env = os.environ | {f"REPOLAUNCH_{name}": value for name, value in settings.items()}
+    argv = [sys.executable, "-m", "launcher", *arguments]
+    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def findings(*arguments: str, **settings: str) -> dict[str, dict[str, Any]]:
+    """What `doctor` finds, by name."""
+    done = repolaunch("doctor", "--json", *arguments, **settings)
+    found = {one["name"]: one for one in json.loads(done.stdout)}
+    assert done.returncode == (0 if all(one["ok"] for one in found.values()) else 1)
+    return found
+
+
+class MakeRun:
+    """`make run` after its set-up: the script that it becomes."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.env = {name: value for name, value in os.environ.items() if name not in {"REPO", "REF"}}
+        self.env |= {"DATA": str(data), "PORT": str(port)}
+        self.lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            ["bash", str(UP)],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if line.startswith("Press Ctrl-C"):
+                return self
+        raise AssertionError("\n".join(self.lines))
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        assert self.process.stdout is not None
+        self.lines += [line.rstrip() for line in self.process.stdout]
+        self.process.stdout.close()
+        assert self.process.wait(timeout=60) == 0, "\n".join(self.lines)
+
+    def after(self, words: str) -> str:
+        """What follows these words, on the one line that begins with them."""
+        (line,) = [line for line in self.lines if line.startswith(words)]
+        return line.removeprefix(words).strip()
+
+    def stages(self) -> set[str]:
+        return {line.split()[0] for line in self.lines if line.startswith("  ") and not line.startswith("  (")}
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Service]:
+    """A data folder and a port; what is made there is removed."""
+    one = Service(tmp_path / "data", free_port())
+    try:
+        yield one
+    finally:
+        one.remove()
+
+
+def test_make_run_twice(where: Service) -> None:
+    """The first builds and prints how to get in; the second finds the same project again and builds nothing."""
+    with MakeRun(where.data, where.port) as first:
+        assert first.after("Open this link:") == first.after("Link to share:")
+        assert first.after("Link to share:").startswith(f"{where.base_url}/v2/")
+        session = first.after("Your session:")
+        with urllib.request.urlopen(session, timeout=30) as answer:  # noqa: S310  # our own service
+            assert answer.status == 200
+            assert "JupyterLab" in answer.read().decode()
+        sign_in = next(line.split()[4] for line in first.lines if line.startswith("Members sign in at"))
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert 'type="password"' in opener.open(sign_in, timeout=30).read().decode()
+        (project,) = json.loads(repolaunch("projects", "--data", str(where.data), "--json").stdout)
+        assert project["state"] == "running"
+        assert f"/{project['id']}/" in session.replace("project-", "")
+        _only_the_owner_reads(where.data)
+        _stop(where, project["id"])
+        notes = where.data / "workspaces" / project["id"] / "work"
+        (notes / "kept.txt").write_text("kept")
+    assert "Stopped." in first.lines
+    assert not [line for line in first.lines if "Traceback" in line]
+    assert repolaunch("projects", "--data", str(where.data)).stderr == (
+        "The service does not run on this data folder. Start it with `repolaunch up`.\n"
+    )
+    with MakeRun(where.data, where.port) as second:
+        (again,) = json.loads(repolaunch("projects", "--data", str(where.data), "--json").stdout)
+        assert (again["id"], again["state"]) == (project["id"], "running")
+        assert (notes / "kept.txt").read_text() == "kept"
+        assert second.after("Link to share:") == first.after("Link to share:")
+        assert "build" not in second.stages()
+    assert [one.name for one in where.containers() if one.status == "running"] == []
+
+
+def _stop(where: Service, project: str) -> None:
+    done = repolaunch("stop", project, "--data", str(where.data))
+    assert (done.returncode, done.stdout) == (0, "The session is stopped; its workspace stays.\n")
+    assert re.search(rf"^{project}  stopped ", repolaunch("projects", "--data", str(where.data)).stdout)
+
+
+def _only_the_owner_reads(data: Path) -> None:
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    for path in data.rglob("*.sqlite*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for path in (data / "logs").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for name in ("hub", "logs", "registry", "run", "secrets", "contents"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o700, name
+
+
+def test_doctor_where_all_is_well(service: Service) -> None:
+    found = findings("--data", str(service.data))
+    assert {one["name"] for one in found.values() if not one["ok"]} <= {"disk"}
+    assert PARTS | {"engine", "buildx", "base image", "clock", "descriptors", "programs", "disk"} == found.keys()
+    assert found["launcher"]["seen"] == "answers"
+
+
+def test_doctor_where_the_service_does_not_run(tmp_path: Path) -> None:
+    open_installation(tmp_path / "data")
+    done = repolaunch("doctor", "--data", str(tmp_path / "data"))
+    assert done.returncode == 1
+    for name in ("proxy", "hub", "launcher"):
+        assert re.search(rf"^FAIL  {name} +does not run on this data folder\n +Start it with `repolaunch up`\.$",
+                         done.stdout, re.MULTILINE), done.stdout  # fmt: skip
+    assert re.search(r"^FAIL  registry +does not answer$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok    engine ", done.stdout, re.MULTILINE)
+
+
+def test_doctor_asks_the_registry_that_is_configured(
+    tmp_path: Path, registry_with_tls: RunningRegistry, registry_with_password: RunningRegistry
+) -> None:
+    open_installation(tmp_path / "data")
+    data, host = ("--data", str(tmp_path / "data")), registry_with_tls.host
+    well = findings(*data, REGISTRY=host, REGISTRY_CA_FILE=str(registry_with_tls.ca_file))["registry"]
+    assert (well["ok"], well["seen"], well["todo"]) == (True, f"{host} answers", "")
+    strange = findings(*data, REGISTRY=host)["registry"]
+    assert (strange["ok"], strange["seen"]) == (False, f"{host} has a certificate that is not trusted")
+    assert "registry_ca_file" in strange["todo"]
+    locked = findings(*data, REGISTRY=registry_with_password.host, REGISTRY_TLS="false")["registry"]
+    assert (locked["ok"], locked["seen"]) == (True, f"{registry_with_password.host} answers")
+    nobody = f"127.0.0.1:{free_port()}"
+    away = findings(*data, REGISTRY=nobody, REGISTRY_TLS="false")["registry"]
+    assert (away["ok"], away["seen"]) == (False, f"{nobody} does not answer")
+
+
+@pytest.mark.parametrize("command", [("projects",), ("stop", "x"), ("launch", "https://x.example/a.git"), ("doctor",)])
+def test_a_folder_that_is_none_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = repolaunch(*command, "--data", str(tmp_path / "typo"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"There is no installation in {tmp_path}/typo. Name its data folder with --data, "
+        "or make one with `repolaunch up`.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_service_refuses_is_said_in_sentences(service: Service) -> None:
+    done = repolaunch("stop", "nothing-of-ours", "--data", str(service.data))
+    assert done.returncode == 1
+    assert done.stderr.startswith("There is no such project. No project that you may see"), done.stderr
+    done = repolaunch("launch", "file:///etc", "--data", str(service.data))
+    assert done.returncode == 1
+    assert "This protocol is not allowed. The address “file:///etc”" in done.stdout + done.stderr
+
+
+NOT_STARTED = [
+    ({"HUB_CONFIG": "/nonexistent"}, "hub_config is '/nonexistent'", "the file cannot be read"),
+    ({"REGISTRY_CA_FILE": "/nonexistent"}, "registry_ca_file is '/nonexistent'", "the file cannot be read"),
+    ({"REGISTRY_CA_FILE": __file__}, f"registry_ca_file is '{__file__}'", "there is no certificate (PEM) in it"),
+    ({"PUBLIC_URL": "foo.example"}, "public_url is 'foo.example'", "it is not of the form http://host"),
+    ({"HOST": "nonsense.invalid"}, "host is 'nonsense.invalid'", "no address is known for it"),
+    ({"HOST": "198.51.100.7"}, "host is '198.51.100.7'", "it is no address of this machine"),
+    ({"AUTHENTICATOR": "nonsense"}, "authenticator is 'nonsense'", "There is no authenticator 'nonsense'"),
+    ({"AUTHENTICATOR": "no.such.Class"}, "authenticator is 'no.such.Class'", "No module named 'no'"),
+    ({"AUTHENTICATOR": "os.path.join"}, "authenticator is 'os.path.join'", "it is not an authenticator of JupyterHub"),
+    ({"DATABASE_URL": "garbage"}, "database_url is 'garbage'", "it is not of the form postgresql://host/name"),
+    ({"DATABASE_URL": "mysql://u:hush@h/x"}, "database_url is 'mysql://u:***@h/x'", "begins with one of postgresql"),
+    (
+        {"HOST": "0.0.0.0", "SHARED_PASSWORD": "jupyterhub"},  # noqa: S104  # that is the point
+        "shared_password is (hidden)",
+        "the service listens on 0.0.0.0, where others can try it",
+    ),
+]
+
+
+@pytest.mark.parametrize("settings,named,reason", NOT_STARTED, ids=[next(iter(one[0])) for one in NOT_STARTED])
+def test_a_wrong_setting_stops_the_start(tmp_path: Path, settings: dict[str, str], named: str, reason: str) -> None:
+    """With its name, its value and the reason, in one sentence, before anything was started."""
+    data = tmp_path / "data"
+    done = repolaunch("up", "--no-example", "--data", str(data), "--port", str(free_port()), **settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"The setting {named}, which cannot be: "), done.stderr
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "hush" not in done.stderr
+    assert not (data / "logs").exists() or not list((data / "logs").iterdir())
+    assert not (data / "run" / "children.json").exists()
+
+
+def test_a_port_that_is_taken(service: Service, tmp_path: Path) -> None:
+    done = repolaunch("up", "--no-example", "--data", str(tmp_path / "data"), "--port", str(service.port))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"The service cannot listen on 127.0.0.1 port {service.port}: Address already in use. "
+        "Choose another one with --port.\n"
+    )
+
+
+def test_a_part_that_cannot_start_is_one_sentence_without_a_traceback(where: Service, tmp_path: Path) -> None:
+    (tmp_path / "hub.py").write_text("c.Authenticator.admin_users = undefined_name\n")
+    done = repolaunch(
+        "up", "--no-example", "--data", str(where.data), "--port", str(where.port), HUB_CONFIG=str(tmp_path / "hub.py")
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "hub ended while it started. It said: NameError: name 'undefined_name' is not defined\n"
+        f"The rest is in {where.data}/logs/hub.log.\n"
+    )
