@@ -147,7 +147,7 @@ async def _inspect(asked: argparse.Namespace, speaker: Speaker) -> Facts:
 
 
 def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) -> Facts:
-    from builders import content, facts  # noqa: PLC0415  # as above
+    from builders import content, facts, volumes  # noqa: PLC0415  # as above
     from builders.container import has, opened  # noqa: PLC0415
     from builders.push import pull  # noqa: PLC0415
 
@@ -156,6 +156,8 @@ def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) ->
             if "@" not in asked.image:
                 raise BuildBroken(f"the engine no longer has the image {asked.image[:19]}")
             pull(asked.image, speaker)
+        # Before a container is made: for some volumes the engine cannot make one.
+        volumes.declared(client.api.inspect_image(asked.image))  # type: ignore[no-untyped-call]
         with opened(client, asked.image, dict(asked.label)) as image:
             found = facts.look(image)
             made_of = (image.config.get("Labels") or {}).get(REVISION_LABEL)

@@ -102,6 +102,14 @@ class UserUnfit(BuilderError):
 
 
 @dataclass(eq=False)
+class VolumeUnfit(BuilderError):
+    """The image declares a volume that no session can have."""
+
+    volume: str
+    reason: str
+
+
+@dataclass(eq=False)
 class Stopped(BuilderError):
     """The process was told to stop; `by` is `signal` or `parent`."""
 

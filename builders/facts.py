@@ -6,6 +6,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builders import volumes
 from builders.errors import ServerMissing, UserUnfit
 from builders.interface import Facts
 
@@ -32,13 +33,15 @@ class _Entry:
 
 
 def look(image: ImageFiles) -> Facts:
-    """The facts, but for `content` (content.py). Raises ServerMissing, UserUnfit."""
+    """The facts, but for `content` (content.py). Raises ServerMissing, UserUnfit, VolumeUnfit."""
     if (system := image.attributes.get("Os")) != "linux":
         raise UserUnfit(f"it is an image for {system}, not for linux")
     path = image.environment.get("PATH") or _DEFAULT_PATH
     server = _server(image, path)
     passwd = (image.read("/etc/passwd") or b"").decode("utf-8", "replace")
     home = _home(image, passwd)
+    declared = volumes.declared(image.attributes)
+    volumes.check(image, declared, server)
     return Facts(
         engine_id=image.engine_id,
         home=home,
@@ -49,6 +52,7 @@ def look(image: ImageFiles) -> Facts:
         passwd=with_user(passwd, home, "/bin/bash" if image.follow("/bin/bash")[1] else "/bin/sh"),
         user_site=_user_site(image, home),
         content="",
+        volumes=declared,
     )
 
 

@@ -79,6 +79,7 @@ class Facts:
     passwd: str
     user_site: tuple[str, ...]
     content: str
+    volumes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

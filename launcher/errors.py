@@ -215,6 +215,14 @@ class UserUnfit(LauncherError):
     reason: str
 
 
+@dataclass(eq=False)
+class VolumeUnfit(LauncherError):
+    """The image declares a volume that no session can have; `reason` goes on from its path."""
+
+    volume: str
+    reason: str
+
+
 # --------------------------------------------------------------------------- projects and sessions
 @dataclass(eq=False)
 class WorkspaceFailed(LauncherError):

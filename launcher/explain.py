@@ -212,6 +212,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "As user 1000: {reason}.",
         "Let the image's files be readable, and its programs runnable, by the user with id 1000.",
     ),
+    errors.VolumeUnfit: Row(
+        "volume-unfit",
+        422,
+        "The image declares a volume that no session can have",
+        "The volume “{volume}” {reason}.",
+        "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
+    ),
     # ---- projects and sessions
     errors.WorkspaceFailed: Row(
         "workspace-failed",

@@ -109,6 +109,8 @@ class ImageFacts:
     """The image's own `~/.local/lib/python*/site-packages` folders that exist."""
     content: str = ""
     """Path in the image that holds the repository's files and more (what `postBuild` made); `""`: clone instead."""
+    volumes: tuple[str, ...] = ()
+    """Where the image declares volumes (`VOLUME`): normal absolute paths, sorted, none near the workspace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ The hub obeys the launcher, and adds the walls that no answer can lower.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import posixpath
+from typing import Annotated, Any, Literal, Self
 
 from docker.types import Mount
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PORT = 8888
 Absolute = Annotated[str, Field(pattern=r"^/")]
@@ -53,6 +54,26 @@ class Allowance(_Answer):
     tmpfs: dict[Absolute, str]
     binds: tuple[Bind, ...] = ()
     args: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _nothing_hides_the_workspace(self) -> Self:
+        workspace = self.volume.target
+        for path, options in self.tmpfs.items():
+            if path != posixpath.normpath(path) or path.startswith("//") or ":" in path:
+                raise ValueError(f"a tmpfs at {path!r}")
+            if _is_at_or_below(path, workspace) or _is_at_or_below(workspace, path):
+                raise ValueError(f"a tmpfs at {path}, where it would hide the workspace")
+            if not {"nosuid", "nodev"} <= set(options.split(",")) or ",size=" not in options:
+                raise ValueError(f"a tmpfs at {path} without its limits")
+        return self
+
+    def lacks(self, declared: dict[str, Any] | None) -> list[str]:
+        """Which of the volumes that an image declares are not replaced by a tmpfs: Docker would make a disk there."""
+        return sorted(path for path in declared or () if "/" + posixpath.normpath(path).lstrip("/") not in self.tmpfs)
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def host_config(allowance: Allowance, network: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         self._skip_consent()
         self.image, self.environment = allowance.image, allowance.environment
         self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
-        await asyncio.gather(self._have_image(), self._have_volume(allowance), self._clear_old())
+        await asyncio.gather(self._have_image(allowance), self._have_volume(allowance), self._clear_old())
         self._tell(20, "Starting the container")
         labels = {
             "repolaunch.installation": self.installation,
@@ -181,9 +181,16 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
                 raise
             raise NoSession(FAILED, said, log_message=f"{said} {text}") from error
 
-    async def _have_image(self) -> None:
+    async def _have_image(self, allowance: Allowance) -> None:
+        found = await self._image()
+        if lacking := allowance.lacks((found.get("Config") or {}).get("Volumes")):
+            said = "The image declares a volume that this session may not have; launch the link again."
+            raise NoSession(REFUSED, said, log_message=f"{said} {lacking[:10]}")
+
+    async def _image(self) -> dict[str, Any]:
+        """What the engine says of the image, fetched if it lacks it. Raises NoSession."""
         try:
-            await self.docker("inspect_image", self.image)
+            return await self._inspected()
         except (ImageNotFound, NotFound):
             if "@" not in self.image:
                 raise NoSession(FAILED, "The image is no longer on this machine; launch the link again.") from None
@@ -191,10 +198,14 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             login = {"username": self.registry_username, "password": self.registry_password}
             try:
                 await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
-                await self.docker("inspect_image", self.image)
+                return await self._inspected()
             except (APIError, DockerException) as error:
                 said = "The image could not be fetched from the registry."
                 raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+
+    async def _inspected(self) -> dict[str, Any]:
+        found: dict[str, Any] = await self.docker("inspect_image", self.image)
+        return found
 
     async def _have_volume(self, allowance: Allowance) -> None:
         wanted = allowance.volume
@@ -220,7 +231,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         if old["State"]["Running"]:
             # One writer per workspace.
             await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
-        await self.docker("remove_container", old["Id"], v=True, force=True)
+        # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
+        await self.docker("remove_container", old["Id"], v=False, force=True)
 
     # ------------------------------------------------------------------ waiting
     async def _wait_for_answer(self, allowance: Allowance, url: str) -> None:

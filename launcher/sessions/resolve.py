@@ -165,8 +165,7 @@ def allowance(project: Project, limits: Limits, site: Site, mount: Mount, passwd
         memory=limits.memory,
         cpu=limits.cpus,
         pids=limits.processes,
-        # People compile in /tmp, so it may execute; nothing there gains rights (nosuid, no-new-privileges).
-        tmpfs={"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_bytes}"},  # noqa: S108
+        tmpfs=_tmpfs(facts.volumes, limits.tmp_bytes),
         binds=tuple(binds),
         args=SERVER_ARGS,
     )
@@ -213,6 +212,17 @@ class Resolve:
             new.chmod(0o644)
             new.replace(path)
         return str(path)
+
+
+def _tmpfs(volumes: tuple[str, ...], size: int) -> dict[str, str]:
+    """Memory, not disk, for /tmp and wherever the image declares a volume: there the engine would make a disk.
+
+    Each may be `size` bytes; all of them count to the session's memory.
+    """
+    # People compile in /tmp, so it may execute; nothing there gains rights (nosuid, no-new-privileges).
+    options = f"rw,exec,nosuid,nodev,mode=1777,size={size}"
+    # Where the image has a folder already, the engine gives its mode to the tmpfs, so the owner has to be right too.
+    return dict.fromkeys(volumes, f"{options},uid=1000,gid=1000") | {"/tmp": options}  # noqa: S108
 
 
 def _path(*parts: str) -> str:

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from builders import volumes
 from deploy.hub.allowance import Allowance, container, host_config
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, tail_of
 from deploy.hub.names import GUEST_PREFIX, PROJECT_PREFIX
 from launcher.errors import SpawnFailed, SpawnRefused, SpawnTimeout
 from launcher.model import Image, ImageFacts, Project
 from launcher.sessions.hub import SPAWN_FAILED, failure
-from launcher.sessions.resolve import Limits, Site, allowance
+from launcher.sessions.resolve import WORKSPACE, Limits, Site, allowance
 from launcher.sessions.sessions import ACCOUNT_PREFIX
+
+SMALL = "rw,nosuid,nodev,size=1"
 
 
 class Mounted:
@@ -26,9 +29,9 @@ class Mounted:
     device = "/data/workspaces/abcdefghij"
 
 
-def answer() -> dict[str, Any]:
-    """What the launcher answers, as the hub receives it."""
-    facts = ImageFacts("sha256:" + "a" * 64, "/home/jovyan", "", "/usr/bin", ("server",), (), "")
+def answer(*volumes: str) -> dict[str, Any]:
+    """What the launcher answers, as the hub receives it, for an image that declares volumes."""
+    facts = ImageFacts("sha256:" + "a" * 64, "/home/jovyan", "", "/usr/bin", ("server",), (), "", volumes=volumes)
     image = Image("0" * 64, facts, None)
     project = Project(
         *("abcdefghij", "a", "git", "s/HEAD", "https://h/r", "", "0" * 40),
@@ -68,11 +71,29 @@ def test_the_hub_understands_the_launcher() -> None:
         {"volume": {"name": "x", "device": "data", "target": "/workspace"}},
         {"volume": {"name": "../x", "device": "/data", "target": "/workspace"}},
         {"environment": {"A": 1}},
+        *({"tmpfs": {path: SMALL}} for path in ("/workspace", "/workspace/work", "/", "/x/..", "//workspace", "/a:b")),
+        *({"tmpfs": {"/data": options}} for options in ("", "rw,size=1", "nosuid,nodev", "nosuid,size=1")),
     ],
 )
 def test_the_hub_refuses_what_no_session_may_have(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Allowance.model_validate(answer() | change)
+
+
+def test_every_volume_of_an_image_is_a_tmpfs_of_limited_size() -> None:
+    allowed = Allowance.model_validate(answer("/data", "/opt/any"))
+    assert set(allowed.tmpfs) == {"/tmp", "/data", "/opt/any"}  # noqa: S108
+    assert (
+        host_config(allowed, "net")["tmpfs"]["/data"]
+        == f"rw,exec,nosuid,nodev,mode=1777,size={2**20},uid=1000,gid=1000"
+    )
+    assert allowed.lacks({"/data/": {}, "//opt/any": {}}) == []
+    assert allowed.lacks({"/data": {}, "/elsewhere": {}}) == ["/elsewhere"]
+    assert allowed.lacks(None) == []
+
+
+def test_builders_and_sessions_mean_the_same_workspace() -> None:
+    assert volumes.WORKSPACE == WORKSPACE == answer()["volume"]["target"]
 
 
 def test_no_answer_lowers_the_walls() -> None:

@@ -81,7 +81,7 @@ def projects(any_database: Database, tick: Callable[[], float]) -> ProjectRows:
 
 # --------------------------------------------------------------------------- images
 async def test_an_image_is_kept_as_it_was(images: ImageRows) -> None:
-    odd = replace(facts("sha256:1"), passwd="jüpyter:x:1000\n\U0001f600", entrypoint=("tini", "--"), content="/srv")
+    odd = replace(facts("sha256:1"), passwd="jüpyter:x:1000\n\U0001f600", entrypoint=("tini", "--"), volumes=("/a",))
     await images.save(replace(PUSHED, facts=odd))
     assert await images.get(KEY) == replace(PUSHED, facts=odd)
     assert await images.get("b" * 64) is None

@@ -344,6 +344,17 @@ BUILDS: dict[str, tuple[dict[str, str | bytes], Told]] = {
             "build",
         ),
     ),
+    "a volume above the workspace's files": (
+        {"Dockerfile": BASE + "USER root\nRUN mkdir -p /workspace/work\nVOLUME /workspace/work\n"},
+        Told(
+            "volume-unfit",
+            422,
+            "The image declares a volume that no session can have",
+            "The volume “/workspace/work” would hide the files of the workspace, which is at /workspace.",
+            "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
+            "build",
+        ),
+    ),
 }
 
 

@@ -29,6 +29,7 @@ from launcher.errors import (
     RegistryDown,
     ServerMissing,
     UserUnfit,
+    VolumeUnfit,
 )
 from launcher.model import Checkout, Event, Log, Progress, RepoRef, ResolvedRepo, Stage
 from tests.fixtures.engine import BASE_IMAGE
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 WHO = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+
+
+WOULD_HIDE = "would hide the files of the workspace, which is at /workspace"
 
 
 class OneCheckout:
@@ -161,6 +165,13 @@ async def test_files_that_are_not_the_commits_are_no_content(site: Site, change:
         ("ENV PATH=/bin:/usr/bin", ServerMissing("/bin:/usr/bin")),
         ("USER root\nRUN chmod 700 /opt", UserUnfit),
         ("USER root\nRUN chmod 644 /opt/server/bin/*-singleuser", UserUnfit),
+        ("VOLUME /", VolumeUnfit("/", WOULD_HIDE)),
+        ("VOLUME /data\nVOLUME /workspace/home", VolumeUnfit("/workspace/home", WOULD_HIDE)),
+        ("VOLUME /opt", VolumeUnfit("/opt", "would hide the image's own server")),
+        (
+            "USER root\nRUN mkdir -p /workspace/work && ln -s /workspace /srv/x\nVOLUME /srv/x/work",
+            VolumeUnfit("/srv/x/work", "is not behind folders only: /srv/x is a link or a file"),
+        ),
     ],
 )
 async def test_an_image_that_cannot_be_a_session(
@@ -173,6 +184,11 @@ async def test_an_image_that_cannot_be_a_session(
         assert vars(caught.value) == vars(error)
     else:
         assert "1000" in str(caught.value.args[0])
+
+
+async def test_other_volumes_are_facts(site: Site) -> None:
+    _, facts = await site.build({"Dockerfile": f"FROM {BASE_IMAGE}\nVOLUME /var/lib/b /a/\n"})
+    assert facts.volumes == ("/a", "/var/lib/b")
 
 
 async def test_an_image_without_uid_1000_gets_a_name_for_it(site: Site) -> None:

@@ -209,6 +209,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Let the image's files be readable, and its programs runnable, by the user with id 1000.",
     ),
     (
+        errors.VolumeUnfit("/workspace/work", "would hide the files of the workspace"),
+        422,
+        "The image declares a volume that no session can have",
+        "The volume “/workspace/work” would hide the files of the workspace.",
+        "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
+    ),
+    (
         errors.WorkspaceFailed("The disk is full"),
         500,
         "The workspace could not be made",
