@@ -212,6 +212,11 @@ async def test_stopped_by_the_button_and_back_by_the_same_link(stranger: Person,
     await expect(row.locator(".state")).to_contain_text("running")
     await row.get_by_role("button", name="Stop the server").click()
     await expect(row.locator(".state")).to_contain_text("stopped", timeout=60_000)
+
+    # Nor does the hub offer to start a server that has stopped, which it would refuse.
+    await page.goto(f"{stranger.service.base_url}/hub/user/project-{project}/lab")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This server is not running")
+    await page.get_by_role("link", name="Go to your projects").click()
     await row.get_by_role("link", name="Resume").click()
     assert await lab(page) == project
     assert (stranger.workspace(project) / "notes.txt").read_text() == "mine\n"

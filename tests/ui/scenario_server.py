@@ -30,6 +30,9 @@ CSP = (
     "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 
+SETTLED_S = 0.2
+"""How long a stream that breaks has been silent: the browser has given the page what came before."""
+
 
 @dataclass
 class Faults:
@@ -235,6 +238,7 @@ class EventsHandler(Handler):
             position += len(batch)
             await self.flush()
             if stop is not None and position >= stop:
+                await asyncio.sleep(SETTLED_S)
                 self.request.connection.stream.close()  # type: ignore[union-attr]
                 return
             if position and launch.log[position - 1]["type"] in FINAL:

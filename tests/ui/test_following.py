@@ -45,9 +45,11 @@ async def test_a_stream_that_breaks_twice_is_resumed_without_a_gap(visitor: Visi
     await expect(page.get_by_text("Step 7 of 12")).to_be_visible()
     assert await log_lines(page) == list(build_lines(2000))
     first, second, third = asked_after(played)
-    # The browser may throw away what it had not yet handed to the page when the connection broke.
+    # The browser may throw away what it had not yet handed to the page when the connection broke, on a busy machine
+    # all of it: that a page asks for the rest only is shown by the stream that leaves events out.
     assert first is None
-    assert int(second or 0) <= 3 < int(third or 0) <= 700
+    assert int(second or 0) <= 3
+    assert int(second or 0) <= int(third or 0) <= 700
 
 
 async def test_events_that_come_again_are_shown_once(visitor: Visitor, played: ScenarioServer) -> None:
