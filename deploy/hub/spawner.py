@@ -184,7 +184,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     async def _have_image(self, allowance: Allowance) -> None:
         found = await self._image()
         if lacking := allowance.lacks((found.get("Config") or {}).get("Volumes")):
-            said = "The image declares a volume that this session may not have; launch the link again."
+            said = "The image declares a volume that this session may not have."
             raise NoSession(REFUSED, said, log_message=f"{said} {lacking[:10]}")
 
     async def _image(self) -> dict[str, Any]:

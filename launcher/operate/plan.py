@@ -6,15 +6,13 @@ A child gets only what is named here; nothing of the operator's environment but 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.operate import example, sessions
+from launcher.operate import example, registry, sessions
 from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
@@ -119,7 +117,7 @@ class Plan:
     def children(self, *, with_example: bool) -> Iterator[Child]:
         """Every part, in order of start."""
         if not self.settings.registry:
-            yield self._registry()
+            yield registry.child(self.installation, passed())
         if with_example:
             folder = self.installation.path("example")
             example.make_repository(folder)
@@ -127,36 +125,6 @@ class Plan:
         yield self._proxy()
         yield self._hub()
         yield self._launcher(with_example=with_example)
-
-    def _registry(self) -> Child:
-        port = self.installation.ports.registry
-        config = {
-            "version": 0.1,
-            "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {
-                "filesystem": {"rootdirectory": str(self.installation.path("registry"))},
-                "delete": {"enabled": True},
-            },
-            "http": {"addr": f"{LOOPBACK}:{port}"},
-        }
-        path = self.installation.path("run") / "registry.yml"
-        path.write_text(json.dumps(config, indent=1))  # JSON is YAML
-        url = f"http://{LOOPBACK}:{port}/v2/"
-        program = shutil.which("docker-registry")
-        if program is not None:
-            return Child("registry", (program, "serve", str(path)), passed() | {"OTEL_TRACES_EXPORTER": "none"}, url)
-        return Child("registry", self._registry_container(), passed(), url, ready_s=120)
-
-    def _registry_container(self) -> tuple[str, ...]:
-        """Where the distribution has no registry of its own: the registry's image, in the foreground."""
-        port, folder = self.installation.ports.registry, self.installation.path("registry")
-        name = f"repolaunch-{self.installation.id}-registry"
-        return (
-            *("docker", "run", "--rm", "--name", name, "--label", self.installation.label),
-            *("--user", f"{os.getuid()}:{os.getgid()}", "--publish", f"{LOOPBACK}:{port}:5000"),
-            *("--volume", f"{folder}:/var/lib/registry", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"),
-            "registry:2",
-        )
 
     def _proxy(self) -> Child:
         if not PROXY.exists():
@@ -184,6 +152,7 @@ class Plan:
     def _hub(self) -> Child:
         installation, settings = self.installation, self.settings
         folder = installation.path("hub")
+        username, password = registry.login(installation, settings)
         values = {
             "PUBLIC_URL": settings.base_url,
             "BIND_URL": self.hub_url,
@@ -202,8 +171,8 @@ class Plan:
             "MEMBERS": ",".join(settings.members),
             "EXTRA_CONFIG": settings.hub_config,
             "WILDCARD_URL": settings.wildcard_url,
-            "REGISTRY_USERNAME": settings.registry_username,
-            "REGISTRY_PASSWORD": settings.registry_password,
+            "REGISTRY_USERNAME": username,
+            "REGISTRY_PASSWORD": password,
             "LOG_LEVEL": settings.log_level,
         }
         env = passed() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
@@ -216,8 +185,14 @@ class Plan:
         endpoints = list(settings.allowed_endpoints)
         if with_example:
             endpoints.append(f"{LOOPBACK}:{installation.ports.example}")
+        username, password = registry.login(installation, settings)
         chosen = settings.model_copy(
-            update={"allowed_endpoints": tuple(endpoints), "database_url": database_url(installation, settings)}
+            update={
+                "allowed_endpoints": tuple(endpoints),
+                "database_url": database_url(installation, settings),
+                "registry_username": username,
+                "registry_password": password,
+            }
         )
         env = passed() | {
             "REPOLAUNCH_LAUNCHER_SETTINGS": chosen.model_dump_json(),

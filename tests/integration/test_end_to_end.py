@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -56,6 +57,24 @@ async def test_a_link_becomes_a_server_and_leads_back_to_the_files(service: Serv
         assert await session.read("mine.txt") == "kept"
 
 
+async def test_a_volume_of_the_image_is_memory_and_never_a_disk(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon, "USER root\nRUN mkdir -p /opt/any\nVOLUME /opt/any\nUSER 1000\n")
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        ready = (await visitor.launch(repo.url))[-1]
+        session = await visitor.session(ready["url"])
+        mounts = await session.run("print(open('/proc/mounts').read(), end='')")
+        (mount,) = (line.split() for line in mounts.splitlines() if line.split()[1] == "/opt/any")
+        assert mount[0] == "tmpfs"
+        assert {"nosuid", "nodev"} <= set(mount[3].split(","))
+        assert "size=" in mount[3]
+        assert await session.run("print(open('/opt/any/x', 'w').write('abc'))") == "3\n"
+    (one,) = (one for one in service.containers() if one.labels["repolaunch.project"] == ready["project"])
+    volumes = [mount for mount in one.attrs["Mounts"] if mount["Type"] == "volume"]
+    assert [mount["Destination"] for mount in volumes] == ["/workspace"]
+    assert [mount["Name"] for mount in volumes] == [f"repolaunch-{service.id}-{ready['project']}"]
+
+
 async def test_a_second_visitor_finds_the_image_in_the_registry(service: Service, git_daemon: GitHost) -> None:
     repo = dockerfile(git_daemon)
     async with visiting(service) as first, visiting(service) as second:
@@ -69,6 +88,41 @@ async def test_a_second_visitor_finds_the_image_in_the_registry(service: Service
         assert "@sha256:" in two[-1]["image"]
         async with second.http.get(one[-1]["url"]) as answer:
             assert answer.status in {403, 404}, "somebody else's session was open to a stranger"
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    """The header of a login."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize("path", ["", "_catalog", "repolaunch/env/tags/list", f"repolaunch/env/manifests/{'0' * 64}"])
+async def test_our_registry_answers_nobody_without_its_password(service: Service, path: str) -> None:
+    port = json.loads((service.data / "ports.json").read_text())["registry"]
+    password = (service.data / "secrets" / "registry-password").read_text().strip()
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+        for wrong in ({}, basic("repolaunch", ""), basic("repolaunch", password[:-1])):
+            async with http.get(f"/v2/{path}", headers=wrong) as answer:
+                assert answer.status == 401
+        async with http.get(f"/v2/{path}", headers=basic("repolaunch", password)) as answer:
+            assert answer.status in {200, 404}
+
+
+async def test_a_server_that_ended_by_itself_is_noticed(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon)
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        ready = (await visitor.launch(repo.url))[-1]
+        session = await visitor.session(ready["url"])
+        async with visitor.http.post(f"{session.prefix}api/shutdown", headers=session.headers) as answer:
+            assert answer.status == 200, await answer.text()
+        async with asyncio.timeout(60):
+            while True:
+                async with visitor.http.get(ready["url"]) as answer:
+                    if "has stopped" in await answer.text():
+                        break
+                await asyncio.sleep(1)
+        again = await visitor.launch(repo.url)
+        assert (again[-1]["type"], again[-1]["project"]) == ("ready", ready["project"])
 
 
 async def test_the_operator_launches_by_command_and_enters_by_token(service: Service, git_daemon: GitHost) -> None:

@@ -1,0 +1,87 @@
+"""The registry of our own: who may use it, and how it is started.
+
+It listens on this machine only, but a build runs on this machine too: without a password, any Dockerfile could list and
+fetch what other people's repositories were built into.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import bcrypt
+
+from launcher.operate.children import Child
+from launcher.operate.installation import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.operate.installation import Installation
+    from launcher.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+USERNAME = "repolaunch"
+SECRET = "registry-password"  # noqa: S105  # the name of its file
+REALM = "repolaunch"
+ROUNDS = 4
+"""The least that bcrypt knows: the registry computes it for every request, and nobody guesses 32 random bytes."""
+READY_S = 120
+"""A container's image may have to be fetched first."""
+
+
+def login(installation: Installation, settings: Settings) -> tuple[str, str]:
+    """User name and password at the registry that is used, ours or the operator's; `""` for one that wants none."""
+    if settings.registry:
+        return settings.registry_username, settings.registry_password
+    return USERNAME, installation.secret(SECRET)
+
+
+def child(installation: Installation, environ: dict[str, str]) -> Child:
+    """The distribution's own registry program; where there is none, the registry's image."""
+    port = installation.ports.registry
+    passwords = _passwords(installation)
+    url = f"http://{LOOPBACK}:{port}/v2/"
+    program = shutil.which("docker-registry")
+    if program is None:
+        return Child("registry", container(installation, passwords), environ, url, ready_s=READY_S)
+    path = installation.path("run") / "registry.yml"
+    path.write_text(json.dumps(_config(installation, passwords), indent=1))  # JSON is YAML
+    return Child("registry", (program, "serve", str(path)), environ | {"OTEL_TRACES_EXPORTER": "none"}, url)
+
+
+def container(installation: Installation, passwords: Path) -> tuple[str, ...]:
+    """The registry's image, in the foreground."""
+    port, folder = installation.ports.registry, installation.path("registry")
+    name = f"repolaunch-{installation.id}-registry"
+    return (
+        *("docker", "run", "--rm", "--name", name, "--label", installation.label),
+        *("--user", f"{os.getuid()}:{os.getgid()}", "--publish", f"{LOOPBACK}:{port}:5000"),
+        *("--volume", f"{folder}:/var/lib/registry", "--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"),
+        *("--volume", f"{passwords}:/etc/htpasswd:ro", "--env", "REGISTRY_AUTH=htpasswd"),
+        *("--env", f"REGISTRY_AUTH_HTPASSWD_REALM={REALM}", "--env", "REGISTRY_AUTH_HTPASSWD_PATH=/etc/htpasswd"),
+        "registry:2",
+    )
+
+
+def _config(installation: Installation, passwords: Path) -> dict[str, object]:
+    return {
+        "version": 0.1,
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(installation.path("registry"))},
+            "delete": {"enabled": True},
+        },
+        "http": {"addr": f"{LOOPBACK}:{installation.ports.registry}"},
+        "auth": {"htpasswd": {"realm": REALM, "path": str(passwords)}},
+    }
+
+
+def _passwords(installation: Installation) -> Path:
+    """The file in which the registry looks its user up."""
+    path = installation.path("run") / "registry-htpasswd"
+    hashed = bcrypt.hashpw(installation.secret(SECRET).encode(), bcrypt.gensalt(ROUNDS)).decode()
+    write_private(path, f"{USERNAME}:{hashed}\n")
+    return path
