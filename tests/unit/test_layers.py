@@ -194,7 +194,7 @@ async def test_so_many_builds_at_a_time_and_places_are_told(site: Site) -> None:
     asks = [asyncio.create_task(site.get(name=name)) for name in "abcde"]
     await site.until(lambda: site.engine.now == 2 and len(site.limited._queue) == 3)
     asks[2].cancel()
-    await asyncio.sleep(0.02)
+    await site.until(lambda: len(site.limited._queue) == 2)
     site.engine.go.set()
     await asyncio.gather(*asks, return_exceptions=True)
     assert (site.engine.most, site.engine.builds) == (2, 4)
@@ -210,7 +210,7 @@ async def test_who_waits_is_told_its_place() -> None:
         tasks.append(asyncio.create_task(limited.build(request, told)))
         await asyncio.sleep(0)
     tasks[1].cancel()
-    await asyncio.sleep(0.01)
+    await asyncio.wait([tasks[1]])
     assert tolds[3].events == [
         Progress(Stage.BUILD, "Other builds run. 2 more before this build."),
         Progress(Stage.BUILD, "Other builds run. 1 more before this build."),
