@@ -45,6 +45,7 @@ from launcher.projects.volumes import HelperVolumes
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.fetch import Limits as CheckoutLimits
+from launcher.repos.folders import remove
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
 from launcher.repos.resolver import GitResolver
 from launcher.sessions.hub import HubClient
@@ -147,7 +148,8 @@ class Composed:
         login = (settings.registry_username, settings.registry_password) if settings.registry_username else None
         self.builder = BuilderProcess(
             installation.id,
-            builder_environment(os.environ),
+            # What a killed builder leaves is found, and removed, at the next start.
+            builder_environment(os.environ) | {"TMPDIR": str(installation.path("tmp"))},
             login=login,
             limits=BuildLimits(build_s=int(settings.build_timeout_s)),
         )
@@ -248,6 +250,8 @@ class Composed:
         stack.callback(self.registry.close)
         stack.callback(self.policy.close)
         stack.callback(self.resolver.close)
+        await asyncio.to_thread(remove, self._given.installation.path("tmp"))
+        self._given.installation.path("tmp")
         await self.checkouts.recover()
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
