@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
-import docker
 import pytest
 from yarl import URL
 
@@ -362,13 +361,13 @@ BUILDS: dict[str, tuple[dict[str, str | bytes], Told]] = {
 async def test_an_environment_that_cannot_be_had(service: Service, git_daemon: GitHost, case: str) -> None:
     files, expected = BUILDS[case]
     repo = git_daemon.make_repo(files={"notes.txt": str(time.time_ns()), **files})
+    before = {one.id for one in service.containers()}
     events = await both(service, expected, repo.url)
     if expected.stage == "build":
         log = "".join(event["message"] for event in events if event["type"] == "log")
         assert "\x1b" not in log
         assert "before" in log or case != "a step that fails"
-    left = docker.from_env().containers.list(all=True, filters={"label": f"repolaunch.installation={service.id}"})
-    assert [one.name for one in left if not str(one.name).endswith("-volumes")] == []
+    assert [one.name for one in service.containers() if one.id not in before] == []
 
 
 # --------------------------------------------------------------------------- parts that are away
