@@ -648,7 +648,7 @@ async def held_down(service: Service) -> AsyncIterator[None]:
 
 async def well(service: Service) -> None:
     """Wait until every part answers."""
-    async with aiohttp.ClientSession(service.base_url) as http, asyncio.timeout(60):
+    async with aiohttp.ClientSession(service.base_url) as http, asyncio.timeout(120):
         while True:
             async with http.get("/health") as answer:
                 if answer.status == 200:
