@@ -647,13 +647,16 @@ async def held_down(service: Service) -> AsyncIterator[None]:
 
 
 async def well(service: Service) -> None:
-    """Wait until every part answers."""
+    """Wait until every part answers: the hub itself, as `/health` remembers its answers for a while."""
     async with aiohttp.ClientSession(service.base_url) as http, asyncio.timeout(120):
-        while True:
-            async with http.get("/health") as answer:
-                if answer.status == 200:
-                    return
-            await asyncio.sleep(0.3)
+        for path in ("/hub/api/", "/health"):
+            while not await _is_well(http, path):
+                await asyncio.sleep(0.3)
+
+
+async def _is_well(http: aiohttp.ClientSession, path: str) -> bool:
+    async with http.get(path) as answer:
+        return answer.status == 200
 
 
 async def test_the_hub_hangs(faulty: Faulty, git_daemon: GitHost) -> None:

@@ -210,6 +210,7 @@ def test_nothing_is_left_of_a_build_that_is_stopped(
     match how:
         case "SIGTERM":
             process.terminate()
+            process.wait(20)  # `communicate` lets go of the leash, which would end it too
         case "leash":
             assert process.stdin is not None
             process.stdin.close()

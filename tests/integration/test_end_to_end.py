@@ -123,11 +123,11 @@ async def test_a_server_that_ended_by_itself_is_noticed(service: Service, git_da
 
 
 async def text_of(visitor: Visitor, path: str) -> str:
-    """The page's text; nothing while the server that gives it is ending."""
+    """The page's text; nothing while the server that gives it is ending, or while its address leads nowhere."""
     try:
-        async with visitor.http.get(path) as answer:
+        async with visitor.http.get(path, timeout=aiohttp.ClientTimeout(total=5)) as answer:
             return await answer.text()
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, TimeoutError):
         return ""
 
 
