@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, LaunchMissing
-from launcher.model import Cancelled, Ended, Failed, Kind, Progress, Ready, Session, Stage, Started, State
+from launcher.model import Cancelled, Ended, Kind, Progress, Ready, Session, Stage, Started, State
 from launcher.stages import Asked, Explain, LaunchTell
 from launcher.store.launches import Launch, launch_ended
 from launcher.tasks import Tasks
@@ -187,9 +187,9 @@ class Launches:
             self._end(live, Cancelled(f"Stopped by {stopper}."), State.CANCELLED)
         except LauncherError as error:
             self._end(live, self._explain(error, telling.stage), State.FAILED)
-        except Exception:
+        except Exception as error:
             log.exception("launch %s broke", launch.id)
-            self._end(live, _internal(telling.stage, launch.id), State.FAILED)
+            self._end(live, self._explain(error, telling.stage), State.FAILED)
         else:
             project = session.project
             ready = Ready(project.id, session.path, project.image.name, "The session is ready.")
@@ -201,15 +201,3 @@ class Launches:
     def _end(self, live: _Live, event: Event, state: State) -> None:
         live.launch = replace(live.launch, state=state, ended=self._clock())
         live.log.tell(event, launch_ended(live.launch))
-
-
-def _internal(stage: Stage | None, launch: str) -> Failed:
-    return Failed(
-        stage=stage,
-        code="internal",
-        status=500,
-        title="Something broke inside the service",
-        seen="The launch ended with an error that the service does not know.",
-        todo=f"Try again; if it happens again, tell the operator, who finds launch {launch} in the launcher's log.",
-        link="",
-    )

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from launcher.errors import LauncherError
 from launcher.model import Event, Failed, Stage
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Event], None]
 
-Explain = Callable[[LauncherError, Stage | None], Failed]
+Explain = Callable[[BaseException, Stage | None], Failed]
 """What an error is to people (`launcher/explain.py`); the stage is where it happened, if that is known."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import EngineDown, LauncherError, RegistryDown
-from launcher.model import Cancelled, Ended, Failed, Image, Progress, Stage, Started, State
+from launcher.model import Cancelled, Ended, Image, Progress, Stage, Started, State
 from launcher.store.launches import BuildRecord, build_begun, build_ended
 from launcher.tasks import Tasks
 
@@ -95,7 +95,7 @@ class Recorded:
             event, state = self._explain(error, Stage.BUILD), State.FAILED
         elif isinstance(error, Exception):
             log.error("build %s broke", build.stream, exc_info=error)
-            event, state = _internal(build.stream), State.FAILED
+            event, state = self._explain(error, Stage.BUILD), State.FAILED
         build.tell(event, build_ended(build.stream, state, self._clock()))
 
 
@@ -194,15 +194,3 @@ class Pushing:
 
 def _nobody(_event: Event) -> None:
     """An image of which no build is known, pushed all the same."""
-
-
-def _internal(build: str) -> Failed:
-    return Failed(
-        stage=Stage.BUILD,
-        code="internal",
-        status=500,
-        title="Something broke inside the service",
-        seen="The build ended with an error that the service does not know.",
-        todo=f"Try again; if it happens again, tell the operator, who finds build {build} in the launcher's log.",
-        link="",
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, RegistryDown
+from launcher.explain import explain as real_explain
 from launcher.model import (
     Environment,
     Failed,
@@ -39,8 +40,10 @@ def facts(engine_id: str) -> ImageFacts:
     )
 
 
-def explain(error: LauncherError, stage: Stage | None) -> Failed:
-    """Say the error's name."""
+def explain(error: BaseException, stage: Stage | None) -> Failed:
+    """Say the error's name; of what is no LauncherError, what everybody is told (`launcher/explain.py`)."""
+    if not isinstance(error, LauncherError):
+        return real_explain(error, stage)
     name = type(error).__name__
     return Failed(stage, name, 500, f"Title of {name}", f"Seen {name}.", "Do something.", "")
 
