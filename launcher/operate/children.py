@@ -1,33 +1,36 @@
 """The long-lived children of `repolaunch up`: started in order, watched, started again, stopped in reverse order.
 
 Their output goes to a file each below the data folder. They are leaders of sessions of their own, so that Ctrl-C
-in a terminal reaches only `up`, which then stops them in the right order.
+in a terminal reaches only `up`, which then stops them in the right order. They outlive an `up` that is killed; the
+next one replaces each in its turn (`noted.py`), so that what the sessions need is away for as short as can be.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import re
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from launcher.operate.installation import InstallationError, write_private
+from launcher.operate.installation import InstallationError
+from launcher.operate.noted import PART, Left, Noted, end, find, signal_group, write
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
 log = logging.getLogger(__name__)
-BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0)
+BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Pauses before a child that ended is started again; the last one is repeated for ever."""
 STEADY_S = 30.0
+"""A child that ran for so long begins with the first pause again."""
+OFTEN = 3
+"""From so many ends in a row on, each is told with the child's last words."""
 MOST_OF_LOG = 64 * 1024
 LAST_LINES = 15
 ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Wrong|Missing|Unfit|NotFound)(:|$)")
@@ -45,20 +48,22 @@ class Child:
     ready_s: float = 60.0
     stop_s: float = 15.0
     umask: int = 0o077
+    before: Callable[[], Awaitable[None]] | None = None
+    """Called before each start, when no process of that name runs."""
     restarted: Callable[[], Awaitable[None]] | None = None
-    """Called when the child answers again after it was started again."""
+    """Called when the child answers after it was started again, or in place of a killed `up`'s."""
 
 
 class Running:
     """A child that is kept running until it is stopped."""
 
-    def __init__(self, child: Child, logs: Path, changed: Callable[[], None] = lambda: None) -> None:
-        """Prepare; `logs` is the folder of the log files; `changed` is called when it was started again."""
+    def __init__(self, child: Child, logs: Path, note: Path, changed: Callable[[], None]) -> None:
+        """Prepare; `logs` is the folder of the log files; `changed` is called when there is another process."""
         self.child = child
-        self._changed = changed
         self.restarts = 0
-        self._log = logs / f"{child.name}.log"
         self._changed = changed
+        self._log = logs / f"{child.name}.log"
+        self._env = {**child.env, PART: f"{child.name}@{note}"}
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -86,16 +91,19 @@ class Running:
         await self._terminate()
 
     async def _spawn(self) -> None:
+        if self.child.before is not None:
+            await self.child.before()
         with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self.child.argv,
-                env=dict(self.child.env),
+                env=self._env,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 umask=self.child.umask,
             )
+        self._changed()
 
     async def _wait_ready(self) -> None:
         if not self.child.ready_url:
@@ -118,19 +126,29 @@ class Running:
         raise InstallationError(f"{self.child.name} did not answer within {self.child.ready_s:.0f} s. {self._reason()}")
 
     async def _keep(self) -> None:
-        tries = 0
+        clock, tries = asyncio.get_running_loop().time, 0
         while self._process is not None:
-            began = asyncio.get_running_loop().time()
+            began = clock()
             status = await self._process.wait()
-            if asyncio.get_running_loop().time() - began > STEADY_S:
-                tries = 0
-            log.warning("%s ended with status %s; it is started again", self.child.name, status)
-            await asyncio.sleep(BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)])
+            signal_group(self._process.pid, signal.SIGKILL)  # what it may have left in its group
+            tries = 0 if clock() - began > STEADY_S else tries
+            pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
             tries += 1
+            self._tell_end(status, tries, pause)
+            await asyncio.sleep(pause)
             self.restarts += 1
-            await self._spawn()
-            self._changed()
+            try:
+                await self._spawn()
+            except OSError as error:
+                log.error("%s cannot be started: %s", self.child.name, error.strerror)  # noqa: TRY400  # a sentence
+                continue
             await self._again()
+
+    def _tell_end(self, status: int, tries: int, pause: float) -> None:
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        again = f" for the {tries}th time in a row" if tries > OFTEN else ""
+        why = f" {self._reason()}" if tries >= OFTEN else ""
+        log.warning("%s %s%s; it is started again in %g s.%s", self.child.name, how, again, pause, why)
 
     async def _again(self) -> None:
         """After a restart: wait until it answers, and tell who wants to know. It may have ended again by then."""
@@ -146,12 +164,12 @@ class Running:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        _signal_group(process.pid, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), self.child.stop_s)
         except TimeoutError:
             log.warning("%s did not stop within %.0f s and is killed", self.child.name, self.child.stop_s)
-        _signal_group(process.pid, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
         await process.wait()
 
     def _reason(self) -> str:
@@ -168,53 +186,40 @@ class Family:
     """All the children, and a note of them on disk by which the next `up` finds what a killed one left."""
 
     def __init__(self, logs: Path, note: Path) -> None:
-        """`note` is the file that lists process ids and start times."""
+        """`note` is the file that lists process ids, start times and restarts."""
         self._logs, self._note = logs, note
         self._running: list[Running] = []
+        self._left: list[Left] = []
+
+    def find_left(self) -> list[str]:
+        """Look for the children of an `up` that was killed. Returns their names; call it before the first `start`."""
+        self._left = find(self._note)
+        return [one.name for one in self._left]
+
+    async def end_left(self, *names: str) -> None:
+        """End those of these names that a killed `up` left; without names, all."""
+        ending = [one for one in self._left if not names or one.name in names]
+        await end(ending)
+        self._left = [one for one in self._left if one not in ending]
+        self._write()
 
     async def start(self, child: Child) -> Running:
-        """Start one child. Raises InstallationError."""
-        running = Running(child, self._logs, self._write)
+        """Start one child, in place of the one that a killed `up` left. Raises InstallationError."""
+        replaces = any(one.name == child.name for one in self._left)
+        await self.end_left(child.name)
+        running = Running(child, self._logs, self._note, self._write)
         self._running.append(running)
         await running.start()
-        self._write()
+        if replaces and child.restarted is not None:
+            await child.restarted()
         return running
 
     async def stop(self) -> None:
-        """Stop all, the last started first."""
+        """Stop all, the last started first, and what a killed `up` left."""
         while self._running:
             await self._running.pop().stop()
-        self._write()
+        await self.end_left()
 
     def _write(self) -> None:
-        known = []
-        for running in self._running:
-            if running.pid is not None:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    known.append([running.child.name, running.pid, psutil.Process(running.pid).create_time()])
-        write_private(self._note, json.dumps(known))
-
-
-def end_leftovers(note: Path) -> list[str]:
-    """End the children of an `up` that was killed: by process id *and* start time. Returns their names."""
-    try:
-        known = json.loads(note.read_text())
-    except (FileNotFoundError, ValueError):
-        return []
-    left: list[tuple[str, psutil.Process]] = []
-    for name, pid, began in known:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            if abs(process.create_time() - began) < 1:
-                left.append((name, process))
-    for _, process in left:
-        _signal_group(process.pid, signal.SIGTERM)
-    _, alive = psutil.wait_procs([process for _, process in left], timeout=10)
-    for process in alive:
-        _signal_group(process.pid, signal.SIGKILL)
-    return [name for name, _ in left]
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
+        ours = [Noted.of(one.child.name, one.pid, one.restarts) for one in self._running if one.pid is not None]
+        write(self._note, [*ours, *(one.noted for one in self._left)])

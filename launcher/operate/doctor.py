@@ -20,6 +20,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from launcher.operate import engine
 from launcher.operate.installation import InstallationError
+from launcher.operate.noted import read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,11 +68,21 @@ def _parts(installation: Installation) -> tuple[Awaitable[Finding], ...]:
     except InstallationError:
         return tuple(_away(name) for name in ("proxy", "hub", "launcher"))
     host = urlsplit(noted["base_url"]).netloc
-    return (
+    restarts = {one.name: one.restarts for one in read(installation.folder / "run" / "children.json")}
+    asked = (
         _answers("proxy", HTTPRequest(f"http://127.0.0.1:{installation.ports.proxy_api}/api/routes")),
         _answers("hub", HTTPRequest(f"{noted['hub_api_url']}/")),
         _answers("launcher", HTTPRequest(f"{noted['local_url']}/health", headers={"Host": host})),
     )
+    return tuple(_with_restarts(one, restarts) for one in asked)
+
+
+async def _with_restarts(asked: Awaitable[Finding], restarts: dict[str, int]) -> Finding:
+    """How often `up` had to start it again is worth a look, though it answers now."""
+    found = await asked
+    times = restarts.get(found.name, 0)
+    often = "once" if times == 1 else f"{times} times"
+    return replace(found, seen=f"{found.seen}; it ended {often} and was started again") if times else found
 
 
 async def _away(name: str) -> Finding:

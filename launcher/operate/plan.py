@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.operate import example, registry, sessions
+from launcher.operate import example, leftovers, registry, sessions
 from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
@@ -145,6 +145,14 @@ class Plan:
         }
         return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes", restarted=self._restore_routes)
 
+    async def end_unknown_sessions(self) -> None:
+        """End the sessions that a killed hub was just starting."""
+        await leftovers.end_unknown_sessions(self.hub_api_url, self.installation)
+
+    async def _remove_looks(self) -> None:
+        """The launcher's builders end with it."""
+        await leftovers.remove_unfinished_looks(self.installation)
+
     async def _restore_routes(self) -> None:
         """The proxy keeps its routes in memory; the hub knows them."""
         await sessions.restore_routes(self.hub_api_url, self.installation)
@@ -178,7 +186,7 @@ class Plan:
         env = passed() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
         env["CONFIGPROXY_AUTH_TOKEN"] = installation.secret("proxy-token")
         argv = (sys.executable, "-m", "jupyterhub", "--config", str(HUB_CONFIG))
-        return Child("hub", argv, env, f"{self.hub_api_url}/", stop_s=30)
+        return Child("hub", argv, env, f"{self.hub_api_url}/", stop_s=30, restarted=self.end_unknown_sessions)
 
     def _launcher(self, *, with_example: bool) -> Child:
         installation, settings = self.installation, self.settings
@@ -202,4 +210,5 @@ class Plan:
         }
         argv = (sys.executable, "-m", "launcher.compose")
         # Checkouts are read by the volume helper as the session's user: their modes are as git makes them.
-        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30, umask=0o022)
+        ready = f"{self.launcher_url}/versions"
+        return Child("launcher", argv, env, ready, stop_s=30, umask=0o022, before=self._remove_looks)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import bcrypt
 
+from launcher.operate import leftovers
 from launcher.operate.children import Child
 from launcher.operate.installation import write_private
 
@@ -46,7 +48,9 @@ def child(installation: Installation, environ: dict[str, str]) -> Child:
     url = f"http://{LOOPBACK}:{port}/v2/"
     program = shutil.which("docker-registry")
     if program is None:
-        return Child("registry", container(installation, passwords), environ, url, ready_s=READY_S)
+        name = f"repolaunch-{installation.id}-registry"
+        before = partial(leftovers.remove_container, name, installation)  # the client that is killed leaves it running
+        return Child("registry", container(installation, passwords), environ, url, ready_s=READY_S, before=before)
     path = installation.path("run") / "registry.yml"
     path.write_text(json.dumps(_config(installation, passwords), indent=1))  # JSON is YAML
     return Child("registry", (program, "serve", str(path)), environ | {"OTEL_TRACES_EXPORTER": "none"}, url)

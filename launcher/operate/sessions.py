@@ -38,6 +38,17 @@ async def stop_all(hub_api_url: str, installation: Installation) -> None:
         log.warning("not every session could be stopped: %s", error)
 
 
+async def active(hub_api_url: str, installation: Installation) -> set[str] | None:
+    """The accounts whose server runs, starts or stops; None where the hub does not say."""
+    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    try:
+        answer = await AsyncHTTPClient().fetch(HTTPRequest(f"{hub_api_url}/users?state=active", headers=headers))
+        return {user["name"] for user in json.loads(answer.body)}
+    except (OSError, HTTPError, ValueError) as error:
+        log.warning("the hub does not say which sessions run: %s", error)
+        return None
+
+
 async def restore_routes(hub_api_url: str, installation: Installation) -> None:
     """Have the hub tell its routes to a proxy that was started again. What fails is logged."""
     headers = {"Authorization": f"token {installation.secret('launcher-token')}"}

@@ -23,19 +23,22 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import WorkspaceFailed
 from launcher.operate import checks, engine, example, plan, sessions
-from launcher.operate.children import Family, end_leftovers
+from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
 from launcher.operate.installation import SERVICE, Installation, InstallationError, write_private
 from launcher.operate.passwords import announcement
-from launcher.projects.helper_container import HelperContainer
+from launcher.projects.helper_container import HelperContainer, healthy
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
+    from pathlib import Path
 
     from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
+HELPER_S = 2.0
+"""Between two looks at the volume helper."""
 SIGN_IN = "/api/v1/login?as=member&next=/"
 """Where members sign in, also those whom this browser has made a guest before."""
 
@@ -87,9 +90,11 @@ class Up:
             self._say("Stopped.")
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        for name in end_leftovers(self._run / "children.json"):
-            self._say(f"Ended a {name} that an earlier run left behind.")
-        await asyncio.to_thread(check_port, self._settings.host, self._settings.port)
+        left = await asyncio.to_thread(self._family.find_left)
+        for name in left:
+            self._say(f"An earlier run left its {name} behind; it is replaced.")
+        if "proxy" not in left:
+            await asyncio.to_thread(check_port, self._settings.host, self._settings.port)
         docker = await asyncio.to_thread(engine.connect)
         if not await asyncio.to_thread(engine.base_image_is_here, docker):
             raise InstallationError("The site's base image is missing. Run `make setup`.")
@@ -98,13 +103,17 @@ class Up:
         helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, plan.folders(self._installation))
         stack.push_async_callback(_stop_helper, helper)
         await _ensure_helper(helper)
+        stack.enter_context(_task(_keep_helper(helper, plan.folders(self._installation).socket)))
+        await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
         plans = plan.Plan(self._installation, self._settings, gateway)
         for child in plans.children(with_example=self._wanted.example):
             await self._family.start(child)
             if child.name == "hub":
+                await plans.end_unknown_sessions()
                 stack.push_async_callback(sessions.stop_all, plans.hub_api_url, self._installation)
             self._say(f"{child.name} is ready")
+        await self._family.end_left()
         self._write_service(plans.hub_api_url)
         stack.callback((self._run / SERVICE).unlink, missing_ok=True)
 
@@ -184,6 +193,29 @@ async def _ensure_helper(helper: HelperContainer) -> None:
         await asyncio.to_thread(helper.ensure)
     except WorkspaceFailed as error:
         raise InstallationError(f"The service cannot be started: {error.reason}.") from None
+
+
+async def _keep_helper(helper: HelperContainer, address: Path) -> None:
+    """The engine starts a helper that crashed again, but not for ever, and not after a restart of its own."""
+    while True:
+        await asyncio.sleep(HELPER_S)
+        if await asyncio.to_thread(healthy, address):
+            continue
+        log.warning("the volume helper does not answer; it is started again")
+        try:
+            await asyncio.to_thread(helper.ensure)
+        except WorkspaceFailed as error:
+            log.warning("%s; it is tried again in %g s", error.reason, HELPER_S)
+
+
+@contextlib.contextmanager
+def _task(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+    """Run `work` beside, until the end of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 async def _stop_helper(helper: HelperContainer) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from launcher.operate.children import Child, Family, end_leftovers
+from launcher.operate import children
+from launcher.operate.children import OFTEN, Child, Family, Running
 from launcher.operate.installation import InstallationError, free_port
+from launcher.operate.noted import Noted, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +48,8 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     second = running.pid
     assert second is not None
     await asyncio.wait_for(again.wait(), 20)
-    assert f", {second}, " in (tmp_path / "note.json").read_text(), "the note names the new process"
+    (noted,) = read(tmp_path / "note.json")
+    assert (noted.pid, noted.restarts) == (second, 1), "the note names the new process"
     await family.stop()
     assert not psutil.pid_exists(second)
 
@@ -67,17 +70,86 @@ async def test_a_child_that_never_answers_is_ended(tmp_path: Path) -> None:
     assert not [one for one in psutil.Process().children() if one.is_running() and "sleep(60)" in str(one.cmdline())]
 
 
-async def test_leftovers_are_known_by_process_id_and_start_time(tmp_path: Path) -> None:
-    note = tmp_path / "note.json"
-    family = Family(tmp_path, note)
-    running = await family.start(server(free_port()))
-    assert running.pid is not None
-    left = psutil.Process(running.pid)
-    if running._keeper is not None:  # as a killed `up` leaves it: nobody watches
-        running._keeper.cancel()
-    assert await asyncio.to_thread(end_leftovers, note) == ["server"]
-    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
-    me = psutil.Process()
-    note.write_text(f'[["other", {me.pid}, {me.create_time() - 100}]]')
-    assert await asyncio.to_thread(end_leftovers, note) == [], "a process with the same id but another start time"
+async def test_a_child_that_ends_again_and_again_is_told_with_its_last_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "BACK_OFF_S", (0.01, 0.02))
+    family = Family(tmp_path, tmp_path / "note.json")
+    code = "import sys, time; time.sleep(0.05); sys.exit('ValueError: octarine')"
+    running = await family.start(Child("broken", (sys.executable, "-c", code), ENV))
+    await until(lambda: running.restarts > OFTEN + 1)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "broken ended with status 1; it is started again in 0.01 s."
+    assert told[OFTEN].startswith(
+        f"broken ended with status 1 for the {OFTEN + 1}th time in a row; it is started again in 0.02 s. "
+        f"It said: ValueError: octarine\nThe rest is in {tmp_path}/broken.log"
+    )
+    assert read(tmp_path / "note.json")[0].restarts > OFTEN, "`doctor` reads this"
     await family.stop()
+
+
+async def test_a_program_that_went_missing_is_tried_again(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    family = Family(tmp_path, tmp_path / "note.json")
+    running = await family.start(Child("moved", (str(program),), ENV))
+    program.rename(tmp_path / "away")
+    assert running.pid is not None
+    psutil.Process(running.pid).kill()
+    await until(lambda: running.restarts > 1)
+    (tmp_path / "away").rename(program)
+    await until(lambda: running.pid is not None)
+    await family.stop()
+
+
+def killed(running: Running) -> psutil.Process:
+    """As a killed `up` leaves it: it runs, and nobody watches."""
+    assert running.pid is not None
+    if running._keeper is not None:
+        running._keeper.cancel()
+    return psutil.Process(running.pid)
+
+
+async def test_what_a_killed_up_left_is_replaced_in_its_turn(tmp_path: Path) -> None:
+    note, again = tmp_path / "note.json", asyncio.Event()
+
+    async def restarted() -> None:
+        again.set()
+
+    first, second = replace(server(free_port()), restarted=restarted), replace(server(free_port()), name="other")
+    family = Family(tmp_path, note)
+    lefts = [killed(await family.start(child)) for child in (first, second)]
+    successor = Family(tmp_path, note)
+    assert sorted(successor.find_left()) == ["other", "server"]
+    running = await successor.start(first)
+    assert again.is_set(), "who wants to know of a restart is told"
+    assert ended(lefts[0])
+    assert not ended(lefts[1]), "its turn has not come"
+    assert {one.pid for one in read(note)} == {running.pid, lefts[1].pid}, "killed now, nothing would be lost"
+    await successor.end_left()
+    assert ended(lefts[1])
+    await successor.stop()
+    assert read(note) == []
+
+
+async def test_a_process_that_was_not_noted_in_time_is_found(tmp_path: Path) -> None:
+    note = tmp_path / "note.json"
+    left = killed(await Family(tmp_path, note).start(server(free_port())))
+    note.unlink()
+    successor = Family(tmp_path, note)
+    assert successor.find_left() == ["server"]
+    await successor.end_left()
+    assert ended(left)
+
+
+async def test_another_process_with_the_same_id_is_none_of_ours(tmp_path: Path) -> None:
+    note, me = tmp_path / "note.json", psutil.Process()
+    write(note, [Noted("other", me.pid, me.create_time() - 100)])
+    assert Family(tmp_path, note).find_left() == []
+    note.write_text('[["of an", 1, "earlier form"]]')
+    assert Family(tmp_path, note).find_left() == []
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

@@ -9,16 +9,18 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 import pytest
 
 from launcher.operate.installation import free_port, open_installation
 from tests.fixtures.service import ROOT, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.fixtures.registry import RunningRegistry
@@ -146,6 +148,28 @@ def test_doctor_where_all_is_well(service: Service) -> None:
     assert {one["name"] for one in found.values() if not one["ok"]} <= {"disk"}
     assert PARTS | {"engine", "buildx", "base image", "clock", "descriptors", "programs", "disk"} == found.keys()
     assert found["launcher"]["seen"] == "answers"
+
+
+def test_after_a_killed_up_the_next_one_replaces_what_it_left(where: Service) -> None:
+    where.start()
+    before = {name: where.child(name) for name in PARTS}
+    where.kill()
+    assert all(one.is_running() for one in before.values()), "a killed `up` takes nothing with it"
+    where.start()
+    after = {name: where.child(name) for name in PARTS}
+    assert not {one.pid for one in before.values()} & {one.pid for one in after.values()}
+    assert not [one for one in before.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    after["hub"].kill()
+    _wait_for(lambda: findings("--data", str(where.data))["hub"]["seen"].startswith("answers; it ended once"))
+    where.stop()
+    assert not [one for one in after.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.5)
 
 
 def test_doctor_where_the_service_does_not_run(tmp_path: Path) -> None:
