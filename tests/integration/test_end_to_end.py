@@ -201,7 +201,7 @@ async def test_fifty_at_once_are_one_build(service: Service, git_daemon: GitHost
 async def build(http: aiohttp.ClientSession, repo: Repo, ref: str = "main") -> list[dict[str, Any]]:
     """BinderHub's event stream of a launch, whole."""
     headers = {"Accept": "text/event-stream"}
-    limit = aiohttp.ClientTimeout(total=240)
+    limit = aiohttp.ClientTimeout(total=900)  # fifty servers start on few cores
     async with http.get(f"/build/git/{repo.spec}/{ref}", headers=headers, timeout=limit) as answer:
         assert answer.status == 200
         events = []
