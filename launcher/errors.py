@@ -70,6 +70,8 @@ class AddressRefused(LauncherError):
     address: str
     kind: str
     """loopback, private, link-local, multicast, reserved, unspecified."""
+    via: str = ""
+    """The address that redirected there, or `""`."""
 
 
 # --------------------------------------------------------------------------- repositories

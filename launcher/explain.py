@@ -80,6 +80,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "This address is not open to launches",
         "{host} leads to a {kind} address.",
         "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`.",
+        (("via", "{via} redirects there."),),
     ),
     # ---- repositories
     errors.HostUnreachable: Row(

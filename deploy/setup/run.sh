@@ -8,6 +8,7 @@ if [ "${1:-}" = --test ]; then requirements=dev; fi
 
 one_at_a_time
 "$SETUP/python.sh" "$requirements"
+"$SETUP/programs.sh"
 "$SETUP/proxy.sh"
 "$SETUP/engine.sh"
 "$SETUP/buildx.sh"

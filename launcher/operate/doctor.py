@@ -163,10 +163,10 @@ def _descriptors() -> Finding:
 
 def _programs() -> Finding:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    missing = [name for name in ("git", "node") if shutil.which(name, path=path) is None]
+    missing = [name for name in ("git", "curl", "node") if shutil.which(name, path=path) is None]
     todo = f"Install {' and '.join(missing)}." if missing else ""
     return Finding(
-        "programs", ok=not missing, seen="git, node" if not missing else f"no {', '.join(missing)}", todo=todo
+        "programs", ok=not missing, seen="git, curl, node" if not missing else f"no {', '.join(missing)}", todo=todo
     )
 
 

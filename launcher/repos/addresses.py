@@ -1,7 +1,10 @@
 """Which addresses repositories may lie at.
 
-A host's every address is looked at, and what is looked at is what git then connects to (`remote.py` pins it): a name
-that answers differently the second time gains nothing.
+A host's every address is looked at, and what is looked at is what git and curl then connect to (`remote.py` pins it):
+a name that answers differently the second time gains nothing.
+
+Where the launcher's environment names a proxy for a host, the proxy connects, and so it decides: what this machine
+can resolve is looked at all the same, what it cannot is left to the proxy.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,11 +39,29 @@ _CLOSED: tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str], ...] =
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A host whose every address may be connected to; `addresses` is never empty."""
+    """A host whose every address may be connected to; `addresses` is empty only where a `proxy` resolves the name."""
 
     host: str
     port: int
     addresses: tuple[str, ...]
+    proxy: str = ""
+    """The address of the proxy that has to be used, or `""`: connect."""
+
+    @property
+    def pin(self) -> str:
+        """What curl is told (CURLOPT_RESOLVE), so that it asks no name server; `""` where it has nothing to ask."""
+        if self.proxy or ":" in self.host:
+            return ""
+        listed = ",".join(f"[{one}]" if ":" in one else one for one in self.addresses)
+        return f"{self.host}:{self.port}:{listed}"
+
+
+def proxy_for(protocol: str, host: str, port: int) -> str:
+    """The proxy that this process's environment (`https_proxy`, `no_proxy`, …) names for a host, or `""`."""
+    proxies = urllib.request.getproxies_environment()
+    if protocol not in {"http", "https"} or urllib.request.proxy_bypass(f"{host}:{port}"):
+        return ""
+    return proxies.get(protocol) or proxies.get("all", "")
 
 
 def kind(address: IPAddress) -> str:
@@ -98,8 +120,9 @@ class AddressPolicy:
         # Names are resolved in threads; a stranger's name server may let each wait.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="resolve-name")
 
-    async def check(self, host: str, port: int) -> Checked:
+    async def check(self, host: str, port: int, protocol: str = "") -> Checked:
         """Find the host's addresses and look at each. Raises AddressRefused, HostUnreachable."""
+        proxy = proxy_for(protocol, host, port)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -107,10 +130,12 @@ class AddressPolicy:
         except TimeoutError:
             raise HostUnreachable(host, "its name was not resolved in time") from None
         except (OSError, UnicodeError):
-            raise HostUnreachable(host, "its name does not resolve") from None
+            if not proxy:
+                raise HostUnreachable(host, "its name does not resolve") from None
+            found = ()
         for address in found:
             self._check_one(host, address, port)
-        return Checked(host, port, tuple(str(address) for address in found))
+        return Checked(host, port, tuple(str(address) for address in found), proxy)
 
     def _check_one(self, host: str, address: IPAddress, port: int) -> None:
         for form in forms(address):

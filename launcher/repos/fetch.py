@@ -12,7 +12,8 @@ from launcher.errors import CheckoutRefused, HostUnreachable, RefMissing, Reposi
 from launcher.model import Checkout
 from launcher.repos import tree
 from launcher.repos.folders import remove
-from launcher.repos.git import Command, GitFailed, OutputTooLarge
+from launcher.repos.git import Command, GitFailed
+from launcher.repos.programs import OutputTooLarge
 from launcher.repos.remote import Call, CommitWithheld, Remote
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _INFINITE = "--depth=2147483647"
 """Git's own word for all of the history, also of a repository that was shallow."""
+_EVERYTHING = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
 _SHA256_DIGITS = 64
 
 
@@ -81,24 +83,31 @@ class Fetcher:
         ways: list[list[str]] = [["--depth=1", repo.commit]]
         if repo.name:
             ways.append(["--depth=1", f"+{repo.name}:refs/repolaunch/fetched"])
-        ways.append([_INFINITE, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"])
-        for depth, *specs in ways:
+        for way in ways:
             with suppress(CommitWithheld):
-                await self._fetch_specs(repo, path, depth, specs)
+                await self._fetch_specs(repo, path, way)
             if await self._has(repo.commit, path):
                 return
+        # A "dumb" HTTP host knows no depth at all, not even this one.
+        depth = [_INFINITE] if (path / ".git" / "shallow").exists() else []
+        with suppress(CommitWithheld):
+            await self._fetch_specs(repo, path, [*depth, *_EVERYTHING])
+        if await self._has(repo.commit, path):
+            return
         raise RefMissing(repo.url, repo.commit)
 
-    async def _fetch_specs(self, repo: ResolvedRepo, path: Path, depth: str, specs: Sequence[str]) -> None:
+    async def _fetch_specs(self, repo: ResolvedRepo, path: Path, way: Sequence[str]) -> None:
+        depth, specs = [one for one in way if one.startswith("--")], [one for one in way if not one.startswith("--")]
+
         def command(address: str) -> list[str]:
-            return ["fetch", "--quiet", "--no-tags", "--force", depth, "--", address, *specs]
+            return ["fetch", "--quiet", "--no-tags", "--force", *depth, "--", address, *specs]
 
         try:
             call = Call(command, self._limits.seconds, path, self._guard(repo, path))
             await self._remote.run(repo.url, call)
         except HostUnreachable as error:
             # Hosts that know no shallow fetch ("dumb" HTTP) say so in many ways; the whole is then asked for.
-            if depth == _INFINITE or "shallow" not in error.reason:
+            if "--depth=1" not in depth or "shallow" not in error.reason:
                 raise
 
     def _guard(self, repo: ResolvedRepo, path: Path) -> Callable[[], None]:

@@ -8,36 +8,43 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
-
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from launcher.errors import (
+    AddressRefused,
     BadUrl,
     HostUnreachable,
     ProtocolRefused,
     RepositoryMissing,
     RepositoryPrivate,
+    RepositoryTooLarge,
 )
 from launcher.repos import urls
-from launcher.repos.git import Command, Git, GitFailed, OutputTooLarge
+from launcher.repos.curl import Curl, Transfer
+from launcher.repos.git import Command, Git, GitFailed
+from launcher.repos.programs import MEMORY_LIMIT, OutputTooLarge, Programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from launcher.repos.addresses import AddressPolicy, Checked
     from launcher.repos.urls import Address
 
 HOPS = 5
+_REDIRECT_BYTES = 2**20
+_REDIRECT_S = 20
 _INFO = "/info/refs?service=git-upload-pack"
 _SSH = (
     "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityFile=none -o IdentityAgent=none "
-    "-o StrictHostKeyChecking=accept-new -o ConnectTimeout=20 -o ForwardAgent=no"
+    "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=20 "
+    "-o ForwardAgent=no"
 )
-"""No key of the operator's: a stranger's link would read what the operator can."""
+"""No key of the operator's: a stranger's link would read what the operator can.
+
+Host keys: one that the machine lists (/etc/ssh/ssh_known_hosts) has to be it; any other host is taken for what it says
+it is, as over http. None is remembered.
+"""
 
 
 class CommitWithheld(Exception):
@@ -55,6 +62,7 @@ _SAYINGS: tuple[tuple[str, Callable[[str], Exception]], ...] = (
     (r"(?i)not our ref|unadvertised object|no such remote ref|couldn't find remote ref", lambda _: CommitWithheld()),
     (r"could not read (Username|Password)|Authentication failed|terminal prompts disabled", RepositoryPrivate),
     (r"returned error: 40[13]|Permission denied|Access denied", RepositoryPrivate),
+    (r"(?i)out of memory|malloc failed", lambda url: RepositoryTooLarge(url, "bytes of memory", MEMORY_LIMIT)),
     (r"(?i)access denied or repository not exported|does not appear to be a git repository", RepositoryMissing),
     (r"cannot run ssh|ssh: (command )?not found", _unreachable("there is no ssh program here")),
     (r"(?i)returned error: (404|410)|not found|no such repository|does not exist", RepositoryMissing),
@@ -90,7 +98,9 @@ class Remote:
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...]) -> None:
         self._policy = policy
         self._protocols = protocols
-        self.git = Git(protocols)
+        self._programs = Programs()
+        self.git = Git(self._programs, protocols)
+        self.curl = Curl(self._programs)
 
     async def run(self, url: str, call: Call) -> str:
         """What git prints.
@@ -104,9 +114,9 @@ class Remote:
             raise HostUnreachable(url, f"it did not answer within {call.timeout_s:g} seconds") from None
 
     async def _run(self, url: str, call: Call) -> str:
-        here = urls.split(url, self._protocols)
+        here, via = urls.split(url, self._protocols), ""
         for _ in range(HOPS + 1):
-            checked = await self._check(url, here)
+            checked = await self._check(url, here, via)
             pinned = _pin(here, checked)
             args = [*pinned.config, *call.command(pinned.url)]
             try:
@@ -116,29 +126,26 @@ class Remote:
             except GitFailed as failed:
                 if checked is None or not _REDIRECTED.search(failed.stderr):
                     raise translate(url, failed, call.timeout_s) from None
-            here = await self._next(url, here, checked)
+            here, via = await self._next(url, here, checked), str(here)
         raise HostUnreachable(url, f"it redirects more than {HOPS} times")
 
-    async def _check(self, url: str, here: Address) -> Checked | None:
+    async def _check(self, url: str, here: Address, via: str) -> Checked | None:
         if here.protocol == "file":
             return None
         try:
-            return await self._policy.check(here.host, here.port)
+            return await self._policy.check(here.host, here.port, here.protocol)
         except HostUnreachable as error:
             raise HostUnreachable(url, error.reason) from None
+        except AddressRefused as error:
+            raise AddressRefused(error.host, error.address, error.kind, via) from None
 
     async def _next(self, url: str, here: Address, checked: Checked) -> Address:
         """Where the host sends people from here."""
-        address = checked.addresses[0]
-        client = SimpleAsyncHTTPClient(force_instance=True, hostname_mapping={here.host: address})
-        try:
-            request = HTTPRequest(str(here) + _INFO, follow_redirects=False, decompress_response=False)
-            response = await client.fetch(request, raise_error=False)
-        except (OSError, HTTPClientError):
-            raise HostUnreachable(url, "it redirects, and then does not answer") from None
-        finally:
-            client.close()
-        target = urljoin(str(here) + _INFO, response.headers.get("Location", ""))
+        asked = Transfer(str(here) + _INFO, Path("/dev/null"), _REDIRECT_BYTES)
+        [answer] = await self.curl.run([asked], checked, _REDIRECT_S)
+        if answer.reason:
+            raise HostUnreachable(url, "it redirects, and then does not answer")
+        target = answer.location
         if re.search(r"/(users/)?(sign_in|login|signin)\b", target):
             raise RepositoryPrivate(url)
         if not target.endswith(_INFO):
@@ -153,17 +160,16 @@ class Remote:
 
     def close(self) -> None:
         """Let the threads end."""
-        self.git.close()
+        self._programs.close()
 
 
 def _pin(here: Address, checked: Checked | None) -> _Pinned:
     if checked is None:
         return _Pinned(str(here))
     if here.protocol in {"http", "https"}:
-        listed = ",".join(f"[{one}]" if ":" in one else one for one in checked.addresses)
-        # For a literal address there is nothing to resolve, and curl knows no such entry.
-        config = () if ":" in here.host else ("-c", f"http.curloptResolve={here.host}:{here.port}:{listed}")
-        return _Pinned(str(here), config)
+        config = ("-c", f"http.curloptResolve={checked.pin}") if checked.pin else ()
+        proxies = ("http_proxy", "https_proxy") if checked.proxy else ()
+        return _Pinned(str(here), config, dict.fromkeys(proxies, checked.proxy))
     address = checked.addresses[0]
     if here.protocol == "git":
         host = {"GIT_OVERRIDE_VIRTUAL_HOST": here.netloc}

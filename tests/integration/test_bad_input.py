@@ -268,6 +268,15 @@ async def test_a_private_repository(service: Service, git_http: GitHttpHost) -> 
     await both(service, Told("repository-private", 403, "The repository is private", seen, todo, "resolve"), url)
 
 
+async def test_a_redirect_into_a_private_network(service: Service, git_http: GitHttpHost) -> None:
+    git_http.redirects.update({"/inwards/": "/again/", "/again/": "http://10.11.12.13/"})
+    url = f"{git_http.base}/inwards/r.git"
+    via = f"{git_http.base}/again/r.git"
+    seen = f"10.11.12.13 leads to a private address.\n{via} redirects there."
+    title = "This address is not open to launches"
+    await both(service, Told("address-refused", 403, title, seen, PUBLIC, "resolve"), url)
+
+
 @pytest.mark.parametrize("name, target", [("binder", "/etc"), ("Dockerfile", "/etc/passwd"), ("Dockerfile", "../../x")])
 async def test_a_declaration_that_leads_out(service: Service, git_daemon: GitHost, name: str, target: str) -> None:
     repo = git_daemon.make_repo()

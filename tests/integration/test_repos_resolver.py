@@ -189,8 +189,8 @@ async def test_by_name_the_host_is_connected_at_the_checked_address(git_http: Gi
     """The name resolves to the server when it is checked and to nothing afterwards: git needs no second look-up."""
 
     class Once(AddressPolicy):
-        async def check(self, host: str, port: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
-            return replace(await super().check("127.0.0.1", port), host=host)
+        async def check(self, host: str, port: int, protocol: str = ""):  # type: ignore[no-untyped-def]  # noqa: ANN202
+            return replace(await super().check("127.0.0.1", port, protocol), host=host)
 
     resolver = GitResolver(Once(["127.0.0.0/8"]), PROTOCOLS)
     repo = git_http.make_repo()
@@ -237,7 +237,7 @@ async def test_redirects_to_closed_addresses(git_http: GitHttpHost, target: str,
     "target,error",
     [
         ("/loop/", HostUnreachable("", "it redirects more than 5 times")),
-        ("file:///etc/", HostUnreachable("", "it redirects to an address that cannot be a repository's")),
+        ("file:///etc/", HostUnreachable("", "it redirects to something that is not a repository")),
         ("ssh://h.org/", HostUnreachable("", "it redirects to a protocol that is less safe")),
         ("/users/sign_in?from=", RepositoryPrivate("")),
     ],

@@ -57,6 +57,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`.",
     ),
     (
+        errors.AddressRefused("git.example.org", "10.0.0.7", "private", "https://git.example.org/a.git"),
+        403,
+        "This address is not open to launches",
+        "git.example.org leads to a private address.\nhttps://git.example.org/a.git redirects there.",
+        "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`.",
+    ),
+    (
         errors.HostUnreachable("https://git.example.org/a.git", "no answer within 30 seconds"),
         502,
         "The git server does not answer",
