@@ -42,6 +42,7 @@ from launcher.launches import Launches
 from launcher.operate.installation import Installation, open_installation, write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
+from launcher.rates import LOOPBACK, Rates
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.fetch import Limits as CheckoutLimits
@@ -65,6 +66,7 @@ from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
 from launcher.web.metrics import Metrics
 from launcher.web.serving import serve
+from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
     from launcher.model import Project
@@ -193,7 +195,13 @@ class Composed:
             operator_token=installation.secret("operator-token"),
             internal_token=installation.secret("resolve-secret"),
             public_url=settings.base_url,
+            wildcard=bool(settings.wildcard_url),
             guests=settings.guests,
+            strangers=Strangers(
+                Rates(settings.launches_per_address, time.monotonic),
+                Rates(settings.launches_per_repository, time.monotonic),
+            ),
+            trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions={"repolaunch": __version__, "python": sys.version.split()[0]},
         )

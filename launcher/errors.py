@@ -292,6 +292,21 @@ class Forbidden(LauncherError):
 
 
 @dataclass(eq=False)
+class TooOften(LauncherError):
+    """A limit of so many within ten minutes is reached: `what` names it; there is room again after `seconds`."""
+
+    what: str
+    seconds: int
+
+
+@dataclass(eq=False)
+class BodyTooLarge(LauncherError):
+    """A request's body has more bytes than are taken."""
+
+    limit: int
+
+
+@dataclass(eq=False)
 class BadRequest(LauncherError):
     """A request that does not have its form: `where` is a field, a header or a parameter."""
 

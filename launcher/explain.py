@@ -293,6 +293,20 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "{where}: {seen}",
         "Expected: {form}.",
     ),
+    errors.TooOften: Row(
+        "too-often",
+        429,
+        "Too many people at once",
+        "{what} within ten minutes, and no more for now.",
+        "Wait {seconds} seconds and try again. Whoever signs in is not counted.",
+    ),
+    errors.BodyTooLarge: Row(
+        "body-too-large",
+        413,
+        "The request is too large",
+        "Its body has more than {limit} bytes.",
+        "Send less: nothing that this service takes is so long.",
+    ),
     errors.Stopped: Row(
         "stopped",
         409,
@@ -332,6 +346,13 @@ REQUEST_REFUSED: Final = Row(
     "It does not have the form of an HTTP request to this address.",
     "Check the address and the headers.",
 )
+LENGTH_MISSING: Final = Row(
+    "length-missing",
+    411,
+    "The request does not say how long it is",
+    "Its body is sent in chunks, which only a session takes.",
+    "Send it in one piece, with a Content-Length.",
+)
 SESSION_STOPPED: Final = Row(
     "session-stopped",
     503,
@@ -353,14 +374,23 @@ FRONTEND_MISSING: Final = Row(
     "The launcher runs, but its pages have not been built on this machine.",
     "Operators: run `make setup`, then start the service again.",
 )
-SPOKEN: Final = (INTERNAL, PAGE_MISSING, METHOD_REFUSED, REQUEST_REFUSED, SESSION_STOPPED, PART_AWAY, FRONTEND_MISSING)
+SPOKEN: Final = (
+    INTERNAL,
+    PAGE_MISSING,
+    METHOD_REFUSED,
+    REQUEST_REFUSED,
+    LENGTH_MISSING,
+    SESSION_STOPPED,
+    PART_AWAY,
+    FRONTEND_MISSING,
+)
 """The rows that tell of no LauncherError."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without credentials in URLs, control characters and marks that turn text around; not endless."""
     text = _CONTROL.sub("\ufffd", _CREDENTIALS.sub("", text))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
@@ -369,9 +399,9 @@ def _plain(text: str) -> str:
 def _fact(name: str, value: object) -> str:
     if isinstance(value, tuple):
         between = "\n" if name == "tail" else ", "
-        return between.join(_plain(str(one)) for one in value)
+        return between.join(plain(str(one)) for one in value)
     # A reason ends a sentence, whose full stop is the row's; in all others a dot may mean something.
-    return _plain(str(value).rstrip(". \n") if name == "reason" else str(value))
+    return plain(str(value).rstrip(". \n") if name == "reason" else str(value))
 
 
 def row_of(error: BaseException) -> Row:

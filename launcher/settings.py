@@ -115,6 +115,27 @@ class Settings(BaseModel):
     hub_config: str = Field(
         "", description="A JupyterHub configuration file that is read last, for the authenticator's own settings."
     )
+    # ---- how often strangers may come, within ten minutes; 0: as often as they like
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses of the proxies in front of ours (`10.0.0.5`), which say who the visitor is; those on "
+        "this machine always may.",
+    )
+    guests_per_address: int = Field(
+        1200, ge=0, description="New guests from one network address within ten minutes. 0: no limit."
+    )
+    guests_in_all: int = Field(3000, ge=0, description="New guests within ten minutes. 0: no limit.")
+    launches_per_address: int = Field(
+        1200,
+        ge=0,
+        description="Launches by people who have not signed in from one network address within ten minutes. "
+        "0: no limit.",
+    )
+    launches_per_repository: int = Field(
+        3000,
+        ge=0,
+        description="Launches of one repository by people who have not signed in within ten minutes. 0: no limit.",
+    )
     # ---- sessions
     session_memory: Bytes = Field(2 * 2**30, description="Bytes of memory of a session.")
     session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
@@ -147,6 +168,13 @@ class Settings(BaseModel):
             if not port.isdigit() or not 0 < int(port) < 2**16:
                 raise ValueError(f"{one!r} is not an address and a port")
             ipaddress.ip_address(host.strip("[]"))
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_address(one)
         return value
 
     @field_validator("host")

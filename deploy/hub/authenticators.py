@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,40 @@ from jupyterhub.utils import url_path_join
 from tornado.httputil import url_concat
 
 from deploy.hub.names import GUEST_PREFIX, is_guest, is_reserved
+from launcher.errors import TooOften
+from launcher.explain import explain
+from launcher.rates import Rates, of_this_machine, visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
+
+    from deploy.hub.settings import HubSettings
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Whether `/hub/guest` admits anybody, and how often."""
+
+    opened: bool
+    per_address: Rates
+    in_all: Rates
+    trusted: tuple[str, ...] = ()
+
+    def enter(self, address: str) -> None:
+        """Count a new guest from this address. Raises TooOften."""
+        for rates, key, whose in ((self.per_address, address, "Your network address"), (self.in_all, "", "This site")):
+            if seconds := rates.wait_s(key):
+                raise TooOften(f"{whose} may bring {rates.limit} new guests", seconds)
+        self.per_address.count(address)
+        self.in_all.count()
+
+
+def door(settings: HubSettings, clock: Callable[[], float] = time.monotonic) -> Door:
+    """As the operator opened it."""
+    per_address, in_all = (Rates(int(one), clock) for one in (settings.guests_per_address, settings.guests_in_all))
+    return Door(settings.guests == "1", per_address, in_all, settings.trusted)
 
 
 class GuestHandler(BaseHandler):  # type: ignore[misc]  # jupyterhub has no types
@@ -27,15 +58,37 @@ class GuestHandler(BaseHandler):  # type: ignore[misc]  # jupyterhub has no type
     async def get(self) -> None:
         """Never replaces a login that exists; where guests are not admitted, leads to the login page."""
         user = self.current_user
-        if user is None and not self.authenticator.guests:
+        if user is None and not self.authenticator.door.opened:
             login = url_path_join(self.hub.base_url, "login")
             self.redirect(url_concat(login, {"next": self.get_argument("next", "")}))
             return
         if user is None:
+            try:
+                self.authenticator.door.enter(self._address)
+            except TooOften as error:
+                await self._refuse(error)
+                return
             name = GUEST_PREFIX + secrets.token_hex(6)
             user = await self.auth_to_user({"name": name, "admin": False, "groups": []})
             self.set_login_cookie(user)
         self.redirect(self.get_next_url(user))
+
+    @property
+    def _address(self) -> str:
+        request = self.request
+        peer = str(request.connection.context.address[0])  # remote_ip is what somebody said
+        trusted = self.authenticator.door.trusted
+        # Our proxy asks from this machine, by whatever address the kernel chose; a session asks from its own.
+        believed = (*trusted, peer) if of_this_machine(peer) else trusted
+        return visitor(peer, request.headers.get("X-Forwarded-For", ""), believed)
+
+    async def _refuse(self, error: TooOften) -> None:
+        told = explain(error)
+        self.set_status(told.status)
+        self.set_header("Retry-After", str(error.seconds))
+        message = f"{told.seen} {told.todo}"
+        names = {"status_code": told.status, "status_message": told.title, "message": message}
+        self.finish(await self.render_template("error.html", **names))
 
 
 class SigninHandler(LoginHandler):  # type: ignore[misc]  # jupyterhub has no types
@@ -57,8 +110,8 @@ class SigninHandler(LoginHandler):  # type: ignore[misc]  # jupyterhub has no ty
 class Guarded:
     """Mixed into an authenticator: refuses reserved names after everything the authenticator does to a name."""
 
-    guests = False
-    """Whether `/hub/guest` admits anybody."""
+    door: Door
+    """Of `/hub/guest`."""
 
     async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
         """As the authenticator says, but None for a name that belongs to a project, a guest or a service."""
@@ -94,7 +147,7 @@ def find(name: str) -> type:
     return dotted
 
 
-def guarded(authenticator: type, *, guests: bool) -> type:
+def guarded(authenticator: type, door: Door) -> type:
     """The same authenticator, kept away from reserved names. Configured by the original's name as before."""
-    made: type = type(authenticator)(f"Guarded{authenticator.__name__}", (Guarded, authenticator), {"guests": guests})
+    made: type = type(authenticator)(f"Guarded{authenticator.__name__}", (Guarded, authenticator), {"door": door})
     return made

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from deploy.hub.authenticators import find, guarded
+from deploy.hub.authenticators import door, find, guarded
 from deploy.hub.names import LAUNCHER
-from deploy.hub.settings import SHARED_PASSWORD, read
+from deploy.hub.settings import SHARED_PASSWORD, headers, read
 from deploy.hub.spawner import PULL_S, ProjectSpawner, apply_user_options
 
 c = get_config()
@@ -25,6 +25,7 @@ c.JupyterHub.hub_connect_url = settings.connect_url or settings.bind_url
 c.JupyterHub.subdomain_host = settings.wildcard_url
 c.JupyterHub.hub_routespec = f"{domain}/hub/"
 c.JupyterHub.default_url = "/"
+c.JupyterHub.trusted_downstream_ips = list(settings.trusted)
 c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
 if settings.public_url.startswith("https:") and not domain:
     # Cookies become `Secure`, which the proxy's headers do not tell the hub behind somebody else's TLS.
@@ -41,7 +42,7 @@ c.JupyterHub.cookie_secret_file = settings.cookie_secret_file
 c.JupyterHub.log_level = settings.log_level.upper()
 
 # ---- people
-c.JupyterHub.authenticator_class = guarded(find(settings.authenticator), guests=settings.guests == "1")
+c.JupyterHub.authenticator_class = guarded(find(settings.authenticator), door(settings))
 c.Authenticator.allow_all = settings.allow_all
 if settings.allowed_users:
     c.Authenticator.allowed_users = settings.allowed_users
@@ -94,7 +95,14 @@ c.JupyterHub.redirect_to_server = False
 
 # ---- sessions
 c.JupyterHub.spawner_class = ProjectSpawner
-c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, "slow_stop_timeout": 1}
+c.JupyterHub.tornado_settings = {
+    "slow_spawn_timeout": 0,
+    "slow_stop_timeout": 1,
+    # Browsers that guess would send a fresh cookie with another site's form for two minutes.
+    "cookie_options": {"samesite": "Lax"},
+    "xsrf_cookie_kwargs": {"samesite": "Lax"},
+    "headers": headers(settings),
+}
 c.Spawner.apply_user_options = apply_user_options
 c.Spawner.start_timeout = int(PULL_S + start_timeout)
 c.Spawner.http_timeout = int(start_timeout)

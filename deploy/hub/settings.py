@@ -16,6 +16,8 @@
 | NETWORK | Docker network of the sessions | required |
 | START_TIMEOUT_S | seconds that a server may take to answer | `180` |
 | GUESTS | `1`: people who have not signed in get in as guests; `0`: they do not | `0` |
+| GUESTS_PER_ADDRESS, GUESTS_IN_ALL | new guests within ten minutes, from one address and in all; `0`: no limit | `0` |
+| TRUSTED_PROXIES | addresses of proxies in front of ours, separated by commas; they say who the visitor is | none |
 | AUTHENTICATOR | `shared-password`, another name that JupyterHub knows, or `module.Class` | `shared-password` |
 | SHARED_PASSWORD | password of `shared-password` | nobody can sign in |
 | MEMBERS | who may be a member: `*` (whoever signs in), names separated by commas, or nothing (the authenticator's own settings) | `*` with `shared-password`, else nothing |
@@ -29,6 +31,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from launcher.rates import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +63,9 @@ class HubSettings:
     oauth_redirect: str = "/api/v1/oauth_callback"
     start_timeout_s: str = "180"
     guests: str = "0"
+    guests_per_address: str = "0"
+    guests_in_all: str = "0"
+    trusted_proxies: str = ""
     authenticator: str = SHARED_PASSWORD
     shared_password: str = ""
     members: str = ""
@@ -67,6 +74,11 @@ class HubSettings:
     registry_username: str = ""
     registry_password: str = ""
     log_level: str = "info"
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Whose word about a visitor's address is taken, beside our own proxy's."""
+        return (*LOOPBACK, *(one.strip() for one in self.trusted_proxies.split(",") if one.strip()))
 
     @property
     def allow_all(self) -> bool:
@@ -90,3 +102,12 @@ def read(environ: Mapping[str, str]) -> HubSettings:
     if missing := [PREFIX + name.upper() for name in names[:REQUIRED] if name not in values]:
         raise HubSettingMissing(f"The hub cannot start without {', '.join(missing)}.")
     return HubSettings(**values)
+
+
+def headers(settings: HubSettings) -> dict[str, str]:
+    """What every answer of the hub carries besides its own policy, which lets nobody frame it."""
+    found = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"}
+    if settings.public_url.startswith("https:"):
+        more = "; includeSubDomains" if settings.wildcard_url else ""
+        found["Strict-Transport-Security"] = f"max-age=31536000{more}"
+    return found

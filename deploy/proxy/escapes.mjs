@@ -1,27 +1,63 @@
-// Loaded before the proxy (NODE_OPTIONS=--import=…): a path with a bad percent-escape goes where it would go without.
+// Loaded before the proxy (NODE_OPTIONS=--import=…): what strangers send that the proxy alone would answer badly.
 //
 // The proxy decodes a path to find its route and answers 500 when it cannot. The launcher has a sentence for it, so
-// the path, as it was sent, has to reach the launcher.
+// the path, as it was sent, has to reach the launcher. One that begins with two slashes would be read as a host's
+// name: it is the launcher's too, never a session's.
 
 import { ConfigurableProxy } from "configurable-http-proxy";
 
 const findTarget = ConfigurableProxy.prototype.targetForReq;
+const asked = (req, url) => Object.create(req, { url: { value: url } });
 
 ConfigurableProxy.prototype.targetForReq = async function (req) {
+  if (/^[/\\]{2}/.test(req.url)) return await findTarget.call(this, asked(req, "/"));
   try {
     return await findTarget.call(this, req);
   } catch (error) {
-    if (!(error instanceof URIError)) throw error;
-    const url = req.url.replaceAll("%", "%25");
-    return await findTarget.call(this, Object.create(req, { url: { value: url } }));
+    if (error instanceof URIError) return await findTarget.call(this, asked(req, req.url.replaceAll("%", "%25")));
+    if (error?.code === "ERR_INVALID_URL") return await findTarget.call(this, asked(req, "/"));
+    throw error;
   }
+};
+
+// Only a session takes bodies that are long. Launcher and hub hang up in the middle of one, which would look as if
+// they were away; and one whose length nobody knows cannot be refused before it was sent.
+const LONGEST_BODY = 2 ** 20;
+
+async function refusal(proxy, req) {
+  const chunked = "transfer-encoding" in req.headers;
+  if (!chunked && !(Number(req.headers["content-length"] ?? 0) > LONGEST_BODY)) return 0;
+  const match = await proxy.targetForReq(req);
+  if (match?.prefix.includes("/user/")) return 0;
+  if (/^\/user\//.test(req.url)) return 503;
+  return chunked ? 411 : 413;
+}
+
+// The proxy's own answers: the launcher writes them, and the proxy passes on nothing but their text.
+const answerError = ConfigurableProxy.prototype.handleProxyError;
+const HEADERS = {
+  "Cache-Control": "no-store",
+  "Content-Security-Policy":
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "Referrer-Policy": "same-origin",
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+};
+
+ConfigurableProxy.prototype.handleProxyError = function (code, kind, req, res, error) {
+  if (kind === "web" && res && !res.headersSent) {
+    for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
+  }
+  return answerError.call(this, code, kind, req, res, error);
 };
 
 // When a part behind the proxy dies in the middle of an answer, the visitor's connection ends too: a follower of an
 // event stream sees it at once and asks again, instead of waiting for a stream that nobody feeds.
 const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
 
-ConfigurableProxy.prototype.handleProxyWeb = function (req, res) {
+ConfigurableProxy.prototype.handleProxyWeb = async function (req, res) {
+  const code = await refusal(this, req);
+  if (code) return this.handleProxyError(code, "web", req, res);
   if (!this.endsAnswers) {
     this.endsAnswers = true;
     this.proxy.on("proxyRes", (answer, _request, visitor) => {

@@ -46,7 +46,7 @@ class _Api(Handler):
 
     async def begin(self, ref: RepoRef, urlpath: str = "") -> None:
         """Start a launch and answer with it."""
-        launch = await self.web.launches.start(self.account, ref, urlpath)
+        launch = await self.begin_launch(self.account, ref, urlpath)
         self.set_header("Location", f"/api/v1/launches/{launch.id}")
         self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
 

@@ -9,7 +9,7 @@ from tornado.web import Application
 
 from launcher.web import api, binder, events, login, openapi, pages, schemas, service
 from launcher.web.assets import Assets, Static
-from launcher.web.handler import Missing
+from launcher.web.handler import Missing, headers_of
 from launcher.web.routes import Operation, Route
 from launcher.web.serving import answered
 
@@ -274,6 +274,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         cookie_secret=web.secret.hex(),
         log_function=lambda handler: answered(web, handler),
         serve_traceback=False,
+        headers=headers_of(web),
     )
     names = {route.handler: route.path for route in routes}
     application.settings["routes"] = names

@@ -68,12 +68,14 @@ def cookies_count(request: HTTPServerRequest) -> bool:
     """Say whether this request's cookies speak for the person: not if a page of another site made it.
 
     Sessions may live on subdomains, so another subdomain is another site here. A link that is followed
-    (`navigate`) counts for what only reads.
+    (`navigate`) counts for what only reads. Browsers say nothing (`""`) to an address without TLS and name: what
+    changes something needs the XSRF token there as everywhere.
     """
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    mode = request.headers.get("Sec-Fetch-Mode", "")
-    followed = mode == "navigate" and request.method in SAFE and not request.path.startswith("/build/")
-    return site in {"same-origin", "none"} or followed
+    site = request.headers.get("Sec-Fetch-Site", "")
+    if request.path.startswith("/build/"):  # a GET that starts something: a browser has to say that our page asks
+        return site == "same-origin"
+    followed = request.headers.get("Sec-Fetch-Mode", "") == "navigate" and request.method in SAFE
+    return site in {"same-origin", "none", ""} or followed
 
 
 async def identify(handler: RequestHandler, web: Web) -> Who | None:
@@ -103,8 +105,7 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
         raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
 
 
-def set_login(handler: RequestHandler, token: str) -> None:
+def set_login(handler: RequestHandler, token: str, *, secure: bool) -> None:
     """Keep the hub's access token in the browser, for the paths that need it."""
-    secure = handler.request.protocol == "https"
     for path, name in COOKIES.items():
         handler.set_signed_cookie(name, token, COOKIE_DAYS, path=path, httponly=True, secure=secure, samesite="Lax")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from launcher import explain
-from launcher.errors import BadRequest, LauncherError, LaunchMissing
+from launcher.errors import BadRequest, LauncherError, LaunchMissing, TooOften
 from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
 from launcher.web import auth
 from launcher.web.events import StreamHandler, closed, put_back
@@ -140,6 +140,8 @@ class Build(StreamHandler):
     def _refuse(self, error: LauncherError) -> None:
         told = explain.explain(error)
         self.set_header("Content-Type", "text/event-stream")
+        if isinstance(error, TooOften):
+            self.set_header("Retry-After", str(error.seconds))
         self.finish(encode({"phase": "failed", "message": failure(told), "status_code": told.status}))
 
     async def _launch(self, provider: str) -> tuple[LaunchView, int]:
@@ -155,7 +157,7 @@ class Build(StreamHandler):
         if resumed is not None:
             return resumed
         account = self.who.account if self.who else Account("", Kind.ANONYMOUS)
-        return await self.web.launches.start(account, ref, ""), 0
+        return await self.begin_launch(account, ref), 0
 
     async def _resumed(self, ref: RepoRef) -> tuple[LaunchView, int] | None:
         shown = parse_event_id(self.web.secret, self.request.headers.get("Last-Event-ID", ""))
@@ -193,7 +195,7 @@ class Build(StreamHandler):
             "token": token,
             "image": event.image,
             "binder_launch_host": f"{self.address}/",
-            "binder_client_ip": self.request.remote_ip,
+            "binder_client_ip": self.visitor,
             **links,
         }
 

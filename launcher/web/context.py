@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from launcher.rates import LOOPBACK, Rates
+from launcher.web.strangers import Strangers
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
@@ -177,6 +180,8 @@ class Web:
     """What the hub shows at `/internal/`."""
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
+    wildcard: bool = False
+    """Sessions live on subdomains of the public address."""
     guests: bool = True
     """People who have not signed in come in as guests."""
     dist: Path | None = None
@@ -184,3 +189,7 @@ class Web:
     versions: Mapping[str, Any] = field(default_factory=dict)
     """What `/versions` tells."""
     clock: Callable[[], float] = time.time
+    strangers: Strangers = field(default_factory=lambda: Strangers(Rates(0, time.monotonic), Rates(0, time.monotonic)))
+    """How often those may launch who have not signed in."""
+    trusted_proxies: tuple[str, ...] = LOOPBACK
+    """Whose word about a visitor's address is taken."""

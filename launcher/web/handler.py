@@ -11,16 +11,17 @@ from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, RequestHandler
 
 from launcher import explain
-from launcher.errors import BadRequest, LauncherError, LoginRequired
+from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, TooOften
 from launcher.model import Kind
+from launcher.rates import visitor
 from launcher.web import auth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
 
-    from launcher.model import Account, Failed
-    from launcher.web.context import Web
+    from launcher.model import Account, Failed, RepoRef
+    from launcher.web.context import LaunchView, Web
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -37,6 +38,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), hid=(), microphone=(), payment=(), "
+    "serial=(), usb=()",
     "Cache-Control": "no-store",
 }
 OWN_ONLY = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -69,12 +72,14 @@ class Handler(RequestHandler):
         """Security first: a handler loosens what it must."""
         for name, value in (HEADERS | (ANY_SITE if self.any_site else OWN_ONLY)).items():
             self.set_header(name, value)
+        for name, value in self.settings.get("headers", {}).items():
+            self.set_header(name, value)
         self.clear_header("Server")
 
     async def prepare(self) -> None:
-        """Refuse what is too large; find out who asks. Raises BadRequest, LoginRequired, Forbidden, HubDown."""
+        """Refuse what is too large; find out who asks. Raises BodyTooLarge, LoginRequired, Forbidden, HubDown."""
         if len(self.request.body) > LONGEST_BODY:
-            raise BadRequest("body", f"It has {len(self.request.body)} bytes.", f"at most {LONGEST_BODY}")
+            raise BodyTooLarge(LONGEST_BODY)
         if self.asks_who and self.request.method != "OPTIONS":
             self.who = await auth.identify(self, self.web)
             if self.who is not None:
@@ -92,6 +97,27 @@ class Handler(RequestHandler):
     def is_operator(self) -> bool:
         """The operator sees everybody's."""
         return self.account.kind is Kind.OPERATOR
+
+    async def begin_launch(self, account: Account, ref: RepoRef, urlpath: str = "") -> LaunchView:
+        """Start a launch. Raises TooOften where strangers begin too many."""
+        try:
+            self.web.strangers.launch(account, self.visitor, ref)
+        except TooOften:
+            self.web.metrics.refused.inc()
+            raise
+        return await self.web.launches.start(account, ref, urlpath)
+
+    @property
+    def visitor(self) -> str:
+        """The network address of whoever asks."""
+        connection: Any = self.request.connection
+        peer = str(connection.context.address[0])  # tornado's remote_ip is what somebody said
+        return visitor(peer, self.request.headers.get("X-Forwarded-For", ""), self.web.trusted_proxies)
+
+    @property
+    def secure(self) -> bool:
+        """Whether people come by TLS, so that cookies must not go without it."""
+        return self.address.startswith("https:")
 
     @property
     def address(self) -> str:
@@ -144,6 +170,8 @@ class Handler(RequestHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         told = _told(status_code, error)
         self.set_status(told.status)
+        if isinstance(error, TooOften):
+            self.set_header("Retry-After", str(error.seconds))
         if self.wants_page:
             from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
 
@@ -173,6 +201,16 @@ class Handler(RequestHandler):
             log.info("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
         elif typ is not None and value is not None:
             log.error("%s %s broke", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+def headers_of(web: Web) -> dict[str, str]:
+    """What every answer of this site carries besides: with TLS, browsers are told to stay there.
+
+    Below a wildcard domain every name is ours, and meant too.
+    """
+    if not web.public_url.startswith("https:"):
+        return {}
+    return {"Strict-Transport-Security": "max-age=31536000" + ("; includeSubDomains" if web.wildcard else "")}
 
 
 def _told(status: int, error: BaseException | None) -> Failed:

@@ -52,14 +52,13 @@ class Login(Handler):
         old = [name for name in self.request.cookies if name.startswith(f"{STATE_COOKIE}-")]
         for name in old[MOST_LOGINS - 1 :]:
             self.clear_cookie(name, path=STATE_PATH)
-        secure = self.request.protocol == "https"
         self.set_signed_cookie(
             f"{STATE_COOKIE}-{state}",
             text,
             STATE_DAYS,
             path=STATE_PATH,
             httponly=True,
-            secure=secure,
+            secure=self.secure,
             samesite="Lax",
         )
 
@@ -83,5 +82,5 @@ class Callback(Handler):
         account = await self.web.hub.identify(token) if token else None
         if token is None or account is None:
             raise BadRequest("code", "JupyterHub does not know this login.", "a fresh login: open the link again")
-        auth.set_login(self, token)
+        auth.set_login(self, token, secure=self.secure)
         self.redirect(auth.local_page(begun["next"]))

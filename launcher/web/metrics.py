@@ -53,6 +53,11 @@ class Metrics:
             registry=registry,
         )
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
+        self.refused = Counter(
+            "repolaunch_launches_refused",
+            "Launches that were not begun, as strangers began too many.",
+            registry=registry,
+        )
         self._requests = Counter(
             "repolaunch_http_requests",
             "HTTP requests answered, by method, route and status.",

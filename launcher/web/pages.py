@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from launcher import explain
-from launcher.errors import LauncherError
+from launcher.errors import BodyTooLarge, LauncherError
 from launcher.web.assets import Assets
 from launcher.web.handler import Handler
 
@@ -27,6 +27,8 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
+PROXYS_LONGEST_BODY = 2**20
+"""As in deploy/proxy/escapes.mjs."""
 _PROJECT = re.compile(r"/user/project-([a-z][a-z0-9]{0,24})(?:/|$)")
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
@@ -103,7 +105,7 @@ class LaunchPage(_Shell):
         except LauncherError as error:
             told = explain.explain(error)
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self._urlpath()}
-        self.shell(f"{provider}: {spec}", config, told)
+        self.shell(explain.plain(f"{provider}: {spec}"), config, told)
 
     def _urlpath(self) -> str:
         ask = self.get_query_argument
@@ -139,8 +141,8 @@ class ProxyError(HtmlPage):
     def get(self, status: str) -> None:
         """A page, or JSON where a program asked: the proxy passes on nothing but the address."""
         address = self.get_query_argument("url", "")
-        code = int(status) if status in {"500", "502", "503", "504"} else 500
-        told = explain.say(explain.REQUEST_REFUSED if code == 500 else explain.PART_AWAY, code)  # noqa: PLR2004
+        told = _proxys_word(status)
+        code = told.status
         if "/api/" in address:
             self.set_status(code)
             self.set_header("Content-Type", "application/json")
@@ -148,6 +150,17 @@ class ProxyError(HtmlPage):
             self.finish(json.dumps({"error": body, "message": told.seen}))
             return
         self.render_page(error_page(told), code)
+
+
+def _proxys_word(status: str) -> Failed:
+    """What is wrong, by the status that the proxy answers with."""
+    if status == "413":
+        return explain.explain(BodyTooLarge(PROXYS_LONGEST_BODY))
+    if status == "411":
+        return explain.say(explain.LENGTH_MISSING)
+    if status in {"502", "503", "504"}:
+        return explain.say(explain.PART_AWAY, int(status))
+    return explain.say(explain.REQUEST_REFUSED, 500)
 
 
 @dataclass(frozen=True, slots=True)

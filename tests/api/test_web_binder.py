@@ -179,15 +179,18 @@ async def test_two_programs_get_two_launches(anonymous: Site) -> None:
 async def test_with_a_login_it_is_that_persons_project_and_has_no_token(site: Site, way: str) -> None:
     site.projects.add(a_project("aaaaaaaaaa", "ada"))
     site.script.gate.set()
-    [(_, ready)] = await build(site, **(site.cookie() if way == "cookie" else site.headers()))
+    ours = site.cookie() | {"Sec-Fetch-Site": "same-origin"}
+    [(_, ready)] = await build(site, **(ours if way == "cookie" else site.headers()))
     assert site.script.asked[0].account.name == "ada"
     assert (ready["token"], ready["url"]) == ("", f"{site.base}/user/project-aaaaaaaaaa/")
     assert site.sessions.tokens == []
 
 
-@pytest.mark.parametrize("where", ["cross-site", "same-site"])
+@pytest.mark.parametrize("where", ["cross-site", "same-site", "none", ""])
 async def test_a_page_of_another_site_is_nobody_here(anonymous: Site, where: str) -> None:
-    await build(anonymous, **anonymous.cookie(), **{"Sec-Fetch-Site": where, "Sec-Fetch-Mode": "navigate"})
+    """Also where the browser does not say which site asks: to an address without TLS it says nothing."""
+    said = {"Sec-Fetch-Site": where, "Sec-Fetch-Mode": "navigate"} if where else {}
+    await build(anonymous, **anonymous.cookie(), **said)
     assert anonymous.script.asked[0].account.kind is Kind.ANONYMOUS
 
 

@@ -100,7 +100,9 @@ async def test_urlpath(built: Site, query: str, urlpath: str) -> None:
 
 
 async def test_hostile_text_stays_text(built: Site) -> None:
-    html = await text(built, "/v2/gh/a/b/%3C/script%3E%3Cscript%3Ealert(1)?urlpath=%3C/script%3E%3Cimg%20src=x%3E")
+    path = "/v2/gh/a/b/%3C/script%3E%3Cscript%3Ealert(1)%00%E2%80%AE?urlpath=%3C/script%3E%3Cimg%20src=x%3E"
+    html = await text(built, path, 400)
+    assert not {"\0", "\u202e"} & set(html)
     assert "<script>alert" not in html
     assert "<img" not in html
     assert config(html)["urlpath"] == "</script><img src=x>"
@@ -206,11 +208,43 @@ async def test_headers_of_pages(built: Site, path: str) -> None:
         assert "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert "camera=()" in answer.headers["Permissions-Policy"]
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "Strict-Transport-Security" not in answer.headers, "the site has no TLS"
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Server" not in answer.headers
         html = await answer.text()
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|application/json))", html)
+
+
+@pytest.mark.parametrize(
+    "wildcard, policy", [(False, "max-age=31536000"), (True, "max-age=31536000; includeSubDomains")]
+)
+async def test_with_tls_browsers_are_told_to_stay_there(bare_site: Site, *, wildcard: bool, policy: str) -> None:
+    web = replace(bare_site.web, public_url="https://hub.example.org", wildcard=wildcard)
+    async with served(bare_site, web) as site:
+        for path in ("/docs/errors", "/nowhere", "/api/v1/me", "/health"):
+            async with site.client.get(site.base + path) as answer:
+                assert answer.headers["Strict-Transport-Security"] == policy
+        async with site.client.get(site.base + "/api/v1/login", allow_redirects=False) as answer:
+            assert "; Secure" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    "status, code, told",
+    [
+        ("411", 411, "The request does not say how long it is"),
+        ("413", 413, "Its body has more than 1048576 bytes."),
+        ("500", 500, "The request cannot be understood"),
+        ("503", 503, "This part of the service does not answer"),
+        ("x", 500, "The request cannot be understood"),
+    ],
+)
+async def test_the_proxys_word(site: Site, status: str, code: int, told: str) -> None:
+    assert told in await text(site, f"/proxy-error/{status}?url=/v2/gh/a/b/c", code)
+    answer = await site.json("GET", f"/proxy-error/{status}?url=/api/v1/launches", status=code)
+    assert answer["error"]["status"] == code
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/v2", "/api/v1", "/api/v1/nothing", "/internal", "/favicon.ico"])

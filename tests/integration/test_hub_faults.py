@@ -139,6 +139,28 @@ async def test_guests_are_sent_to_the_login_page_where_they_are_not_admitted(
         hub_site.start_hub()
 
 
+def test_new_guests_have_a_limit(hub_site: HubSite, browser: Browser) -> None:
+    """By the address that our proxy saw: what a visitor says of himself changes nothing."""
+    hub_site.stop_hub()
+    hub_site.start_hub(guests="1", guests_per_address="3", guests_in_all="100")
+    lies: tuple[dict[str, str], ...] = ({}, {"X-Forwarded-For": "198.51.100.7"}, {"X-Real-Ip": "198.51.100.8"})
+    told = []
+    try:
+        for number in range(6):
+            with Browser(hub_site, source="127.0.0.9") as person:
+                answer = person.get(f"{hub_site.public}/hub/guest?next=/", headers=lies[number % 3])
+                told.append(answer.status_code)
+                if answer.status_code == 429:
+                    assert person.who() == ""
+                    assert 190 <= int(answer.headers["Retry-After"]) <= 200
+                    assert "Your network address may bring 3 new guests within ten minutes" in answer.text
+        assert told == [200, 200, 200, 429, 429, 429]
+        assert browser.open("/hub/guest?next=/").ok, "another address"
+    finally:
+        hub_site.stop_hub()
+        hub_site.start_hub()
+
+
 async def test_members_by_name(hub_site: HubSite, browser: Browser) -> None:
     """Who has signed in before is no member any more, if the operator now names others."""
     assert browser.sign_in("henry").ok

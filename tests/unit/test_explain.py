@@ -293,6 +293,20 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Expected: a JSON object.",
     ),
     (
+        errors.TooOften("Your network address may bring 1200 new guests", 7),
+        429,
+        "Too many people at once",
+        "Your network address may bring 1200 new guests within ten minutes, and no more for now.",
+        "Wait 7 seconds and try again. Whoever signs in is not counted.",
+    ),
+    (
+        errors.BodyTooLarge(65536),
+        413,
+        "The request is too large",
+        "Its body has more than 65536 bytes.",
+        "Send less: nothing that this service takes is so long.",
+    ),
+    (
         errors.Stopped("ada"),
         409,
         "The launch was stopped",

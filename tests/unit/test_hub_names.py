@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 
-from deploy.hub.authenticators import find, guarded
+from deploy.hub.authenticators import Door, door, find, guarded
 from deploy.hub.names import is_reserved, project_of
+from deploy.hub.settings import PREFIX, REQUIRED, HubSettings, read
+from launcher.errors import TooOften
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,22 +62,56 @@ def test_the_project_of_an_account(account: str, project: str | None) -> None:
     assert project_of(account) == project
 
 
+NEEDED = {PREFIX + field.name.upper(): "http://10.9.0.1:8081" for field in fields(HubSettings)[:REQUIRED]}
+
+
+def _door(now: float = 0.0, **given: str) -> Door:
+    environ = NEEDED | {PREFIX + name.upper(): value for name, value in given.items()}
+    return door(read(environ), lambda: now)
+
+
+DOOR = _door(guests="1")
+
+
+def test_the_door_as_the_operator_set_it() -> None:
+    assert _door(guests="1").opened
+    assert not _door(guests="0").opened
+    assert _door(trusted_proxies="10.0.0.5, 10.0.0.6").trusted == (
+        "127.0.0.1",
+        "::1",
+        "10.0.0.5",
+        "10.0.0.6",
+    )
+
+
+def test_the_door_lets_so_many_in() -> None:
+    few = _door(guests="1", guests_per_address="2", guests_in_all="3")
+    for address in ("a", "a", "b"):
+        few.enter(address)
+    with pytest.raises(TooOften) as told:
+        few.enter("a")
+    assert vars(told.value) == {"what": "Your network address may bring 2 new guests", "seconds": 300}
+    with pytest.raises(TooOften) as told:
+        few.enter("c")
+    assert vars(told.value) == {"what": "This site may bring 3 new guests", "seconds": 200}
+
+
 async def _name(authenticator: Any, name: str) -> str | None:
     answer = await authenticator.get_authenticated_user(None, {"username": name, "password": "tangerine-orbit"})
     return answer["name"] if answer else None
 
 
 def _shared() -> Any:
-    return guarded(SharedPasswordAuthenticator, guests=True)(user_password="tangerine-orbit", allow_all=True)
+    return guarded(SharedPasswordAuthenticator, DOOR)(user_password="tangerine-orbit", allow_all=True)
 
 
 def _dummy() -> Any:
-    return guarded(DummyAuthenticator, guests=False)(allow_all=True)
+    return guarded(DummyAuthenticator, DOOR)(allow_all=True)
 
 
 def _renaming() -> Any:
     # A map of names, as an operator may configure it, comes before the check.
-    return guarded(DummyAuthenticator, guests=False)(allow_all=True, username_map={"alice": "project-abcdefghij"})
+    return guarded(DummyAuthenticator, DOOR)(allow_all=True, username_map={"alice": "project-abcdefghij"})
 
 
 @pytest.mark.parametrize("make", [_shared, _dummy])

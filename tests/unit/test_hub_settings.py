@@ -43,3 +43,20 @@ def test_the_table_has_every_variable() -> None:
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")][2:]
     documented = {name.strip().lower() for row in rows for name in row.split(",")}
     assert documented == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    "given, policy",
+    [
+        ({"PUBLIC_URL": "http://hub.example.org"}, None),
+        ({"PUBLIC_URL": "https://hub.example.org"}, "max-age=31536000"),
+        (
+            {"PUBLIC_URL": "https://hub.example.org", "WILDCARD_URL": "https://hub.example.org"},
+            "max-age=31536000; includeSubDomains",
+        ),
+    ],
+)
+def test_headers_of_the_hub(given: dict[str, str], policy: str | None) -> None:
+    found = settings.headers(read(FULL | {PREFIX + name: value for name, value in given.items()}))
+    assert found.get("Strict-Transport-Security") == policy
+    assert found["X-Frame-Options"] == "DENY"
