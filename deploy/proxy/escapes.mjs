@@ -15,9 +15,20 @@ ConfigurableProxy.prototype.targetForReq = async function (req) {
     return await findTarget.call(this, req);
   } catch (error) {
     if (error instanceof URIError) return await findTarget.call(this, asked(req, req.url.replaceAll("%", "%25")));
-    if (error?.code === "ERR_INVALID_URL") return await findTarget.call(this, asked(req, "/"));
     throw error;
   }
+};
+
+// What is no address at all (`GET http://`) the proxy could not even pass on: it becomes one that nobody has.
+const mend = (req) => {
+  if (!URL.canParse(req.url, "http://proxy")) req.url = "/not-an-address";
+};
+
+const handleWs = ConfigurableProxy.prototype.handleProxyWs;
+
+ConfigurableProxy.prototype.handleProxyWs = function (req, socket, head) {
+  mend(req);
+  return handleWs.call(this, req, socket, head);
 };
 
 // Only a session takes bodies that are long. Launcher and hub hang up in the middle of one, which would look as if
@@ -56,6 +67,7 @@ ConfigurableProxy.prototype.handleProxyError = function (code, kind, req, res, e
 const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
 
 ConfigurableProxy.prototype.handleProxyWeb = async function (req, res) {
+  mend(req);
   const code = await refusal(this, req);
   if (code) return this.handleProxyError(code, "web", req, res);
   if (!this.endsAnswers) {
