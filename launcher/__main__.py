@@ -1,4 +1,4 @@
-"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`.
+"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `backup`, `restore`.
 
 Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from launcher import __version__, settings
+from launcher.operate import restic
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, find_installation, open_installation
 
@@ -141,6 +142,49 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
     _with_installation(data, file, run)
 
 
+PASSWORD_FILE = click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the password of the backup; RESTIC_PASSWORD_FILE and its kin work too.",
+)  # fmt: skip
+
+
+@main.command()
+@click.argument("to")
+@DATA
+@SETTINGS
+@PASSWORD_FILE
+@click.option("--with-registry", is_flag=True, help="Also the images of the registry of our own.")
+@click.option("--verify", is_flag=True, help="Read every byte of the backup again when it is made.")
+def backup(to: str, data: Path, file: Path | None, password_file: Path | None, **asked: bool) -> None:
+    """Keep databases, secrets, settings and workspaces, while the service runs.
+
+    TO is a folder, or an address that restic knows (sftp:…, s3:…, rest:…). Each run writes only what is new.
+    """
+    from launcher.operate import backup as making  # noqa: PLC0415  # databases are slow to import
+
+    async def run(installation: Installation, chosen: settings.Settings) -> None:
+        wanted = making.Wanted(file, asked["with_registry"], asked["verify"])
+        await making.backup(installation, chosen, restic.open_restic(to, password_file), wanted, click.echo)
+
+    _with_installation(data, file, run)
+
+
+@main.command()
+@click.argument("from_", metavar="FROM")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="An empty folder.")
+@SETTINGS
+@PASSWORD_FILE
+@click.option("--snapshot", default="", help="The id of one backup; otherwise it is the newest.")
+def restore(from_: str, data: Path, file: Path | None, password_file: Path | None, snapshot: str) -> None:
+    """Make a data folder from a backup: on another machine, or after the disk was lost."""
+    from launcher.operate import restore as putting  # noqa: PLC0415  # databases are slow to import
+
+    def run(_: None, chosen: settings.Settings) -> Coroutine[Any, Any, None]:
+        return putting.restore(data, chosen, restic.open_restic(from_, password_file), snapshot, click.echo)
+
+    _with_installation(data, file, run, find=lambda _: None)
+
+
 def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
     async def with_installation(installation: Installation, _: settings.Settings) -> None:
         noted = installation.service()
@@ -152,9 +196,9 @@ def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutin
 def _with_installation(
     data: Path,
     file: Path | None,
-    run: Callable[[Installation, settings.Settings], Coroutine[Any, Any, None]],
+    run: Callable[[Any, settings.Settings], Coroutine[Any, Any, None]],
     *,
-    find: Callable[[Path], Installation] = find_installation,
+    find: Callable[[Path], Installation | None] = find_installation,
     **overrides: Any,
 ) -> None:
     try:

@@ -95,6 +95,29 @@ debian_uri() {
     awk -v label="$label" '$1 == label { print $2; exit }'
 }
 
+# from_trixie PACKAGE FILE TARGET : one program of a package of the newest Debian, which needs nothing but
+# libc6 >= 2.34. The second list of sources lives in a folder of its own; the machine's apt stays as it is.
+from_trixie() {
+  local package="$1" file="$2" target="$3" uri work keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  has_apt || return 1
+  uri="$(debian_uri main)"
+  [ -n "$uri" ] && [ -f "$keyring" ] || return 1
+  work="$(mktemp -d)"
+  # shellcheck disable=SC2064  # the folder of now
+  trap "rm -rf '$work'" EXIT
+  chmod 755 "$work" # apt's own user reads here
+  mkdir -p "$work/lists/partial" "$work/parts" "$work/cache/archives/partial"
+  printf 'deb [signed-by=%s] %s trixie main\n' "$keyring" "$uri" >"$work/sources.list"
+  local apt=(apt-get -q
+    -o "Dir::Etc::SourceList=$work/sources.list" -o "Dir::Etc::SourceParts=$work/parts"
+    -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache")
+  quietly "$package-update" "${apt[@]}" update || return 1
+  (cd "$work" && quietly "$package-download" "${apt[@]}" download "$package") || return 1
+  quietly "$package-unpack" dpkg-deb -x "$work/$package"_*.deb "$work/package" || return 1
+  mkdir -p "$(dirname "$target")"
+  install -m 755 "$work/package/$file" "$target"
+}
+
 # One set-up at a time per checkout; a second one waits. The lock goes with the process.
 one_at_a_time() {
   [ -z "${REPOLAUNCH_SETUP_LOCKED:-}" ] || return 0

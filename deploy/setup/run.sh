@@ -14,5 +14,6 @@ one_at_a_time
 "$SETUP/buildx.sh"
 "$SETUP/base.sh"
 "$SETUP/registry.sh"
+"$SETUP/restic.sh"
 "$SETUP/frontend.sh"
 if [ "$requirements" = dev ]; then "$SETUP/tests.sh"; fi

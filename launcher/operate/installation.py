@@ -28,6 +28,8 @@ SECRETS = (
 
 SERVICE = "service.json"
 """In `run/` while the service runs: where it is."""
+RESTORING = ".restoring"
+"""In a data folder while a backup is restored into it."""
 
 
 @dataclass(eq=False)
@@ -106,6 +108,10 @@ def open_installation(folder: Path) -> Installation:
     A folder that is new or empty becomes its owner's alone; the mode of any other is left to its owner.
     """
     folder = folder.resolve()
+    if (folder / RESTORING).exists():
+        raise InstallationError(
+            f"A restore into {folder} was not finished. Empty the folder and run `repolaunch restore` again."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not any(folder.iterdir()):
