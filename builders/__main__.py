@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -21,13 +22,18 @@ from typing import TYPE_CHECKING, TextIO
 from builders import engine
 from builders.catalogue import BUILDERS
 from builders.detect import find, fingerprint
-from builders.errors import BuildBroken, BuilderError, BuildTimeout, Stopped
+from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
 from builders.interface import Built, Error, Facts, Fingerprint, Found, Line, Log, Order, Pushed, Step, format_line
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from builders.interface import Builder
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+OUR_DISK = "data folder"
+"""Where a builder process keeps its own files, as people are told of it."""
 
 
 class Speaker:
@@ -104,9 +110,17 @@ async def _final(asked: argparse.Namespace, speaker: Speaker) -> Line:
         return _error(BuildTimeout(limit or 0, speaker.step))
     except BuilderError as error:
         return _error(error)
+    except OSError as error:
+        if error.errno in FULL:  # the build's context, the files that an image carries
+            return _error(DiskFull(OUR_DISK))
+        return _broken(error)
     except Exception as error:  # noqa: BLE001  # the last line must be one that a program understands
-        sys.excepthook(type(error), error, error.__traceback__)
-        return _error(BuildBroken(f"{type(error).__name__} in the builder"))
+        return _broken(error)
+
+
+def _broken(error: Exception) -> Error:
+    sys.excepthook(type(error), error, error.__traceback__)
+    return _error(BuildBroken(f"{type(error).__name__} in the builder"))
 
 
 def _error(error: BuilderError) -> Error:

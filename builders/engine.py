@@ -9,14 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.errors import EngineDown
+from builders.errors import DiskFull, EngineDown
 from builders.interface import ENVIRONMENT
+from builders.text import says_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from docker import DockerClient
 
+DISK = "container engine"
+"""The place of which is told that it is full."""
 TIMEOUT_S = 60
 """Seconds for one answer of the engine (a busy one takes its time); the verb's own time limit is another."""
 
@@ -34,7 +37,7 @@ def this_platform() -> str:
 
 @contextlib.contextmanager
 def client() -> Iterator[DockerClient]:
-    """A connection to the engine of DOCKER_HOST, else of this machine. Raises EngineDown, then and later."""
+    """A connection to the engine of DOCKER_HOST, else of this machine. Raises EngineDown, DiskFull, then and later."""
     # docker and requests take 0.2 s to import, which `detect` does without.
     import docker  # noqa: PLC0415
     import docker.errors  # noqa: PLC0415
@@ -46,6 +49,8 @@ def client() -> Iterator[DockerClient]:
             connection.ping()
             yield connection
     except docker.errors.APIError as error:
+        if says_full(str(error.explanation)):
+            raise DiskFull(DISK) from error
         raise EngineDown(str(error.explanation or error)) from error
     except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise EngineDown(_reason(error)) from error

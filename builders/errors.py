@@ -110,6 +110,15 @@ class VolumeUnfit(BuilderError):
 
 
 @dataclass(eq=False)
+class DiskFull(BuilderError):
+    """The disk of `place` is full; `step` and `tail` as in BuildFailed."""
+
+    place: str
+    step: str = ""
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
 class Stopped(BuilderError):
     """The process was told to stop; `by` is `signal` or `parent`."""
 

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from builders import engine
-from builders.errors import BuildBroken, RegistryDown
+from builders.errors import BuildBroken, DiskFull, RegistryDown
 from builders.interface import PASSWORD, USERNAME, Progress
+from builders.text import says_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from builders.interface import Tell
 
+PULLING = "Pulling"
 _EVERY_S = 1.0
 
 
@@ -48,7 +50,7 @@ def pull(image: str, tell: Tell) -> None:
     registry = repository.partition("/")[0]
     with engine.client() as client:
         answers = client.api.pull(repository, tag=digest, stream=True, decode=True, auth_config=credentials())
-        for _ in _watched(answers, registry, "Pulling", tell):
+        for _ in _watched(answers, registry, PULLING, tell):
             pass
 
 
@@ -77,6 +79,8 @@ def _watched(answers: Iterable[dict[str, Any]], registry: str, verb: str, tell: 
     try:
         for answer in answers:
             if error := answer.get("error"):
+                if verb == PULLING and says_full(str(error)):
+                    raise DiskFull(engine.DISK)
                 raise RegistryDown(registry, str(error))
             detail = answer.get("progressDetail") or {}
             if total := detail.get("total"):
@@ -87,5 +91,7 @@ def _watched(answers: Iterable[dict[str, Any]], registry: str, verb: str, tell: 
                     tell(Progress(f"{verb} the image", percent))
             yield answer
     except docker.errors.APIError as error:
+        if verb == PULLING and says_full(str(error.explanation)):
+            raise DiskFull(engine.DISK) from error
         # The engine answers 404 or 500 when the registry refuses or cannot be reached.
         raise RegistryDown(registry, str(error.explanation or error)) from error

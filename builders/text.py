@@ -9,6 +9,13 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 # C0 without tab, DEL, C1; and the invisible characters that turn the reading order round.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+
+
+def says_full(text: str) -> bool:
+    """Whether a program's words say that a disk is full."""
+    return bool(_FULL.search(text))
+
 
 def clean(line: str) -> str:
     """One line for an event: no escapes, no control characters but tab.

@@ -8,6 +8,7 @@
 | DATA | the data folder |
 | HUB_API | the hub's REST interface |
 | REGISTRY | host:port of the registry |
+| ENGINE_ROOT | the folder where the container engine keeps its images; "" where it is not known |
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from launcher.builds.remembered import Remembered
 from launcher.builds.run import BuilderProcess, builder_environment
 from launcher.builds.run import Limits as BuildLimits
 from launcher.builds.verbs import ProcessBuild, ProcessInspect, ProcessPush
+from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
@@ -85,6 +87,7 @@ class Given:
     installation: Installation
     hub_api: str
     registry: str
+    engine_root: str
 
 
 def given(environ: dict[str, str]) -> Given:
@@ -95,6 +98,7 @@ def given(environ: dict[str, str]) -> Given:
         open_installation(Path(environ[prefix + "DATA"])),
         environ[prefix + "HUB_API"],
         environ[prefix + "REGISTRY"],
+        environ.get(prefix + "ENGINE_ROOT", ""),
     )
 
 
@@ -128,7 +132,9 @@ class Composed:
         self.resolver = GitResolver(
             policy, settings.allowed_protocols, settings.resolve_timeout_s, scratch=data / "checkouts"
         )
+        self.disks = Disks(_places(given), settings.disk_floor_bytes)
         stages = Stages(
+            self.disks,
             self.resolver,
             self.checkouts,
             Remembered(self.builder, EnvironmentRows(self.database)),
@@ -191,6 +197,7 @@ class Composed:
             resolve=self._resolve(),
             health=Health(self._checks(), time.monotonic),
             metrics=self.metrics,
+            measure=partial(self.disks.measure, self.metrics.disk_free),
             secret=bytes.fromhex(installation.secret("cookie-secret")),
             operator_token=installation.secret("operator-token"),
             internal_token=installation.secret("resolve-secret"),
@@ -230,6 +237,7 @@ class Composed:
             "Docker engine": engine,
             "database": self.database.check,
             "volume helper": self.volumes.health,
+            **{f"disk of the {place}": partial(self.disks.check_one, place) for place in self.disks.places},
         }
 
     async def run(self) -> None:
@@ -272,6 +280,12 @@ class Composed:
         """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""
         names = sorted({name.partition(".")[0] for name in sys.modules})
         write_private(self._given.installation.path("run") / "imported.json", json.dumps(names))
+
+
+def _places(given: Given) -> dict[str, Path]:
+    """Whose disks are watched."""
+    engine = {ENGINE: Path(given.engine_root)} if given.engine_root else {}
+    return {DATA: given.installation.folder, **engine}
 
 
 def _registry(given: Given) -> Registry:

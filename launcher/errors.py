@@ -262,6 +262,32 @@ class SpawnTimeout(LauncherError):
     seconds: int
 
 
+# --------------------------------------------------------------------------- room
+@dataclass(eq=False)
+class DiskLow(LauncherError):
+    """A disk has less room than a new launch is given; `free` and `floor` are sizes in words (`80 MiB`)."""
+
+    place: str
+    free: str
+    floor: str
+
+
+@dataclass(eq=False)
+class DiskFull(LauncherError):
+    """Something could not be written: the disk of `place` is full. A build tells its step and its last lines."""
+
+    place: str
+    step: str = ""
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class DatabaseDown(LauncherError):
+    """The database does not answer, or takes no changes."""
+
+    reason: str
+
+
 # --------------------------------------------------------------------------- asking
 @dataclass(eq=False)
 class LaunchMissing(LauncherError):

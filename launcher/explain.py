@@ -257,6 +257,30 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "It did not answer within {seconds} seconds.",
         "Launch again. If it happens again, ask the operator to raise `session_start_timeout_s`.",
     ),
+    # ---- room
+    errors.DiskLow: Row(
+        "disk-low",
+        507,
+        "There is too little room on this server",
+        "The disk of the {place} has {free} free; a new launch begins only with {floor} or more.",
+        "Try again later: links that you have opened before still lead to your files. "
+        "Operators: make room; `repolaunch doctor` shows where.",
+    ),
+    errors.DiskFull: Row(
+        "disk-full",
+        507,
+        "A disk of this server is full",
+        "There is no room left on the disk of the {place}. What was saved before is kept.",
+        "Try again later. Operators: make room; `repolaunch doctor` shows where.",
+        (("step", "Step: {step}"), ("tail", "Its last lines:\n{tail}")),
+    ),
+    errors.DatabaseDown: Row(
+        "database-down",
+        503,
+        "The database does not answer",
+        "{reason}.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
     # ---- asking
     errors.LaunchMissing: Row(
         "launch-missing",

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.model import Image, Project, ResolvedRepo, Session
-    from launcher.stages import Asked, Checkouts, Detector, Images, LaunchTell, Projects, Resolver, Sessions, Tell
+    from launcher.stages import Asked, Checkouts, Detector, Images, LaunchTell, Projects, Resolver, Room, Sessions, Tell
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
     """Everything that a launch meets, in order."""
 
+    room: Room
     resolver: Resolver
     checkouts: Checkouts
     detector: Detector
@@ -51,6 +52,7 @@ class Launch:
 
     async def _resolve(self, asked: Asked, tell: Tell) -> ResolvedRepo:
         with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:
+            await self._stages.room.check()
             repo = await self._stages.resolver.resolve(asked.ref)
             ended.message = f"{repo.name or 'The commit'} is at {repo.commit[:10]}"
         return repo

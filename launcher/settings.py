@@ -150,6 +150,11 @@ class Settings(BaseModel):
         "",
         description="SQLAlchemy address of the database (`postgresql+psycopg://…`). Empty: SQLite in the data folder.",
     )
+    disk_floor_bytes: Bytes = Field(
+        2**30,
+        description="Bytes that stay free on the disks of the data folder and of the container engine: with less, "
+        "no new launch begins. Projects that exist can be opened all the same. 0: launches begin with any.",
+    )
     # ---- operating
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 

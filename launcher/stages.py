@@ -53,6 +53,14 @@ class LaunchTell(Protocol):
         ...
 
 
+class Room(Protocol):
+    """Knows whether there is room for more."""
+
+    async def check(self) -> None:
+        """Raises DiskLow where a new launch is not to begin."""
+        ...
+
+
 class Resolver(Protocol):
     """Turns what may move into what cannot."""
 

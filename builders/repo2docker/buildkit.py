@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 
-from builders.errors import BaseImageMissing, BuilderError, BuildFailed, EngineDown
+from builders.engine import DISK
+from builders.errors import BaseImageMissing, BuilderError, BuildFailed, DiskFull, EngineDown
 from builders.interface import Line, Log, Step
-from builders.text import clean
+from builders.text import clean, says_full
 
 TAIL = 20
 """Lines of the failed step that an error carries."""
@@ -36,6 +37,9 @@ _WRAPPING = re.compile(
 )
 # Where the engine keeps a build's files; nobody outside the machine needs to know.
 _ENGINE_PATH = re.compile(r"/[\w./-]*/buildkit-mount\d+/?")
+# Where the tool keeps its notes, and we the build's context.
+_OUR_FOLDER = re.compile(r"/repolaunch-(?:docker|build)-")
+OUR_DISK = "data folder"
 _HUB = re.compile(r"^docker\.io/(?:library/)?")
 
 
@@ -77,12 +81,11 @@ class Output:
             return EngineDown(_WRAPPING.sub("", self._end))
         match = _STATUS.search(reason)
         tail = [*self._tails.get(number, ()), _WRAPPING.sub("", reason or self._end)]
-        return BuildFailed(
-            builder=self._builder,
-            step=self._steps.get(number, self.step),
-            tail=tuple(line for line in tail if line),
-            status=int(match[1]) if match else status,
-        )
+        step, lines = self._steps.get(number, self.step), tuple(line for line in tail if line)
+        if says_full("\n".join(lines)):
+            # Often a program of the repository's says it: there is nothing that its author could correct.
+            return DiskFull(OUR_DISK if _OUR_FOLDER.search(self._end) else DISK, step, lines)
+        return BuildFailed(self._builder, step, lines, int(match[1]) if match else status)
 
     def _begin(self, number: str, name: str) -> Step | None:
         if number in self._steps:

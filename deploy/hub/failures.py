@@ -6,6 +6,7 @@ that the server wrote, if any, on the lines that follow. `launcher/sessions/hub.
 
 from __future__ import annotations
 
+from docker.errors import APIError
 from jupyterhub.spawner import SpawnException
 
 REFUSED = "refused"
@@ -15,8 +16,17 @@ FAILED = "failed"
 TIMEOUT = "timeout"
 """The server did not answer in time."""
 
+FULL = "full"
+"""The container engine's disk is full."""
+ENGINE = "engine"
+"""The container engine did not answer."""
+
 TAIL_LINES = 20
 LINE_CHARACTERS = 300
+ENGINE_FULL = (
+    "There is no room left on the disk of the container engine. Your files are kept; the operator has to make room."
+)
+ENGINE_AWAY = "The container engine does not answer. Your files are kept; try again in a few minutes."
 
 
 class NoSession(SpawnException):  # type: ignore[misc]  # jupyterhub has no types
@@ -25,6 +35,16 @@ class NoSession(SpawnException):  # type: ignore[misc]  # jupyterhub has no type
     def __init__(self, code: str, sentence: str, tail: tuple[str, ...] = (), log_message: str = "") -> None:
         super().__init__(sentence, reason=code, log_message=log_message or sentence, status_code=400)
         self.jupyterhub_message = "\n".join((f"{code}: {sentence}", *tail))
+
+
+def of_engine(error: BaseException, said: str) -> NoSession:
+    """What an error of the engine means; `said` is told where its words say nothing that is known."""
+    code = FAILED
+    if "no space left on device" in str(error).lower():
+        code, said = FULL, ENGINE_FULL
+    elif not isinstance(error, APIError):  # that one is an answer
+        code, said = ENGINE, ENGINE_AWAY
+    return NoSession(code, said, log_message=f"{said} {error}")
 
 
 def tail_of(output: bytes) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Float, Unicode, default
 
 from deploy.hub.allowance import PORT, Allowance, container, host_config
-from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, tail_of
+from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         try:
             return await self._start(allowance)
         except ENGINE_AWAY as error:
-            said = "The container engine could not start the session."
-            raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+            raise of_engine(error, "The container engine could not start the session.") from error
 
     async def _start(self, allowance: Allowance) -> tuple[str, int]:
         self._skip_consent()
@@ -200,8 +199,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
                 await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
                 return await self._inspected()
             except (APIError, DockerException) as error:
-                said = "The image could not be fetched from the registry."
-                raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+                raise of_engine(error, "The image could not be fetched from the registry.") from error
 
     async def _inspected(self) -> dict[str, Any]:
         found: dict[str, Any] = await self.docker("inspect_image", self.image)

@@ -18,6 +18,7 @@ import docker.errors
 import requests.exceptions
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
+from launcher.disks import free_bytes, size
 from launcher.operate import engine
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
@@ -50,7 +51,8 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         _engine,
         _buildx,
         _base_image,
-        lambda: _disk(installation.folder),
+        lambda: _disk("disk", installation.folder, "the data folder", settings.disk_floor_bytes),
+        lambda: _engine_disk(settings.disk_floor_bytes),
         _clock,
         _descriptors,
         _programs,
@@ -140,11 +142,23 @@ def _base_image() -> Finding:
     return Finding("base image", ok=True, seen=engine.BASE_IMAGE)
 
 
-def _disk(folder: Path) -> Finding:
-    free = shutil.disk_usage(folder).free
-    seen = f"{free / 2**30:.1f} GiB free at the data folder"
+def _disk(name: str, folder: Path, place: str, floor: int) -> Finding:
+    free = free_bytes(folder)
+    seen = f"{size(free)} free at {place}"
+    if free < floor:
+        return Finding(name, ok=False, seen=f"{seen}: no new launch begins", todo=f"Make room: {size(floor)} or more.")
     todo = "" if free >= DISK_WANTED else f"Make room: images and workspaces want {DISK_WANTED // 2**30} GiB or more."
-    return Finding("disk", ok=not todo, seen=seen, todo=todo)
+    return Finding(name, ok=not todo, seen=seen, todo=todo)
+
+
+def _engine_disk(floor: int) -> Finding:
+    try:
+        root = engine.root(engine.connect())
+        return _disk("engine disk", Path(root), "the container engine's folder", floor)
+    except (InstallationError, docker.errors.DockerException, requests.exceptions.RequestException):
+        return Finding("engine disk", ok=False, seen="the engine does not answer", todo="See `engine`.")
+    except OSError:
+        return Finding("engine disk", ok=True, seen="the engine keeps its images where this machine cannot look")
 
 
 def _clock() -> Finding:

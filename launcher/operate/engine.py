@@ -59,6 +59,11 @@ def ensure_network(client: docker.DockerClient, installation: Installation) -> s
     return str(gateway).partition("/")[0]
 
 
+def root(client: docker.DockerClient) -> str:
+    """The folder where the engine keeps its images, as the engine names it; "" where it does not say."""
+    return str(client.info().get("DockerRootDir") or "")
+
+
 def base_image_is_here(client: docker.DockerClient) -> bool:
     """Whether the site's base image was made."""
     try:

@@ -93,6 +93,8 @@ class Plan:
     installation: Installation
     settings: Settings
     gateway: str
+    engine_root: str = ""
+    """Where the engine keeps its images, as it says itself."""
 
     @property
     def hub_url(self) -> str:
@@ -210,6 +212,7 @@ class Plan:
             "REPOLAUNCH_LAUNCHER_DATA": str(installation.folder),
             "REPOLAUNCH_LAUNCHER_HUB_API": self.hub_api_url,
             "REPOLAUNCH_LAUNCHER_REGISTRY": self.registry,
+            "REPOLAUNCH_LAUNCHER_ENGINE_ROOT": self.engine_root,
         }
         argv = (sys.executable, "-m", "launcher.compose")
         # Checkouts are read by the volume helper as the session's user: their modes are as git makes them.

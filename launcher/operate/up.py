@@ -106,7 +106,8 @@ class Up:
         stack.enter_context(_task(_keep_helper(helper, plan.folders(self._installation).socket)))
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
-        plans = plan.Plan(self._installation, self._settings, gateway)
+        root = await asyncio.to_thread(engine.root, docker)
+        plans = plan.Plan(self._installation, self._settings, gateway, root)
         for child in plans.children(with_example=self._wanted.example):
             await self._family.start(child)
             if child.name == "hub":

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from launcher.errors import WorkspaceFailed
+from launcher.errors import DiskFull, WorkspaceFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,8 @@ TARGET = "/workspace"
 """Where every container has its workspace: `work/` and `home/` are below."""
 PROJECT_ID = re.compile(r"[a-z][a-z0-9]{9}\Z")
 MAX_ANSWER = 1 << 20
+FULL = "full"
+"""The helper's code for a disk without room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class HelperVolumes:
                 answer = await self._exchange(line)
         except TimeoutError:
             raise WorkspaceFailed("the volume helper did not answer in time") from None
+        if answer.get("code") == FULL:
+            raise DiskFull("workspaces")
         if answer.get("ok") is not True:
             raise WorkspaceFailed(str(answer.get("reason", "the volume helper refused")))
         return answer

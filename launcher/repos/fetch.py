@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.errors import CheckoutRefused, HostUnreachable, RefMissing, RepositoryTooLarge
+from launcher.disks import FULL, says_full
+from launcher.errors import CheckoutRefused, DiskFull, HostUnreachable, RefMissing, RepositoryTooLarge
 from launcher.model import Checkout
 from launcher.repos import tree
 from launcher.repos.folders import remove
 from launcher.repos.git import Command, GitFailed
 from launcher.repos.programs import OutputTooLarge
-from launcher.repos.remote import Call, CommitWithheld, Remote
+from launcher.repos.remote import CHECKOUTS, Call, CommitWithheld, Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ class Fetcher:
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
 
-        Raises RepositoryTooLarge, CheckoutRefused, RefMissing, and what Remote.run raises.
+        Raises RepositoryTooLarge, CheckoutRefused, RefMissing, DiskFull, and what Remote.run raises.
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -57,6 +58,11 @@ class Fetcher:
         except TimeoutError:
             await asyncio.to_thread(remove, path)
             raise RepositoryTooLarge(repo.url, "seconds", int(self._limits.seconds)) from None
+        except (OSError, GitFailed) as error:
+            await asyncio.to_thread(remove, path)
+            if _is_full(error):
+                raise DiskFull(CHECKOUTS) from None
+            raise
         except BaseException:
             # Also when cancelled: git is dead by now, and removing is quick.
             await asyncio.to_thread(remove, path)
@@ -162,6 +168,8 @@ class Fetcher:
             await self._git(path, "config", f"branch.{branch}.merge", f"refs/heads/{branch}")
             await self._git(path, "reset", "--quiet", "--hard")
         except GitFailed as failed:
+            if _is_full(failed):
+                raise
             bad = re.search(r"(?:invalid path|unable to create file) '?([^'\n]+)", failed.stderr)
             raise CheckoutRefused(repo.url, bad[1] if bad else repo.commit, "git cannot write it to a disk") from None
 
@@ -171,6 +179,10 @@ class Fetcher:
     def close(self) -> None:
         """Let the threads end."""
         self._remote.close()
+
+
+def _is_full(error: OSError | GitFailed) -> bool:
+    return says_full(error.stderr) if isinstance(error, GitFailed) else error.errno in FULL
 
 
 def _shown(path: str) -> str:

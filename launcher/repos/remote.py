@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.disks import FULL_WORDS
 from launcher.errors import (
     AddressRefused,
     BadUrl,
+    DiskFull,
     HostUnreachable,
     ProtocolRefused,
     RepositoryMissing,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from launcher.repos.addresses import AddressPolicy, Checked
     from launcher.repos.urls import Address
 
+CHECKOUTS = "repositories' files"
+"""The place of which is told that it is full."""
 HOPS = 5
 _REDIRECT_BYTES = 2**20
 _REDIRECT_S = 20
@@ -59,6 +63,7 @@ def _unreachable(reason: str) -> Callable[[str], Exception]:
 
 
 _SAYINGS: tuple[tuple[str, Callable[[str], Exception]], ...] = (
+    (FULL_WORDS, lambda _: DiskFull(CHECKOUTS)),
     (r"(?i)not our ref|unadvertised object|no such remote ref|couldn't find remote ref", lambda _: CommitWithheld()),
     (r"could not read (Username|Password)|Authentication failed|terminal prompts disabled", RepositoryPrivate),
     (r"returned error: 40[13]|Permission denied|Access denied", RepositoryPrivate),
@@ -105,7 +110,8 @@ class Remote:
     async def run(self, url: str, call: Call) -> str:
         """What git prints.
 
-        Raises AddressRefused, ProtocolRefused, HostUnreachable, RepositoryMissing, RepositoryPrivate, CommitWithheld.
+        Raises AddressRefused, ProtocolRefused, HostUnreachable, RepositoryMissing, RepositoryPrivate, CommitWithheld,
+        DiskFull.
         """
         try:
             async with asyncio.timeout(call.timeout_s):

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from launcher.errors import HubDown, SpawnFailed, SpawnRefused, SpawnTimeout
+from launcher.errors import DiskFull, EngineDown, HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,7 +246,7 @@ class _Progress:
                 self._told(step)
 
 
-def failure(message: str, answer_s: float) -> SpawnRefused | SpawnFailed | SpawnTimeout:
+def failure(message: str, answer_s: float) -> LauncherError:
     """What a failed spawn's text says (deploy/hub/failures.py writes it: `<code>: <sentence>`, then the last lines)."""
     first, *tail = message.removeprefix(SPAWN_FAILED).split("\n")
     code, _, sentence = first.partition(": ")
@@ -254,6 +254,10 @@ def failure(message: str, answer_s: float) -> SpawnRefused | SpawnFailed | Spawn
         return SpawnRefused(sentence)
     if code == "timeout":
         return SpawnTimeout(round(answer_s))
+    if code == "full":
+        return DiskFull("container engine")
+    if code == "engine":
+        return EngineDown("It did not answer while the session started")
     if code == "failed":
         return SpawnFailed(sentence, tuple(tail))
     # Not ours: JupyterHub's own words for what it did not expect.

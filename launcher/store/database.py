@@ -6,20 +6,26 @@ alembic never loads here.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import logging
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from launcher.disks import says_full
+from launcher.errors import DatabaseDown, DiskFull
 from launcher.store.revision import REVISION, SchemaUnfit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+log = logging.getLogger(__name__)
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 """What an operator may write before `://`, and what it means."""
@@ -57,15 +63,17 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A session that sees one moment of the database."""
-        async with AsyncSession(self._engine, expire_on_commit=False) as session:
-            yield session
+        """A session that sees one moment of the database. Raises DatabaseDown, DiskFull."""
+        with _translated():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                yield session
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A session whose changes are kept when its block ends well, all or none."""
-        async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        """A session whose changes are kept when its block ends well, all or none. Raises DatabaseDown, DiskFull."""
+        with _translated():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
 
     async def check(self) -> None:
         """Raises SchemaUnfit when the tables are not those that this code knows."""
@@ -82,6 +90,25 @@ class Database:
     async def close(self) -> None:
         """Close every connection. Nothing may be under way."""
         await self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """A database that is away, or has no room, is told as that; what is wrong with a statement stays as it is."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        if _no_such_table(error):
+            raise
+        log.warning("the database fails: %s", error.orig)
+        words = str(error.orig)
+        if "disk is full" in words or says_full(words):
+            raise DiskFull("database") from error
+        raise DatabaseDown("It does not take what it is given, or cannot be reached") from error
+    except PoolTimeout as error:
+        raise DatabaseDown("It did not answer in time") from error
+    except OSError as error:
+        raise DatabaseDown(error.strerror or "It cannot be reached") from error
 
 
 def _no_such_table(error: DBAPIError) -> bool:

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Table, insert
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from launcher.errors import DatabaseDown, DiskFull
 from launcher.store.rows import EventRow
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class Writer:
         while True:
             try:
                 await self._commit(changes)
-            except (OperationalError, InterfaceError, OSError) as error:
-                log.warning("the database does not take changes; tried again in %s s: %s", self._retry_s, error)
+            except (DatabaseDown, DiskFull) as error:
+                log.warning("changes are not kept yet; tried again in %s s: %s", self._retry_s, type(error).__name__)
                 await asyncio.sleep(self._retry_s)
             except DBAPIError:
                 await self._keep_singly(changes)

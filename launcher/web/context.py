@@ -10,7 +10,7 @@ from launcher.rates import LOOPBACK, Rates
 from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from launcher.model import Account, Numbered, Project, RepoRef, Role, State
@@ -161,6 +161,10 @@ class Resolver(Protocol):
         ...
 
 
+async def _nothing() -> None:
+    """Look nothing up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
     """Everything behind the handlers."""
@@ -178,6 +182,8 @@ class Web:
     operator_token: str = field(repr=False)
     internal_token: str = field(repr=False)
     """What the hub shows at `/internal/`."""
+    measure: Callable[[], Awaitable[None]] = _nothing
+    """Called before the metrics are read: for numbers that have to be looked up."""
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
     wildcard: bool = False

@@ -52,6 +52,12 @@ class Metrics:
             buckets=STAGE_SECONDS[4:],
             registry=registry,
         )
+        self._disks = Gauge(
+            "repolaunch_disk_free_bytes",
+            "Bytes free on the disk of a place: data folder, container engine.",
+            ["place"],
+            registry=registry,
+        )
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self.refused = Counter(
             "repolaunch_launches_refused",
@@ -77,6 +83,10 @@ class Metrics:
     def stage_ended(self, stage: Stage, seconds: float) -> None:
         """A stage of a launch ended well after so many seconds."""
         self._stages.labels(stage.value).observe(seconds)
+
+    def disk_free(self, place: str, free: int) -> None:
+        """So many bytes are free on the disk of `place`."""
+        self._disks.labels(place).set(free)
 
     def launch_ended(self, outcome: Outcome, code: str = "") -> None:
         """A launch ended; `code` says of which error, where it failed."""

@@ -32,8 +32,9 @@ class HealthHandler(Handler):
 class MetricsHandler(Handler):
     """`/metrics`."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """As Prometheus reads it."""
+        await self.web.measure()
         self.set_header("Content-Type", self.web.metrics.content_type)
         self.finish(self.web.metrics.text())
 

@@ -57,7 +57,7 @@ def names(folder: Path) -> list[str]:
 
 async def left_over(root: Path) -> list[str]:
     """What is in the folder once removals have had their time."""
-    for _ in range(100):
+    for _ in range(1000):
         if not names(root / "checkouts"):
             return []
         await asyncio.sleep(0.02)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import docker
 import pytest
 
-from launcher.errors import WorkspaceFailed
+from launcher.errors import DiskFull, WorkspaceFailed
 from launcher.projects.helper_container import CAPABILITIES, HelperContainer
 from launcher.projects.volumes import HelperVolumes, Patience
 from tests.fixtures.volumes import BASE_IMAGE, Author, Helper, InContainer, folders_in, helper, new_id, status
@@ -179,7 +179,7 @@ async def test_a_full_disk(small_disk: Path, author: Author, kind: str, what: st
         author.commit()
         large = author.checked_out(running.folders.checkouts)
         project = new_id()
-        with pytest.raises(WorkspaceFailed, match="the disk for workspaces is full"):
+        with pytest.raises(DiskFull, match="workspaces"):
             await running.volumes.create(project, large)
         assert running.unfinished() == []
         assert not await running.volumes.exists(project)

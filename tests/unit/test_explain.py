@@ -258,6 +258,40 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Launch again. If it happens again, ask the operator to raise `session_start_timeout_s`.",
     ),
     (
+        errors.DiskLow("data folder", "80 MiB", "1.0 GiB"),
+        507,
+        "There is too little room on this server",
+        "The disk of the data folder has 80 MiB free; a new launch begins only with 1.0 GiB or more.",
+        (
+            "Try again later: links that you have opened before still lead to your files. "
+            "Operators: make room; `repolaunch doctor` shows where."
+        ),
+    ),
+    (
+        errors.DiskFull("workspaces"),
+        507,
+        "A disk of this server is full",
+        "There is no room left on the disk of the workspaces. What was saved before is kept.",
+        "Try again later. Operators: make room; `repolaunch doctor` shows where.",
+    ),
+    (
+        errors.DiskFull("container engine", "[2/2] RUN dd", ("dd: error writing 'x': No space left on device",)),
+        507,
+        "A disk of this server is full",
+        (
+            "There is no room left on the disk of the container engine. What was saved before is kept.\n"
+            "Step: [2/2] RUN dd\nIts last lines:\ndd: error writing 'x': No space left on device"
+        ),
+        "Try again later. Operators: make room; `repolaunch doctor` shows where.",
+    ),
+    (
+        errors.DatabaseDown("It did not answer in time"),
+        503,
+        "The database does not answer",
+        "It did not answer in time.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    (
         errors.LaunchMissing("0" * 32),
         404,
         "There is no such launch",
