@@ -90,6 +90,13 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the build worker knows of an image: its id or its digest; `""`: there is none."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The verb failed: `error` names a class of `builders/errors.py`, `facts` are its fields."""
 
@@ -97,8 +104,8 @@ class Error:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Error
-FINAL = (Found, Fingerprint, Built, Facts, Pushed, Error)
+Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Known | Error
+FINAL = (Found, Fingerprint, Built, Facts, Pushed, Known, Error)
 
 _TYPES: dict[str, type[Line]] = {
     "log": Log,
@@ -109,6 +116,7 @@ _TYPES: dict[str, type[Line]] = {
     "built": Built,
     "facts": Facts,
     "pushed": Pushed,
+    "known": Known,
     "error": Error,
 }
 _NAMES = {kind: name for name, kind in _TYPES.items()}

@@ -84,7 +84,7 @@ class Child:
 
     async def lines(self) -> AsyncIterator[str]:
         """Its output, line by line without the line ends, until it ends; undecodable bytes become U+FFFD."""
-        async for raw in _split(self.chunks(), self._max_line):
+        async for raw in split(self.chunks(), self._max_line):
             yield raw.decode("utf-8", "replace")
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -195,7 +195,7 @@ async def _chunks(end: asyncio.Event, stdout: asyncio.StreamReader) -> AsyncIter
         ended.cancel()
 
 
-async def _split(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+async def split(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
     """Lines without their ends; one that is longer than `most` bytes in pieces."""
     rest = b""
     async for chunk in chunks:

@@ -29,14 +29,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
-from launcher.builds.engine import EngineImages
-from launcher.builds.images import Registry
 from launcher.builds.layers import Cached, Limited, Shared
 from launcher.builds.recorded import Pushing, Recorded
 from launcher.builds.remembered import Remembered
-from launcher.builds.run import BuilderProcess, builder_environment
-from launcher.builds.run import Limits as BuildLimits
-from launcher.builds.verbs import ProcessBuild, ProcessInspect, ProcessPush
+from launcher.builds.run import Builders, Engine, Registry
+from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
+from launcher.builds.worker import Worker
 from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
 from launcher.launch import Launch, Stages
@@ -48,7 +46,6 @@ from launcher.rates import LOOPBACK, Rates
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.fetch import Limits as CheckoutLimits
-from launcher.repos.folders import remove
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
 from launcher.repos.resolver import GitResolver
 from launcher.sessions.hub import HubClient
@@ -117,7 +114,10 @@ class Composed:
         self.policy = policy = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
         limits = CheckoutLimits(settings.checkout_max_bytes, settings.checkout_max_files, settings.checkout_timeout_s)
         self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
-        self.registry = _registry(given)
+        worker = Worker(data / "run" / "worker" / "worker.sock")
+        self.builders = Builders(worker, build_s=int(settings.build_timeout_s))
+        self.engine = Engine(worker)
+        self.registry = Registry(worker, given.registry, settings.registry_prefix)
         self.volumes = HelperVolumes(
             data / "run" / "volumes" / "helper.sock", data / "checkouts", data / "workspaces", installation.id
         )
@@ -137,7 +137,7 @@ class Composed:
             self.disks,
             self.resolver,
             self.checkouts,
-            Remembered(self.builder, EnvironmentRows(self.database)),
+            Remembered(self.builders, EnvironmentRows(self.database)),
             self.images,
             self.projects,
             self.sessions,
@@ -152,20 +152,9 @@ class Composed:
         )
 
     def _compose_images(self) -> None:
-        settings, installation = self._given.settings, self._given.installation
-        login = (settings.registry_username, settings.registry_password) if settings.registry_username else None
-        self.builder = BuilderProcess(
-            installation.id,
-            # What a killed builder leaves is found, and removed, at the next start.
-            builder_environment(os.environ) | {"TMPDIR": str(installation.path("tmp"))},
-            login=login,
-            limits=BuildLimits(build_s=int(settings.build_timeout_s)),
-        )
-        contents = installation.path("contents")
-        self.engine = EngineImages(os.environ)
-        build = CountedBuild(ProcessBuild(self.builder, self.checkouts, contents), self.metrics)
+        build = CountedBuild(WorkerBuild(self.builders, self.checkouts), self.metrics)
         recorded = Recorded(
-            Limited(build, settings.build_limit),
+            Limited(build, self._given.settings.build_limit),
             self.build_rows,
             self.image_rows,
             self.logs,
@@ -173,9 +162,9 @@ class Composed:
             clock=time.time,
             new_id=_new_id,
         )
-        inspect = ProcessInspect(self.builder, self.checkouts, contents)
+        inspect = WorkerInspect(self.builders, self.checkouts)
         cached = Cached(recorded, self.registry, inspect, self.engine, self.image_rows, explain)
-        push = ProcessPush(self.builder, self.registry)
+        push = WorkerPush(self.builders, self.registry)
         self.pushing = Pushing(cached, push, self.image_rows, self.build_rows, self.logs, explain, clock=time.time)
         self.images = Shared(self.pushing)
 
@@ -228,13 +217,10 @@ class Composed:
         return Resolve(find, self.volumes.volume, limits, site, passwd)
 
     def _checks(self) -> dict[str, Any]:
-        async def engine() -> None:
-            await self.engine.has("sha256:" + "0" * 64)
-
         return {
             "JupyterHub API": self.hub.version,
             "Docker registry": self.registry.health,
-            "Docker engine": engine,
+            "Docker engine": self.engine.health,
             "database": self.database.check,
             "volume helper": self.volumes.health,
             **{f"disk of the {place}": partial(self.disks.check_one, place) for place in self.disks.places},
@@ -263,11 +249,8 @@ class Composed:
         await self.database.check()
         stack.push_async_callback(self.logs.close)
         stack.callback(self.hub.close)
-        stack.callback(self.registry.close)
         stack.callback(self.policy.close)
         stack.callback(self.resolver.close)
-        await asyncio.to_thread(remove, self._given.installation.path("tmp"))
-        self._given.installation.path("tmp")
         await self.checkouts.recover()
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
@@ -286,18 +269,6 @@ def _places(given: Given) -> dict[str, Path]:
     """Whose disks are watched."""
     engine = {ENGINE: Path(given.engine_root)} if given.engine_root else {}
     return {DATA: given.installation.folder, **engine}
-
-
-def _registry(given: Given) -> Registry:
-    settings = given.settings
-    return Registry(
-        given.registry,
-        settings.registry_prefix,
-        username=settings.registry_username,
-        password=settings.registry_password,
-        tls=settings.registry_tls and bool(settings.registry),
-        ca_file=Path(settings.registry_ca_file) if settings.registry_ca_file else None,
-    )
 
 
 def _new_id() -> str:

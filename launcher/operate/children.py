@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
+from builders.sockets import open_socket
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import PART, Left, Noted, end, find, signal_group, write
 
@@ -39,12 +40,13 @@ ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Wrong|Missing|Unfit|NotFoun
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One program: what it is called, how it is started, and the address that answers once it is ready."""
+    """One program: what it is called, how it is started, and the address or socket that answers once it is ready."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     ready_url: str = ""
+    ready_socket: Path | None = None
     ready_s: float = 60.0
     stop_s: float = 15.0
     umask: int = 0o077
@@ -106,21 +108,14 @@ class Running:
         self._changed()
 
     async def _wait_ready(self) -> None:
-        if not self.child.ready_url:
+        if not self.child.ready_url and self.child.ready_socket is None:
             return
-        process, client = self._process, AsyncHTTPClient()
+        process = self._process
         deadline = asyncio.get_running_loop().time() + self.child.ready_s
         while asyncio.get_running_loop().time() < deadline:
             if process is None or process.returncode is not None:
                 raise InstallationError(f"{self.child.name} ended while it started. {self._reason()}")
-            try:
-                await client.fetch(self.child.ready_url, request_timeout=2, follow_redirects=False)
-            except HTTPError as error:
-                if error.code < 500 and error.code != 599:  # noqa: PLR2004  # any answer of its own will do
-                    return
-            except (TimeoutError, OSError):
-                pass
-            else:
+            if await _answers(self.child):
                 return
             await asyncio.sleep(0.05)
         raise InstallationError(f"{self.child.name} did not answer within {self.child.ready_s:.0f} s. {self._reason()}")
@@ -180,6 +175,21 @@ class Running:
         named = [line for line in lines[-LAST_LINES:] if ERROR.match(line)]
         last = (named or lines or ["it said nothing"])[-1].strip()
         return f"It said: {last[:300]}\nThe rest is in {self._log}."
+
+
+async def _answers(child: Child) -> bool:
+    """Whether it listens, and, where it speaks HTTP, gives any answer of its own."""
+    try:
+        if child.ready_socket is not None:
+            _, writer = await open_socket(child.ready_socket)
+            writer.transport.abort()
+        else:
+            await AsyncHTTPClient().fetch(child.ready_url, request_timeout=2, follow_redirects=False)
+    except HTTPError as error:
+        return error.code < 500 and error.code != 599  # noqa: PLR2004  # any answer of its own will do
+    except (TimeoutError, OSError):
+        return False
+    return True
 
 
 class Family:

@@ -48,13 +48,6 @@ async def end_unknown_sessions(hub_api_url: str, installation: Installation) -> 
                 await asyncio.to_thread(_remove, container, SAVE_S)
 
 
-async def remove_unfinished_looks(installation: Installation) -> None:
-    """Remove the containers in which killed builders looked at images. Only while no builder runs."""
-    with _told("containers of killed builders"):
-        for container in await asyncio.to_thread(_looks, installation):
-            await asyncio.to_thread(_remove, container, 0)
-
-
 async def remove_container(name: str, installation: Installation) -> None:
     """Remove our container of that name, if there is one."""
     with _told(f"the container {name}"):
@@ -76,11 +69,6 @@ def _sessions(installation: Installation) -> dict[str, str]:
     filters = {"label": [installation.label, f"{KIND}={SESSION}"], "status": ["running", "created"]}
     found = engine.connect().api.containers(all=True, filters=filters)
     return {one["Id"]: one["Labels"].get(PROJECT, "") for one in found}
-
-
-def _looks(installation: Installation) -> list[str]:
-    found = engine.connect().api.containers(all=True, filters={"label": installation.label, "status": "created"})
-    return [one["Id"] for one in found if KIND not in one["Labels"]]
 
 
 def _named(name: str, installation: Installation) -> list[str]:

@@ -1,6 +1,6 @@
 """What each part is started with: its command, its environment and the address that tells that it is ready.
 
-A child gets only what is named here; nothing of the operator's environment but the variables in PASSED.
+A child gets only what is named here; nothing of the operator's environment but the variables in PASSED and ENGINE.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.operate import example, leftovers, registry, sessions
+from launcher.operate import example, leftovers, registry, sessions, worker
 from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
@@ -38,9 +38,6 @@ PASSED = (
     "LC_ALL",
     "TZ",
     "TMPDIR",
-    "DOCKER_HOST",
-    "DOCKER_CERT_PATH",
-    "DOCKER_TLS_VERIFY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "GIT_SSL_CAINFO",
@@ -52,11 +49,18 @@ PASSED = (
     "HTTPS_PROXY",
     "NO_PROXY",
 )
+ENGINE = ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONFIG")
+"""Where the container engine is: for those who speak to it, which the launcher does not."""
 
 
 def passed() -> dict[str, str]:
     """What every child may know of the operator's environment."""
     return {name: os.environ[name] for name in PASSED if name in os.environ}
+
+
+def passed_with_engine() -> dict[str, str]:
+    """The same for those who speak to the container engine."""
+    return passed() | {name: os.environ[name] for name in ENGINE if name in os.environ}
 
 
 def database_url(installation: Installation, settings: Settings) -> str:
@@ -119,13 +123,14 @@ class Plan:
     def children(self, *, with_example: bool) -> Iterator[Child]:
         """Every part, in order of start."""
         if not self.settings.registry:
-            yield registry.child(self.installation, passed())
+            yield registry.child(self.installation, passed_with_engine())
         if with_example:
             folder = self.installation.path("example")
             example.make_repository(folder)
             yield Child("example", example.daemon_argv(folder, self.installation.ports.example), passed())
         yield self._proxy()
         yield self._hub()
+        yield worker.child(self.installation, self.settings, self.registry, passed_with_engine())
         yield self._launcher(with_example=with_example)
 
     def _proxy(self) -> Child:
@@ -150,10 +155,6 @@ class Plan:
     async def end_unknown_sessions(self) -> None:
         """End the sessions that a killed hub was just starting."""
         await leftovers.end_unknown_sessions(self.hub_api_url, self.installation)
-
-    async def _remove_looks(self) -> None:
-        """The launcher's builders end with it."""
-        await leftovers.remove_unfinished_looks(self.installation)
 
     async def _restore_routes(self) -> None:
         """The proxy keeps its routes in memory; the hub knows them."""
@@ -188,7 +189,7 @@ class Plan:
             "REGISTRY_PASSWORD": password,
             "LOG_LEVEL": settings.log_level,
         }
-        env = passed() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
+        env = passed_with_engine() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
         env["CONFIGPROXY_AUTH_TOKEN"] = installation.secret("proxy-token")
         argv = (sys.executable, "-m", "jupyterhub", "--config", str(HUB_CONFIG))
         return Child("hub", argv, env, f"{self.hub_api_url}/", stop_s=30, restarted=self.end_unknown_sessions)
@@ -198,13 +199,14 @@ class Plan:
         endpoints = list(settings.allowed_endpoints)
         if with_example:
             endpoints.append(f"{LOOPBACK}:{installation.ports.example}")
-        username, password = registry.login(installation, settings)
         chosen = settings.model_copy(
             update={
                 "allowed_endpoints": tuple(endpoints),
                 "database_url": database_url(installation, settings),
-                "registry_username": username,
-                "registry_password": password,
+                # The worker's and the hub's business alone.
+                "registry_username": "",
+                "registry_password": "",
+                "shared_password": "",
             }
         )
         env = passed() | {
@@ -216,5 +218,4 @@ class Plan:
         }
         argv = (sys.executable, "-m", "launcher.compose")
         # Checkouts are read by the volume helper as the session's user: their modes are as git makes them.
-        ready = f"{self.launcher_url}/versions"
-        return Child("launcher", argv, env, ready, stop_s=30, umask=0o022, before=self._remove_looks)
+        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30, umask=0o022)

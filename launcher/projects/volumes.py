@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from builders.sockets import open_socket
 from launcher.errors import DiskFull, WorkspaceFailed
 
 if TYPE_CHECKING:
@@ -192,19 +192,9 @@ class HelperVolumes:
         until = asyncio.get_running_loop().time() + self._patience.connect
         while True:
             try:
-                return await _open(self._socket)
+                return await open_socket(self._socket, limit=MAX_ANSWER)
             except OSError as error:
                 if asyncio.get_running_loop().time() > until:
                     log.warning("the volume helper's socket: %s", error)
                     raise WorkspaceFailed("the volume helper does not answer") from None
                 await asyncio.sleep(0.1)
-
-
-async def _open(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    # The address of a unix socket has at most 107 bytes; a data folder may be deeper. Linux lets us name the
-    # folder by a descriptor of it.
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{path.name}", limit=MAX_ANSWER)
-    finally:
-        os.close(folder)

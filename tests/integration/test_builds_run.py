@@ -1,4 +1,4 @@
-"""The launcher's side: builder processes started, understood, limited and stopped; engine and registries are real."""
+"""The launcher asks the build worker: understood, limited and stopped; worker, engine and registries are real."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from launcher.builds.engine import EngineImages
-from launcher.builds.images import Registry
 from launcher.builds.interface import BuildRequest
 from launcher.builds.remembered import Remembered
-from launcher.builds.run import BuilderProcess, Limits, builder_environment
-from launcher.builds.verbs import ProcessBuild, ProcessInspect, ProcessPush
+from launcher.builds.run import Builders, Engine, Registry
+from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
 from launcher.errors import (
     BaseImageMissing,
     BuildBroken,
@@ -33,9 +31,10 @@ from launcher.errors import (
 )
 from launcher.model import Checkout, Event, Log, Progress, RepoRef, ResolvedRepo, Stage
 from tests.fixtures.engine import BASE_IMAGE
+from tests.fixtures.worker import RunningWorker, running_worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     import docker
@@ -62,14 +61,16 @@ class OneCheckout:
 
 
 class Site:
-    """A checkout, a builder process and a place for contents."""
+    """A checkout and a build worker."""
 
-    def __init__(self, folder: Path, process: BuilderProcess) -> None:
-        self.folder = folder / "checkout"
-        self.contents = folder / "contents"
+    def __init__(self, running: RunningWorker) -> None:
+        self.running = running
+        self.folder = running.checkouts / "checkout"
+        self.contents = running.contents
         self.folder.mkdir()
-        self.contents.mkdir()
-        self.process = process
+        self.builders = Builders(running.worker, build_s=running.build_s)
+        self.engine = Engine(running.worker)
+        self.registry = Registry(running.worker, running.registry, "repolaunch")
         self.told: list[Event] = []
         self.checkouts = OneCheckout(self.folder)
 
@@ -87,19 +88,22 @@ class Site:
 
     async def build(self, files: dict[str, str]) -> tuple[BuildRequest, ImageFacts]:
         checkout = self.commit(files)
-        environment = await self.process.detect(checkout)
+        environment = await self.builders.detect(checkout)
         request = BuildRequest(checkout.repo, environment)
-        build = ProcessBuild(self.process, self.checkouts, self.contents)
+        build = WorkerBuild(self.builders, self.checkouts)
         return request, await build.build(request, self.told.append)
 
 
 @pytest.fixture
-def site(tmp_path: Path, installation: str, engine_environment: dict[str, str]) -> Site:
-    return Site(tmp_path, BuilderProcess(installation, builder_environment(engine_environment)))
+def site(
+    tmp_path: Path, installation: str, engine_environment: dict[str, str], registry: RunningRegistry
+) -> Iterator[Site]:
+    with running_worker(tmp_path, installation, engine_environment, registry=registry.host) as running:
+        yield Site(running)
 
 
 async def test_from_a_checkout_to_a_registry_and_back(
-    site: Site, installation: str, engine: docker.DockerClient, registry: RunningRegistry
+    site: Site, installation: str, engine: docker.DockerClient
 ) -> None:
     text = f"FROM {BASE_IMAGE}\nRUN true\n"
     request, facts = await site.build({"binder/Dockerfile": text, "a.txt": secrets.token_hex(4)})
@@ -110,19 +114,19 @@ async def test_from_a_checkout_to_a_registry_and_back(
     assert facts.home == "/home/jovyan"
     assert ":1000:" in facts.passwd
     assert facts.content == ""
-    assert await EngineImages({}).has(facts.engine_id)
-    assert not await EngineImages({}).has("sha256:" + "0" * 64)
+    assert await site.engine.has(facts.engine_id)
+    assert not await site.engine.has("sha256:" + "0" * 64)
     assert any(isinstance(event, Progress) and event.message.startswith("[2/2] RUN") for event in site.told)
     assert {event.stage for event in site.told if isinstance(event, Log | Progress)} == {Stage.BUILD}
 
-    found = Registry(registry.host, "repolaunch")
+    found = site.registry
     assert await found.find(request.key) is None
     before = time.perf_counter()
-    ref = await ProcessPush(site.process, found).push(facts, request.key, site.told.append)
+    ref = await WorkerPush(site.builders, found).push(facts, request.key, site.told.append)
     print(f"push: {time.perf_counter() - before:.2f} s")
     assert await found.find(request.key) == ref
-    assert await ProcessPush(site.process, found).push(facts, request.key, site.told.append) == ref
-    inspect = ProcessInspect(site.process, site.checkouts, site.contents)
+    assert await WorkerPush(site.builders, found).push(facts, request.key, site.told.append) == ref
+    inspect = WorkerInspect(site.builders, site.checkouts)
     assert await inspect.inspect(ref, request, site.told.append) == facts
     for name in engine.images.get(facts.engine_id).tags:
         engine.images.remove(name, force=True)
@@ -130,7 +134,6 @@ async def test_from_a_checkout_to_a_registry_and_back(
     again = await inspect.inspect(ref, request, site.told.append)
     print(f"pull and inspect: {time.perf_counter() - before:.2f} s")
     assert again == facts
-    found.close()
     assert not engine.containers.list(all=True, filters={"label": f"repolaunch.installation={installation}"})
 
 
@@ -203,7 +206,7 @@ async def test_errors_come_back_with_their_facts(site: Site) -> None:
     assert caught.value.image == "no-such-host.invalid/x:1"
     checkout = site.commit({"binder/x": "", ".binder/x": ""})
     with pytest.raises(EnvironmentConflict) as conflict:
-        await site.process.detect(checkout)
+        await site.builders.detect(checkout)
     assert conflict.value.found == ("binder/", ".binder/")
 
 
@@ -223,13 +226,12 @@ async def until(condition: bool, marker: str, within_s: float) -> None:
 
 
 async def test_the_time_limit(tmp_path: Path, installation: str, engine_environment: dict[str, str]) -> None:
-    limits = Limits(build_s=6)
-    site = Site(tmp_path, BuilderProcess(installation, builder_environment(engine_environment), limits=limits))
     marker, files = endless()
-    with pytest.raises(BuildTimeout) as caught:
-        await site.build(files)
-    assert caught.value.seconds == 6
-    await until(condition=False, marker=marker, within_s=15)
+    with running_worker(tmp_path, installation, engine_environment, build_s=6) as running:
+        with pytest.raises(BuildTimeout) as caught:
+            await Site(running).build(files)
+        assert caught.value.seconds == 6
+        await until(condition=False, marker=marker, within_s=15)
 
 
 async def test_a_cancelled_build_leaves_nothing(site: Site) -> None:
@@ -239,40 +241,44 @@ async def test_a_cancelled_build_leaves_nothing(site: Site) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not [child for child in psutil.Process().children(recursive=True) if "builders" in child.cmdline()]
+    assert not psutil.Process(site.running.pid).children(recursive=True)
     await until(condition=False, marker=marker, within_s=15)
 
 
 async def test_an_engine_that_is_down(tmp_path: Path, installation: str, engine_environment: dict[str, str]) -> None:
-    env = builder_environment(engine_environment | {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"})
-    site = Site(tmp_path, BuilderProcess(installation, env))
-    with pytest.raises(EngineDown):
-        await site.build({"Dockerfile": "FROM scratch\n"})
-    with pytest.raises(EngineDown):
-        await EngineImages(env).has("sha256:" + "0" * 64)
+    env = engine_environment | {"DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    with running_worker(tmp_path, installation, env) as running:
+        site = Site(running)
+        with pytest.raises(EngineDown) as caught:
+            await site.build({"Dockerfile": "FROM scratch\n"})
+        assert caught.value.reason == "its socket is not there"
+        with pytest.raises(EngineDown):
+            await site.engine.health()
 
 
 async def test_a_push_with_the_password_and_without(
     tmp_path: Path, installation: str, engine_environment: dict[str, str], registry_with_password: RunningRegistry
 ) -> None:
-    running, env = registry_with_password, builder_environment(engine_environment)
-    assert running.login is not None
-    site = Site(tmp_path, BuilderProcess(installation, env, login=running.login))
-    checkout = site.commit({"Dockerfile": f"FROM scratch\nENV X={secrets.token_hex(4)}\nCOPY Dockerfile /\n"})
-    key = (environment := await site.process.detect(checkout)).key
-    engine_id = await site.process.build(checkout, environment, site.told.append)
-    registry = Registry(running.host, "repolaunch", username=running.login[0], password=running.login[1])
-    with pytest.raises(RegistryDown) as caught:
-        await BuilderProcess(installation, env).push(engine_id, registry.target(key), site.told.append)
-    assert caught.value.registry == running.host
-    digest = await site.process.push(engine_id, registry.target(key), site.told.append)
-    assert await registry.find(key) == registry.ref(digest)
-    registry.close()
+    host, login = registry_with_password.host, registry_with_password.login
+    with running_worker(tmp_path, installation, engine_environment, registry=host, login=login) as running:
+        site = Site(running)
+        checkout = site.commit({"Dockerfile": f"FROM scratch\nENV X={secrets.token_hex(4)}\nCOPY Dockerfile /\n"})
+        key = (environment := await site.builders.detect(checkout)).key
+        engine_id = await site.builders.build(checkout, environment, site.told.append)
+        digest = await site.builders.push(engine_id, key, site.told.append)
+        assert await site.registry.find(key) == site.registry.ref(digest)
+        running.stop()
+        running.login = None
+        running.start()
+        for asked in (site.builders.push(engine_id, key, site.told.append), site.registry.find(key)):
+            with pytest.raises(RegistryDown) as caught:
+                await asked
+            assert caught.value.registry == host
 
 
-async def test_a_push_of_what_is_not_there(site: Site, registry: RunningRegistry) -> None:
+async def test_a_push_of_what_is_not_there(site: Site) -> None:
     with pytest.raises(BuildBroken):
-        await site.process.push("sha256:" + "0" * 64, f"{registry.host}/x/env:y", site.told.append)
+        await site.builders.push("sha256:" + "0" * 64, "a" * 64, site.told.append)
 
 
 class MemoryRows:
@@ -291,8 +297,8 @@ class MemoryRows:
 async def test_a_tree_is_looked_at_once(site: Site) -> None:
     checkout = site.commit({"Dockerfile": "FROM scratch\n"})
     rows = MemoryRows()
-    first = await Remembered(site.process, rows).detect(checkout)
+    first = await Remembered(site.builders, rows).detect(checkout)
     ((_, fingerprint),) = rows.rows
     assert len(fingerprint) == 64
     (site.folder / "Dockerfile").unlink()
-    assert await Remembered(site.process, rows).detect(checkout) == first
+    assert await Remembered(site.builders, rows).detect(checkout) == first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -321,3 +322,35 @@ async def _pushed(service: Service, project: str) -> None:
                 if "@sha256:" in (await answer.json())["image"]:
                     return
             await asyncio.sleep(0.1)
+
+
+async def test_the_launcher_knows_neither_engine_nor_registry_s_password(service: Service) -> None:
+    """What it is told, and what it has loaded after launches; the worker and the hub are told."""
+    password = (service.data / "secrets" / "registry-password").read_text().strip()
+    launcher, worker = service.child("launcher"), service.child("worker")
+    told = launcher.environ()
+    assert not [name for name in told if name.startswith("DOCKER")]
+    assert password not in str(told)
+    assert password in worker.environ().values()
+    noted = service.data / "run" / "imported.json"
+    launcher.send_signal(signal.SIGUSR1)
+    async with asyncio.timeout(10):
+        while not noted.exists():
+            await asyncio.sleep(0.05)
+    assert not {"docker", "repo2docker", "requests"} & set(json.loads(noted.read_text()))
+
+
+async def test_a_killed_worker_is_started_again_and_asked_again(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon, "RUN sleep 4 && echo it-went-on\n")
+    killed = service.child("worker")
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        _, launch = await visitor.post("/api/v1/launches", {"url": repo.url, "ref": "main"})
+        seen: list[dict[str, Any]] = []
+        async for event in visitor.follow(launch["id"]):
+            seen.append(event)
+            if "RUN sleep" in str(event.get("message", "")) and killed.is_running():
+                killed.kill()
+    assert seen[-1]["type"] == "ready", seen[-1]
+    assert "The build worker ended in the midst of it and is asked again." in [one.get("message") for one in seen]
+    assert service.child("worker") != killed

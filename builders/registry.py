@@ -1,4 +1,4 @@
-"""The registry: an image is found by its environment key, with one request.
+"""The registry, asked by the build worker: an image is found by its environment key, with one request.
 
 Images are `<prefix>/env:<key>`; whoever starts one uses the digest that `find` gives, never the tag.
 """
@@ -15,8 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from launcher.errors import RegistryDown
-from launcher.model import ImageRef
+from builders.errors import RegistryDown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,18 +58,19 @@ class Registry:
 
     def target(self, key: str) -> str:
         """Where an environment's image is pushed to: `host/repository:key`."""
-        return f"{self.host}/{self.repository}:{key}"
+        return f"{self.name}:{key}"
 
-    def ref(self, digest: str) -> ImageRef:
-        """The image with this digest."""
-        return ImageRef(self.host, self.repository, digest)
+    @property
+    def name(self) -> str:
+        """What stands before `:<key>` and `@<digest>`: `host/repository`."""
+        return f"{self.host}/{self.repository}"
 
-    async def find(self, key: str) -> ImageRef | None:
-        """The image of an environment; None if the registry has none. Raises RegistryDown."""
+    async def find(self, key: str) -> str:
+        """The digest of an environment's image; `""` if the registry has none. Raises RegistryDown."""
         url = f"{self._base}/v2/{self.repository}/manifests/{key}"
         response = await self._ask("HEAD", url, scope=f"repository:{self.repository}:pull")
         if response.code == _MISSING:
-            return None
+            return ""
         digest = response.headers.get("Docker-Content-Digest", "")
         if not digest:
             # The specification lets a registry leave it out; the digest is then that of what it answers.
@@ -78,7 +78,7 @@ class Registry:
             digest = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
         if not _DIGEST.fullmatch(digest):
             raise self._down(f"it names an image by {digest[:80]!r}")
-        return self.ref(digest)
+        return digest
 
     async def health(self) -> None:
         """Ask whether it is a registry and lets us in. Raises RegistryDown."""

@@ -1,0 +1,98 @@
+"""What may be asked of the build worker: one JSON object on a line, and nothing that is not in VERBS.
+
+The worker does not trust who asks: a launcher that somebody has taken over can have commits built, looked at and pushed
+to our own registry. Options of the engine, other folders, other images and other registries cannot be said here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LONGEST = 16 * 1024
+"""Bytes of a request's line."""
+
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "fingerprint": (),
+    "detect": ("checkout",),
+    "build": ("checkout", "key", "platform", "date", "source", "commit"),
+    "inspect": ("image", "checkout", "commit"),
+    "push": ("engine_id", "key"),
+    "has": ("engine_id",),
+    "find": ("key",),
+    "registry": (),
+}
+"""Each verb and all of its fields: `python -m builders VERB`; the last three are answered by the worker itself."""
+
+LIMITS_S: Mapping[str, int] = {"detect": 60, "inspect": 600, "push": 3600}
+"""Seconds that a builder process may take; a build's limit is a setting."""
+
+
+def _matches(pattern: str) -> Callable[[object], bool]:
+    compiled = re.compile(pattern, re.ASCII)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+
+
+def _seconds(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
+
+
+_FIELDS: Mapping[str, Callable[[object], bool]] = {
+    # One name: a folder of its own among the checkouts, never a path.
+    "checkout": _matches(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"),
+    "commit": _matches(r"[0-9a-f]{40}([0-9a-f]{24})?"),
+    "date": _seconds,
+    "engine_id": _matches(r"sha256:[0-9a-f]{64}"),
+    # Which registry and repository it names is for the worker to compare.
+    "image": _matches(r"(?:[a-z0-9][A-Za-z0-9._:/-]{0,400}@)?sha256:[0-9a-f]{64}"),
+    "key": _matches(r"[0-9a-f]{64}"),
+    "platform": _matches(r"[a-z0-9]{1,20}/[a-z0-9]{1,20}(/v[0-9]{1,2})?"),
+    # It becomes a label: any one line of text.
+    "source": _matches(r"[^\x00-\x1f\x7f]{1,4096}"),
+}
+
+
+@dataclass(eq=False)
+class RequestWrong(Exception):
+    """A line that asks for nothing that there is; `reason` says why, without the line's own text."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A verb with all of its fields, each of its form."""
+
+    verb: str
+    fields: Mapping[str, Any]
+
+
+def format_request(verb: str, fields: Mapping[str, str | int]) -> bytes:
+    """The line, with its end. Raises RequestWrong for what `parse_request` would refuse."""
+    line = json.dumps({"verb": verb, **fields}, ensure_ascii=False).encode() + b"\n"
+    parse_request(line)
+    return line
+
+
+def parse_request(line: bytes) -> Request:
+    """What the line asks for. Raises RequestWrong."""
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError):
+        raise RequestWrong("it is not JSON") from None
+    if not isinstance(body, dict):
+        raise RequestWrong("it is not an object")
+    verb = body.pop("verb", None)
+    if not isinstance(verb, str) or verb not in VERBS:
+        raise RequestWrong("there is no such verb")
+    if set(body) != set(VERBS[verb]):
+        raise RequestWrong(f"the fields of {verb} are {', '.join(VERBS[verb]) or 'none'}")
+    for name, value in body.items():
+        if not _FIELDS[name](value):
+            raise RequestWrong(f"the {name} is not of its form")
+    return Request(verb, body)

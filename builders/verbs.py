@@ -1,0 +1,176 @@
+"""What the build worker does for each request: a builder process for most, an answer of its own for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builders import interface as lines
+from builders.errors import BuildBroken
+from builders.leftovers import KIND, LIFE
+from builders.process import Command, ProgramMissing, running
+from builders.requests import LIMITS_S
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from builders.images import EngineImages
+    from builders.registry import Registry
+    from builders.requests import Request
+
+    Send = Callable[[str], Awaitable[None]]
+
+GRACE_S = 15
+"""More than a builder itself takes to stop its own children."""
+# Beside the packages, never the working directory: a file of that name would be imported instead.
+_BESIDE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the worker was told of this installation."""
+
+    installation: str
+    checkouts: Path
+    contents: Path
+    scratch: Path
+    env: Mapping[str, str]
+    """What builder processes may know of our environment."""
+    login: tuple[str, str] | None
+    """User name and password at the registry."""
+    build_s: int
+    build_limit: int
+
+
+class Verbs:
+    """The verbs of `requests.VERBS`."""
+
+    def __init__(self, site: Site, engine: EngineImages, registry: Registry, *, python: str = sys.executable) -> None:
+        """`registry` is the only one that is ever spoken to."""
+        self._site = site
+        self._engine = engine
+        self._registry = registry
+        self._python = python
+        self._builds = asyncio.Semaphore(site.build_limit)
+        self.life = secrets.token_hex(8)
+
+    async def run(self, request: Request, send: Send) -> None:
+        """Send the answer's lines; raises BuilderError for a last one that was not sent yet."""
+        fields = request.fields
+        match request.verb:
+            case "has":
+                found = await self._engine.image(fields["engine_id"])
+                await send(_known(fields["engine_id"] if found else ""))
+            case "find":
+                await send(_known(await self._registry.find(fields["key"])))
+            case "registry":
+                await self._registry.health()
+                await send(_known(""))
+            case "build":
+                async with self._builds:
+                    await self._builder("build", self._build(fields), send)
+            case "inspect":
+                await self._builder("inspect", await self._inspect(fields), send)
+            case "push":
+                await self._ours(fields["engine_id"])
+                where = ("--", fields["engine_id"], self._registry.target(fields["key"]))
+                await self._builder("push", where, send)
+            case "detect":
+                await self._builder("detect", ("--", str(self._checkout(fields))), send)
+            case _:
+                await self._builder("fingerprint", (), send)
+
+    # ------------------------------------------------------------------ arguments
+    def _build(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        labels = {
+            "repolaunch.installation": self._site.installation,
+            "org.opencontainers.image.source": fields["source"],
+            "org.opencontainers.image.revision": fields["commit"],
+        }
+        return (
+            f"--key={fields['key']}",
+            f"--platform={fields['platform']}",
+            f"--name=repolaunch-{self._site.installation}-env:{fields['key']}",
+            f"--date={fields['date']}",
+            *(f"--label={name}={value}" for name, value in labels.items()),
+            *("--", str(self._checkout(fields))),
+        )
+
+    async def _inspect(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        image: str = fields["image"]
+        if "@" not in image:
+            await self._ours(image)
+        elif image.partition("@")[0] != self._registry.name:
+            raise BuildBroken("the build worker refused: the image is in another registry or repository")
+        return (
+            f"--checkout={self._checkout(fields)}",
+            f"--commit={fields['commit']}",
+            f"--contents={self._site.contents}",
+            f"--label=repolaunch.installation={self._site.installation}",
+            f"--label={KIND}",
+            f"--label={LIFE}={self.life}",
+            *("--", image),
+        )
+
+    def _checkout(self, fields: Mapping[str, Any]) -> Path:
+        """The folder, if it is one of its own: a link could lead anywhere. Raises BuildBroken."""
+        path = self._site.checkouts / str(fields["checkout"])
+        try:
+            if stat.S_ISDIR(path.lstat().st_mode):
+                return path
+        except OSError:
+            pass
+        raise BuildBroken("the checkout is gone")
+
+    async def _ours(self, engine_id: str) -> None:
+        """Raise BuildBroken for an image that is gone, or that neither we built nor our registry gave us."""
+        found = await self._engine.image(engine_id)
+        if found is None:
+            raise BuildBroken(f"the engine no longer has the image {engine_id[:19]}")
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
+        from_registry = any(name.startswith((f"{self._registry.name}:", f"{self._registry.name}@")) for name in names)
+        if labels.get("repolaunch.installation") != self._site.installation and not from_registry:
+            raise BuildBroken("the build worker refused: the image is none of this installation")
+
+    # ------------------------------------------------------------------ processes
+    async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
+        """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
+        command = Command(
+            argv=(self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
+            env=self._environment(verb),
+            cwd=_BESIDE,
+            leash=True,
+            stderr=False,
+            max_line=lines.MAX_LINE,
+        )
+        last = ""
+        try:
+            async with running(command, grace_s=GRACE_S) as child:
+                async for last in child.lines():
+                    await send(last)
+                status = await child.wait()
+        except ProgramMissing as error:
+            raise BuildBroken(f"{error.program} is missing") from error
+        final = lines.parse_line(last)
+        if not isinstance(final, lines.FINAL) or (status and not isinstance(final, lines.Error)):
+            raise BuildBroken(f"the builder process ended with status {status} and without an answer")
+
+    def _limit(self, verb: str) -> tuple[str, ...]:
+        limits = {**LIMITS_S, "build": self._site.build_s}
+        return (f"--time-limit={limits[verb]}",) if verb in limits else ()
+
+    def _environment(self, verb: str) -> dict[str, str]:
+        env = {**self._site.env, "LANG": "C.UTF-8", "TMPDIR": str(self._site.scratch)}
+        if self._site.login and verb in {"inspect", "push"}:
+            env |= {lines.USERNAME: self._site.login[0], lines.PASSWORD: self._site.login[1]}
+        return env
+
+
+def _known(digest: str) -> str:
+    return lines.format_line(lines.Known(digest))

@@ -1,0 +1,39 @@
+"""The build worker (`builders/worker.py`): how it is started, and what it alone is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from launcher.operate import registry
+from launcher.operate.children import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.operate.installation import Installation
+    from launcher.settings import Settings
+
+
+def child(installation: Installation, settings: Settings, where: str, environ: Mapping[str, str]) -> Child:
+    """The worker of this installation; `where` is its registry, `environ` names the engine."""
+    socket = installation.path("run", "worker") / "worker.sock"
+    username, password = registry.login(installation, settings)
+    values = {
+        "SOCKET": str(socket),
+        "CLIENT": str(os.getuid()),
+        "INSTALLATION": installation.id,
+        "CHECKOUTS": str(installation.folder / "checkouts"),
+        "CONTENTS": str(installation.path("contents")),
+        "SCRATCH": str(installation.path("tmp")),
+        "REGISTRY": where,
+        "PREFIX": settings.registry_prefix,
+        "TLS": "1" if settings.registry_tls and settings.registry else "0",
+        "CA_FILE": settings.registry_ca_file,
+        "BUILD_LIMIT": str(settings.build_limit),
+        "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",
+    }
+    env = {**environ} | {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}
+    env |= {"REPOLAUNCH_REGISTRY_USERNAME": username, "REPOLAUNCH_REGISTRY_PASSWORD": password} if username else {}
+    return Child("worker", (sys.executable, "-m", "builders.worker"), env, ready_socket=socket, stop_s=30)
