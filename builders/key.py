@@ -39,25 +39,48 @@ async def environment_key(directory: Path, declared: Declaration, *, builder: st
 
 
 async def tree_id(directory: Path) -> str:
-    """`git:<tree id>` of a checkout's commit, whose files the caller promises to be these; else `files:<digest>`."""
-    if (directory / ".git").exists():
-        env = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            # The checkout may belong to another user of this machine; nothing in it is run by rev-parse.
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "safe.directory",
-            "GIT_CONFIG_VALUE_0": "*",
-        }
-        command = Command(("git", "-C", str(directory), "rev-parse", "--verify", "--quiet", "HEAD^{tree}"), env)
-        try:
-            status, text = await output(command, time_limit_s=_GIT_S)
-        except ProgramMissing:
-            status, text = 1, ""
-        if status == 0:
-            return f"git:{text.strip()}"
-    return f"files:{files_digest(directory, sorted(_files(directory)))}"
+    """`git:<tree id>` of a checkout's commit, whose files the caller promises to be these; else `files:<digest>`.
+
+    With submodules whose files are there, their trees count too: `git:<tree id>+<digest>`.
+    """
+    tree = await _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{tree}")
+    if not tree:
+        return f"files:{files_digest(directory, sorted(_files(directory)))}"
+    inner = [(path, await tree_id(directory / path)) for path in await _submodules(directory)]
+    lines = "".join(f"{path}\0{one}\0" for path, one in inner)
+    digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"git:{tree.strip()}" + (f"+{digest}" if inner else "")
+
+
+async def _submodules(directory: Path) -> list[str]:
+    """The paths of those that are checked out, in git's order."""
+    if not (directory / ".gitmodules").is_file():
+        return []
+    listed = await _git(directory, "ls-files", "--stage", "-z")
+    lines = (line.partition("\t") for line in listed.split("\0"))
+    return [path for facts, _, path in lines if facts.startswith("160000 ") and (directory / path / ".git").is_dir()]
+
+
+async def _git(directory: Path, *arguments: str) -> str:
+    """What git prints; `""` where there is no git, or no repository of it."""
+    if not (directory / ".git").exists():
+        return ""
+    env = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        # The checkout may belong to another user of this machine; nothing in it is run by these commands.
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+        "GIT_CONFIG_KEY_1": "core.fsmonitor",
+        "GIT_CONFIG_VALUE_1": "false",
+    }
+    try:
+        status, text = await output(Command(("git", "-C", str(directory), *arguments), env), time_limit_s=_GIT_S)
+    except ProgramMissing:
+        return ""
+    return text if status == 0 else ""
 
 
 def files_digest(directory: Path, names: tuple[str, ...] | list[str]) -> str:

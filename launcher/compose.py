@@ -44,8 +44,8 @@ from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
 from launcher.rates import LOOPBACK, Rates
 from launcher.repos.addresses import AddressPolicy
+from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
-from launcher.repos.fetch import Limits as CheckoutLimits
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
 from launcher.repos.resolver import GitResolver
 from launcher.sessions.hub import HubClient
@@ -112,7 +112,12 @@ class Composed:
         self.image_rows, self.build_rows = ImageRows(self.database, time.time), BuildRows(self.database)
         self.project_rows = ProjectRows(self.database, time.time)
         self.policy = policy = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
-        limits = CheckoutLimits(settings.checkout_max_bytes, settings.checkout_max_files, settings.checkout_timeout_s)
+        limits = CheckoutLimits(
+            settings.checkout_max_bytes,
+            settings.checkout_max_files,
+            settings.checkout_timeout_s,
+            settings.checkout_max_submodules,
+        )
         self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
         worker = Worker(data / "run" / "worker" / "worker.sock")
         self.builders = Builders(worker, build_s=int(settings.build_timeout_s))

@@ -117,7 +117,7 @@ class RefAmbiguous(LauncherError):
 
 @dataclass(eq=False)
 class RepositoryTooLarge(LauncherError):
-    """A limit of the checkout was passed: `what` is bytes, files or seconds."""
+    """A limit of the checkout was passed: `what` is bytes, files, seconds, submodules, …."""
 
     url: str
     what: str
@@ -131,6 +131,15 @@ class CheckoutRefused(LauncherError):
     url: str
     path: str
     reason: str
+
+
+@dataclass(eq=False)
+class SubmoduleFailed(LauncherError):
+    """A submodule of the repository `url` cannot be had: `cause` is what its own address would be answered with."""
+
+    url: str
+    path: str
+    cause: LauncherError
 
 
 # --------------------------------------------------------------------------- environments and builds

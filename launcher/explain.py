@@ -133,6 +133,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "In {url}, “{path}” is refused: {reason}.",
         "Remove or rename the file in the repository.",
     ),
+    errors.SubmoduleFailed: Row(
+        "submodule-failed",
+        422,
+        "A submodule cannot be had",
+        "In {url}, the submodule “{path}” cannot be had. {cause}",
+        "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
+    ),
     # ---- environments and builds
     errors.EnvironmentConflict: Row(
         "environment-conflict",
@@ -421,6 +428,8 @@ def plain(text: str) -> str:
 
 
 def _fact(name: str, value: object) -> str:
+    if isinstance(value, errors.LauncherError):
+        return explain(value).seen
     if isinstance(value, tuple):
         between = "\n" if name == "tail" else ", "
         return between.join(plain(str(one)) for one in value)

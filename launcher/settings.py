@@ -78,8 +78,11 @@ class Settings(BaseModel):
         30, gt=0, description="Seconds that a git host may take to answer what a reference is."
     )
     checkout_timeout_s: float = Field(600, gt=0, description="Seconds that fetching one commit may take.")
-    checkout_max_bytes: Bytes = Field(2 * 2**30, description="Bytes that the files of one commit may have.")
-    checkout_max_files: int = Field(200_000, ge=1, description="Files that one commit may have.")
+    checkout_max_bytes: Bytes = Field(
+        2 * 2**30, description="Bytes that the files of one commit may have, with its submodules and large files."
+    )
+    checkout_max_files: int = Field(200_000, ge=1, description="Files that one commit may have, with its submodules.")
+    checkout_max_submodules: int = Field(100, ge=0, description="Submodules that one commit may have, theirs included.")
     # ---- builds
     build_timeout_s: float = Field(3600, gt=0, description="Seconds that one build may take.")
     build_limit: int = Field(2, ge=1, description="Builds at one time; others wait and are told their place.")

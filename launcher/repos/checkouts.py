@@ -2,7 +2,7 @@
 
 Simultaneous leases of one commit share one folder and one fetch. The fetch belongs to the folder, not to who asked
 first: whoever leaves, the others get their files. A few folders nobody leases are kept, so that the next launch of a
-link fetches nothing. Submodules are not fetched; files of Git LFS stay pointers.
+link fetches nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.model import Checkout
-from launcher.repos.fetch import Fetcher, Limits
+from launcher.repos.budget import Limits
+from launcher.repos.fetch import Fetcher
 from launcher.repos.folders import remove
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class GitCheckouts:
     async def open(self, repo: ResolvedRepo) -> AsyncIterator[Checkout]:
         """See `stages.Checkouts.open`.
 
-        Raises RepositoryTooLarge, CheckoutRefused, RefMissing (the commit is gone), and what the resolver raises.
+        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, RefMissing (the commit is gone), and what the
+        resolver raises.
         """
         key = hashlib.sha256(f"{repo.url}\0{repo.commit}\0{repo.name}".encode()).hexdigest()[:16]
         shared = self._shared.get(key)

@@ -1,43 +1,29 @@
-"""Gets the files of one commit from its host into a folder: as little as the host allows, within limits."""
+"""Gets the files of one commit, with its submodules, into a folder, within limits."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from contextlib import suppress
-from dataclasses import dataclass
+import json
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from launcher.disks import FULL, says_full
-from launcher.errors import CheckoutRefused, DiskFull, HostUnreachable, RefMissing, RepositoryTooLarge
+from launcher.errors import CheckoutRefused, DiskFull, LauncherError, RepositoryTooLarge, SubmoduleFailed
 from launcher.model import Checkout
-from launcher.repos import tree
+from launcher.repos import submodules, tree
+from launcher.repos.budget import Budget, Limits
+from launcher.repos.commit import CommitFetcher, Got
 from launcher.repos.folders import remove
-from launcher.repos.git import Command, GitFailed
-from launcher.repos.programs import OutputTooLarge
-from launcher.repos.remote import CHECKOUTS, Call, CommitWithheld, Remote
+from launcher.repos.git import GitFailed
+from launcher.repos.remote import CHECKOUTS, Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from launcher.model import ResolvedRepo
     from launcher.repos.addresses import AddressPolicy
+    from launcher.repos.submodules import Module
 
-_INFINITE = "--depth=2147483647"
-"""Git's own word for all of the history, also of a repository that was shallow."""
-_EVERYTHING = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-_SHA256_DIGITS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one checkout may take."""
-
-    bytes: int = 2 * 2**30
-    """Of the commit's files, and of what is fetched to get them."""
-    files: int = 200_000
-    seconds: float = 600
+PARTS = Path(".git", "repolaunch.json")
+"""In a checkout: what else than its own commit its files are made of. The volume helper reads it."""
 
 
 class Fetcher:
@@ -45,12 +31,14 @@ class Fetcher:
 
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits) -> None:
         self._remote = Remote(policy, protocols)
+        self._commits = CommitFetcher(self._remote)
+        self._protocols = protocols
         self._limits = limits
 
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
 
-        Raises RepositoryTooLarge, CheckoutRefused, RefMissing, DiskFull, and what Remote.run raises.
+        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, RefMissing, DiskFull, and what Remote.run raises.
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -60,7 +48,7 @@ class Fetcher:
             raise RepositoryTooLarge(repo.url, "seconds", int(self._limits.seconds)) from None
         except (OSError, GitFailed) as error:
             await asyncio.to_thread(remove, path)
-            if _is_full(error):
+            if is_full(error):
                 raise DiskFull(CHECKOUTS) from None
             raise
         except BaseException:
@@ -70,120 +58,75 @@ class Fetcher:
 
     async def _fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         await asyncio.to_thread(path.mkdir, mode=0o755, parents=True)
-        await self._prepare(repo, path)
-        await self._get_commit(repo, path)
-        tree_id = await self._tree_id(repo, path)
-        size = await self._look(repo, path)
-        await self._check_out(repo, path)
+        one = _Checkout(self._commits, self._protocols, Budget(repo.url, self._limits), path)
+        got = await one.get(repo)
         if escaped := await asyncio.to_thread(tree.escaping_declaration, path):
             raise CheckoutRefused(repo.url, escaped, "it is a link that leads out of the repository")
-        return Checkout(repo, path, tree_id), size
-
-    async def _prepare(self, repo: ResolvedRepo, path: Path) -> None:
-        kind = "sha256" if len(repo.commit) == _SHA256_DIGITS else "sha1"
-        await self._git(path, "init", "--quiet", "--template=", f"--object-format={kind}", "--initial-branch=none")
-        await self._git(path, "remote", "add", "--", "origin", repo.url)
-
-    async def _get_commit(self, repo: ResolvedRepo, path: Path) -> None:
-        """The commit alone; else its branch or tag alone; else everything."""
-        ways: list[list[str]] = [["--depth=1", repo.commit]]
-        if repo.name:
-            ways.append(["--depth=1", f"+{repo.name}:refs/repolaunch/fetched"])
-        for way in ways:
-            with suppress(CommitWithheld):
-                await self._fetch_specs(repo, path, way)
-            if await self._has(repo.commit, path):
-                return
-        # A "dumb" HTTP host knows no depth at all, not even this one.
-        depth = [_INFINITE] if (path / ".git" / "shallow").exists() else []
-        with suppress(CommitWithheld):
-            await self._fetch_specs(repo, path, [*depth, *_EVERYTHING])
-        if await self._has(repo.commit, path):
-            return
-        raise RefMissing(repo.url, repo.commit)
-
-    async def _fetch_specs(self, repo: ResolvedRepo, path: Path, way: Sequence[str]) -> None:
-        depth, specs = [one for one in way if one.startswith("--")], [one for one in way if not one.startswith("--")]
-
-        def command(address: str) -> list[str]:
-            return ["fetch", "--quiet", "--no-tags", "--force", *depth, "--", address, *specs]
-
-        try:
-            call = Call(command, self._limits.seconds, path, self._guard(repo, path))
-            await self._remote.run(repo.url, call)
-        except HostUnreachable as error:
-            # Hosts that know no shallow fetch ("dumb" HTTP) say so in many ways; the whole is then asked for.
-            if "--depth=1" not in depth or "shallow" not in error.reason:
-                raise
-
-    def _guard(self, repo: ResolvedRepo, path: Path) -> Callable[[], None]:
-        objects, limit = path / ".git" / "objects", self._limits.bytes
-
-        def guard() -> None:
-            if tree.size(objects) > limit:
-                raise RepositoryTooLarge(repo.url, "bytes", limit)
-
-        return guard
-
-    async def _has(self, commit: str, path: Path) -> bool:
-        try:
-            await self._git(path, "cat-file", "-e", f"{commit}^{{commit}}")
-        except GitFailed:
-            return False
-        return True
-
-    async def _tree_id(self, repo: ResolvedRepo, path: Path) -> str:
-        try:
-            return (await self._git(path, "rev-parse", "--verify", f"{repo.commit}^{{tree}}")).strip()
-        except GitFailed:
-            raise CheckoutRefused(repo.url, repo.commit, "it is not a commit") from None
-
-    async def _look(self, repo: ResolvedRepo, path: Path) -> int:
-        """The size of the commit's files, before they are written. Raises RepositoryTooLarge, CheckoutRefused."""
-        try:
-            listed = await self._git(path, "ls-tree", "-r", "-l", "-z", "--full-tree", repo.commit)
-        except OutputTooLarge:
-            raise RepositoryTooLarge(repo.url, "files", self._limits.files) from None
-        entries = await asyncio.to_thread(tree.read_listing, listed)
-        if len(entries) > self._limits.files:
-            raise RepositoryTooLarge(repo.url, "files", self._limits.files)
-        size = sum(entry.size for entry in entries)
-        if size > self._limits.bytes:
-            raise RepositoryTooLarge(repo.url, "bytes", self._limits.bytes)
-        for entry in entries:
-            if reason := tree.unfit(entry.path):
-                raise CheckoutRefused(repo.url, _shown(entry.path), reason)
-        return size
-
-    async def _check_out(self, repo: ResolvedRepo, path: Path) -> None:
-        branch = repo.name.removeprefix("refs/heads/")
-        try:
-            if branch == repo.name:
-                await self._git(path, "checkout", "--quiet", "--force", "--detach", repo.commit)
-                return
-            await self._git(path, "update-ref", f"refs/remotes/origin/{branch}", repo.commit)
-            await self._git(path, "update-ref", f"refs/heads/{branch}", repo.commit)
-            await self._git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
-            await self._git(path, "config", f"branch.{branch}.remote", "origin")
-            await self._git(path, "config", f"branch.{branch}.merge", f"refs/heads/{branch}")
-            await self._git(path, "reset", "--quiet", "--hard")
-        except GitFailed as failed:
-            if _is_full(failed):
-                raise
-            bad = re.search(r"(?:invalid path|unable to create file) '?([^'\n]+)", failed.stderr)
-            raise CheckoutRefused(repo.url, bad[1] if bad else repo.commit, "git cannot write it to a disk") from None
-
-    async def _git(self, path: Path, *args: str) -> str:
-        return await self._remote.git.run(Command(args, path, self._limits.seconds))
+        return Checkout(repo, path, got.tree), one.budget.bytes
 
     def close(self) -> None:
         """Let the threads end."""
         self._remote.close()
 
 
-def _is_full(error: OSError | GitFailed) -> bool:
+class _Checkout:
+    """One checkout that is being made."""
+
+    def __init__(self, commits: CommitFetcher, protocols: tuple[str, ...], budget: Budget, root: Path) -> None:
+        self._commits = commits
+        self._protocols = protocols
+        self._root = root
+        self._modules: list[dict[str, str]] = []
+        self.budget = budget
+
+    async def get(self, repo: ResolvedRepo) -> Got:
+        """The repository, then its submodules, theirs, and so on."""
+        root = await self._commits.get(repo, self._root, self.budget)
+        found = [(root, 0)]
+        for got, depth in found:
+            for module, commit in await self._declared(got):
+                self.budget.take_submodule(depth + 1)
+                found.append((await self._submodule(got, module, commit), depth + 1))
+        if self._modules:
+            text = json.dumps({"modules": self._modules})
+            await asyncio.to_thread((self._root / PARTS).write_text, text)
+        return root
+
+    async def _declared(self, got: Got) -> list[tuple[Module, str]]:
+        """The submodules that are both in `.gitmodules` and in the tree, with their commits."""
+        links = {entry.path: entry.id for entry in got.entries if entry.mode == submodules.LINK}
+        file = next((entry for entry in got.entries if entry.path == submodules.FILE), None)
+        if not links or file is None:
+            return []
+        if not file.mode.startswith("100") or file.size > submodules.LARGEST:
+            raise CheckoutRefused(got.repo.url, submodules.FILE, "it is not a file of a reasonable size")
+        try:
+            listed = await self._commits.git(got.path, "config", "--blob", file.id, "--no-includes", "-z", "--list")
+        except GitFailed:
+            raise CheckoutRefused(got.repo.url, submodules.FILE, "git cannot read it") from None
+        modules = submodules.read(listed)
+        return [(modules[path], commit) for path, commit in links.items() if path in modules and not modules[path].skip]
+
+    async def _submodule(self, parent: Got, module: Module, commit: str) -> Got:
+        target = parent.path / module.path
+        where = str(PurePosixPath(target.relative_to(self._root)))
+        try:
+            if reason := submodules.unfit(module):
+                raise CheckoutRefused(parent.repo.url, tree.shown(module.path), reason)
+            if not await asyncio.to_thread(tree.is_empty_folder, parent.path, module.path):
+                raise CheckoutRefused(parent.repo.url, tree.shown(module.path), "there is something in its place")
+            repo = submodules.repository(module, commit, parent.repo.url, self._protocols)
+            got = await self._commits.get(repo, target, self.budget)
+        except (RepositoryTooLarge, DiskFull):
+            raise
+        except LauncherError as error:
+            raise SubmoduleFailed(self.budget.url, tree.shown(where), error) from None
+        above = str(PurePosixPath(parent.path.relative_to(self._root)))
+        facts = {"path": where, "parent": "" if above == "." else above, "name": module.name}
+        self._modules.append({**facts, "url": repo.url, "commit": commit})
+        return got
+
+
+def is_full(error: OSError | GitFailed) -> bool:
+    """Whether it says that a disk is full."""
     return says_full(error.stderr) if isinstance(error, GitFailed) else error.errno in FULL
-
-
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "replace").decode()[:200]

@@ -22,9 +22,10 @@ DECLARATIONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a commit; `size` is 0 for a submodule."""
+    """A file of a commit; `size` is 0 for a submodule, whose `id` is a commit's."""
 
     mode: str
+    id: str
     size: int
     path: str
 
@@ -35,8 +36,8 @@ def read_listing(listed: str) -> list[Entry]:
     for line in listed.split("\0"):
         facts, tab, path = line.partition("\t")
         if tab:
-            mode, _, _, size = facts.split()
-            entries.append(Entry(mode, int(size) if size.isdigit() else 0, path))
+            mode, _, object_id, size = facts.split()
+            entries.append(Entry(mode, object_id, int(size) if size.isdigit() else 0, path))
     return entries
 
 
@@ -48,6 +49,46 @@ def unfit(path: str) -> str:
     if any(part.casefold().rstrip(" .") in {".git", "git~1"} for part in parts):
         return "its name is that of git's own folder"
     return ""
+
+
+def twice(entries: list[Entry]) -> str:
+    """A path that a tree has twice, or as a file and as a folder, or `""`. No honest tree has one.
+
+    With a link in the place of a folder, what is written below it would be written elsewhere.
+    """
+    names: set[str] = set()
+    folders: set[str] = set()
+    for entry in entries:
+        if entry.path in names:
+            return entry.path
+        names.add(entry.path)
+        folder = entry.path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return next(iter(names & folders), "")
+
+
+def is_empty_folder(root: Path, inside: str) -> bool:
+    """Whether `inside` is an empty folder that is reached from `root` through folders alone, not through a link."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(root, flags)
+    try:
+        for part in inside.split("/"):
+            inner = os.open(part, flags, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        with os.scandir(fd) as found:
+            return next(found, None) is None
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def shown(path: str) -> str:
+    """A path for people: no byte that is no text, not endless."""
+    return path.encode("utf-8", "replace").decode()[:200]
 
 
 def escaping_declaration(checkout: Path) -> str:
@@ -73,7 +114,7 @@ def _leads_out(path: Path, root: Path) -> bool:
         target = path.resolve()
     except (OSError, RuntimeError):  # a link that leads to itself
         return True
-    return not target.is_relative_to(root) or target.is_relative_to(root / ".git")
+    return not target.is_relative_to(root) or ".git" in target.relative_to(root).parts
 
 
 def size(folder: Path) -> int:

@@ -31,6 +31,7 @@ from yarl import URL
 
 from launcher.operate.installation import free_port
 from tests.fixtures.service import ROOT, Service, read_events
+from tests.fixtures.trees import link as link_submodule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -275,6 +276,15 @@ async def test_a_redirect_into_a_private_network(service: Service, git_http: Git
     seen = f"10.11.12.13 leads to a private address.\n{via} redirects there."
     title = "This address is not open to launches"
     await both(service, Told("address-refused", 403, title, seen, PUBLIC, "resolve"), url)
+
+
+async def test_a_submodule_in_a_private_network(service: Service, git_http: GitHttpHost) -> None:
+    repo = git_http.make_repo(files={"Dockerfile": BASE})
+    link_submodule(repo, "libs/b", "http://10.11.12.13/r.git", repo.commit)
+    seen = f"In {repo.url}, the submodule “libs/b” cannot be had. 10.11.12.13 leads to a private address."
+    todo = "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open."
+    told = Told("submodule-failed", 422, "A submodule cannot be had", seen, todo, "checkout")
+    await both(service, told, repo.url)
 
 
 @pytest.mark.parametrize("name, target", [("binder", "/etc"), ("Dockerfile", "/etc/passwd"), ("Dockerfile", "../../x")])

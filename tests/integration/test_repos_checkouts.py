@@ -6,62 +6,35 @@ import asyncio
 import os
 import socket
 import stat
-import subprocess
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from launcher.errors import CheckoutRefused, RefMissing, RepositoryMissing, RepositoryTooLarge
 from launcher.model import ResolvedRepo
-from launcher.repos.addresses import AddressPolicy
-from launcher.repos.checkouts import GitCheckouts, Keep
-from launcher.repos.fetch import Limits
+from launcher.repos.budget import Limits
+from launcher.repos.checkouts import Keep
 from launcher.repos.providers import parse_url
 from launcher.repos.resolver import GitResolver
 from tests.fixtures.repos import git
+from tests.fixtures.trees import (
+    LOOPBACK,
+    PROTOCOLS,
+    blob,
+    checkouts,
+    left_over,
+    names,
+    raw_commit,
+    raw_tree,
+    resolve,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.fixtures.repos import GitHost, GitHttpHost, Repo
-
-PROTOCOLS = ("http", "https", "git", "ssh")
-LOOPBACK = AddressPolicy(["127.0.0.0/8"])
-NONE = Keep(folders=0, grace_s=0.1)
-
-
-@asynccontextmanager
-async def checkouts(root: Path, limits: Limits | None = None, keep: Keep = NONE) -> AsyncIterator[GitCheckouts]:
-    made = GitCheckouts(root / "checkouts", LOOPBACK, PROTOCOLS, limits, keep)
-    await made.recover()
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-async def resolve(repo: Repo, ref: str = "") -> ResolvedRepo:
-    resolver = GitResolver(LOOPBACK, PROTOCOLS)
-    try:
-        return await resolver.resolve(parse_url(repo.url, ref))
-    finally:
-        resolver.close()
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(one.name for one in folder.iterdir())
-
-
-async def left_over(root: Path) -> list[str]:
-    """What is in the folder once removals have had their time."""
-    for _ in range(1000):
-        if not names(root / "checkouts"):
-            return []
-        await asyncio.sleep(0.02)
-    return names(root / "checkouts")
+    from tests.fixtures.repos import GitHost, GitHttpHost
 
 
 async def test_files_modes_remote_and_branch(git_daemon: GitHost, tmp_path: Path) -> None:
@@ -290,42 +263,10 @@ async def test_the_fetch_itself_is_limited(git_http: GitHttpHost, tmp_path: Path
         assert await left_over(tmp_path) == []
 
 
-def raw_commit(repo: Repo, listing: str) -> str:
-    """A commit whose tree git itself would not make."""
-
-    def feed(*args: str, data: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(repo.path), *args], input=data.encode(), capture_output=True, check=True
-        )
-        return done.stdout.decode().strip()
-
-    blob = feed("hash-object", "-w", "--stdin", data="evil")
-    raw = b"".join(
-        mode.encode() + b" " + name.encode() + b"\0" + bytes.fromhex(blob)
-        for mode, name in (line.split(" ", 1) for line in listing.splitlines())
-    )
-    tree = (
-        subprocess.run(
-            ["git", "-C", str(repo.path), "hash-object", "-w", "-t", "tree", "--stdin", "--literally"],
-            input=raw,
-            capture_output=True,
-            check=True,
-        )
-        .stdout.decode()
-        .strip()
-    )
-    commit = feed(
-        "hash-object", "-w", "-t", "commit", "--stdin",
-        data=f"tree {tree}\nauthor A <a@b> 1700000000 +0000\ncommitter A <a@b> 1700000000 +0000\n\nevil\n",
-    )  # fmt: skip
-    git(repo.path, "update-ref", "refs/heads/evil", commit)
-    return commit
-
-
 @pytest.mark.parametrize("name", ["..", ".git", ".GIT", "../outside", ".git/hooks/post-checkout", "/etc/x"])
 async def test_names_that_climb_out(git_daemon: GitHost, tmp_path: Path, name: str) -> None:
     repo = git_daemon.make_repo()
-    commit = raw_commit(repo, f"100644 {name}")
+    commit = raw_commit(repo, raw_tree(repo, [("100644", name, blob(repo, "evil"))]))
     async with checkouts(tmp_path) as shared:
         with pytest.raises(CheckoutRefused) as caught:
             async with shared.open(ResolvedRepo(parse_url(repo.url), commit, "")):
@@ -361,22 +302,6 @@ async def test_links_that_lead_out(git_daemon: GitHost, tmp_path: Path, link: st
             async with shared.open(await resolve(repo)):
                 pass
         assert caught.value.path == refused
-
-
-async def test_nothing_of_the_repository_runs(git_daemon: GitHost, tmp_path: Path) -> None:
-    """Filters, LFS pointers and submodules stay what they are: text."""
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
-    modules = '[submodule "x"]\n\tpath = x\n\turl = file:///etc\n\tupdate = !touch /tmp/x\n'
-    repo = git_daemon.make_repo(
-        files={".gitattributes": "*.bin filter=lfs\n* text=auto\n", "a.bin": pointer, ".gitmodules": modules}
-    )
-    git(repo.work, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x")
-    git(repo.work, "commit", "--quiet", "-m", "submodule")
-    git(repo.work, "push", "--quiet", str(repo.path), "main")
-    async with checkouts(tmp_path) as shared, shared.open(await resolve(repo)) as checkout:
-        assert (checkout.path / "a.bin").read_text() == pointer
-        assert names(checkout.path / "x") == []
-        assert not (checkout.path / ".git/hooks").exists()
 
 
 async def test_resolving_and_a_kept_checkout_take_milliseconds(

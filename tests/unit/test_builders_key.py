@@ -93,3 +93,21 @@ def test_names_and_contents_cannot_be_shifted_into_one_another(folder: Path) -> 
     (folder / "a").write_text("bc")
     (folder / "ab").write_text("c")
     assert files_digest(folder, ["a"]) != files_digest(folder, ["ab"])
+
+
+async def test_submodules_count_where_their_files_are_there(folder: Path) -> None:
+    commit(folder, "one")
+    alone = await tree_id(folder)
+    inner = folder / "libs/inner"
+    inner.mkdir(parents=True)
+    (inner / "f").write_text("1")
+    commit(inner, "inner")
+    (folder / ".gitmodules").write_text('[submodule "x"]\n\tpath = libs/inner\n\turl = ../inner\n')
+    commit(folder, "two")
+    full = await tree_id(folder)
+    (inner / ".git").rename(folder / "hidden")
+    empty = await tree_id(folder)
+    (folder / "hidden").rename(inner / ".git")
+    assert full == await tree_id(folder)
+    assert len({alone, full, empty}) == 3
+    assert full.startswith(f"{empty}+")

@@ -123,6 +123,15 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Remove or rename the file in the repository.",
     ),
     (
+        errors.SubmoduleFailed(
+            "https://git.example.org/a.git", "libs/b", errors.AddressRefused("10.0.0.7", "10.0.0.7", "private")
+        ),
+        422,
+        "A submodule cannot be had",
+        "In https://git.example.org/a.git, the submodule “libs/b” cannot be had. 10.0.0.7 leads to a private address.",
+        "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
+    ),
+    (
         errors.EnvironmentConflict((".binder", "binder")),
         422,
         "The repository declares more than one environment",

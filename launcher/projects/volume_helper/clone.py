@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .folders import SESSION_USER, Refusal, copy_file, folder, make_folder, names, read_small, taken, write_file
 
 if TYPE_CHECKING:
-    from .requests import Seed
+    from .parts import Module
 
 STORE = re.compile(r"(?:[0-9a-f]{2}|pack)\Z")
 # git-check-ref-format(1); such a name could add a line to the files that it is written to.
@@ -43,7 +44,17 @@ ENVIRONMENT = {
 }
 
 
-def make_git_folder(seed: Seed, checkout: int, work: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository at a commit: the workspace's own, or a submodule of it."""
+
+    url: str
+    commit: str
+    modules: tuple[Module, ...] = ()
+    """Its submodules that are there."""
+
+
+def make_git_folder(repository: Source, checkout: int, work: int) -> None:
     """Write `.git` in the open folder `work`: the checkout's objects, our own everything else."""
     make_folder(".git", below=work)
     with folder([".git"], below=checkout) as source, folder([".git"], below=work) as target:
@@ -52,23 +63,23 @@ def make_git_folder(seed: Seed, checkout: int, work: int) -> None:
             copy_file("shallow", source, target)
         branch = _branch_of(read_small("HEAD", below=source))
         make_folder("refs", below=target)
-        write_file("HEAD", f"ref: refs/heads/{branch}\n" if branch else f"{seed.commit}\n", below=target)
+        write_file("HEAD", f"ref: refs/heads/{branch}\n" if branch else f"{repository.commit}\n", below=target)
         if branch:
             known = [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"]
-            write_file("packed-refs", "".join(f"{seed.commit} {name}\n" for name in known), below=target)
-        write_file("config", configuration(seed, branch), below=target)
+            write_file("packed-refs", "".join(f"{repository.commit} {name}\n" for name in known), below=target)
+        write_file("config", configuration(repository, branch), below=target)
 
 
-def fill(seed: Seed, work: str) -> None:
+def fill(commit: str, work: str) -> None:
     """Write the commit's files, and the index, into a work tree that holds `.git` alone."""
-    code, said = _git(("read-tree", "-u", "--reset", seed.commit), work)
+    code, said = _git(("read-tree", "-u", "--reset", commit), work)
     if code != 0:
         raise _failure(said)
 
 
-def adopt(seed: Seed, work: str) -> bool:
+def adopt(commit: str, work: str) -> bool:
     """Make the index for files that are there already; False when they are not the commit's."""
-    code, said = _git(("read-tree", "--reset", seed.commit), work)
+    code, said = _git(("read-tree", "--reset", commit), work)
     if code != 0:
         raise _failure(said)
     # Without -q it ends with 1 when a file of the commit is missing or differs.
@@ -78,9 +89,9 @@ def adopt(seed: Seed, work: str) -> bool:
     return code == 0
 
 
-def configuration(seed: Seed, branch: str) -> str:
+def configuration(source: Source, branch: str) -> str:
     """The text of `.git/config`."""
-    sha1 = len(seed.commit) == 40  # noqa: PLR2004 - hexadecimal digits of a SHA-1
+    sha1 = len(source.commit) == 40  # noqa: PLR2004 - hexadecimal digits of a SHA-1
     lines = [
         "[core]",
         f"\trepositoryformatversion = {0 if sha1 else 1}",
@@ -89,11 +100,14 @@ def configuration(seed: Seed, branch: str) -> str:
         "\tlogallrefupdates = true",
         *([] if sha1 else ["[extensions]", "\tobjectformat = sha256"]),
         '[remote "origin"]',
-        f"\turl = {_quoted(seed.url)}",
+        f"\turl = {_quoted(source.url)}",
         "\tfetch = +refs/heads/*:refs/remotes/origin/*",
     ]
     if branch:
         lines += [f"[branch {_quoted(branch)}]", "\tremote = origin", f"\tmerge = {_quoted('refs/heads/' + branch)}"]
+    for module in source.modules:
+        # As `git submodule init` leaves it: `git submodule update` then asks where we have asked.
+        lines += [f"[submodule {_quoted(module.name)}]", "\tactive = true", f"\turl = {_quoted(module.url)}"]
     return "".join(f"{line}\n" for line in lines)
 
 

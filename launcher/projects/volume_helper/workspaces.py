@@ -14,14 +14,17 @@ import stat
 import threading
 from typing import TYPE_CHECKING
 
-from .clone import adopt, fill, make_git_folder
+from .clone import Source, adopt, fill, make_git_folder
 from .folders import FOLDER, READ, Refusal, folder, make_durable, make_folder, names, opened, remove, taken
+from .parts import read as read_parts
 from .requests import ID, Exists, Health, List, Request, Seed, Usage
 from .unpack import Unpacker
 from .usage import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from .parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ UNFINISHED = ".new-"
 SEEDS = 4
 """So many at once; the others wait."""
 PAGE = 5000
+NOT_THE_COMMITS = (errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.ELOOP)
 Result = dict[str, object]
 
 
@@ -108,11 +112,9 @@ class Workspaces:
             with folder(["work"], below=made) as work, folder(seed.checkout, below=self._checkouts) as checkout:
                 if contents and not self._unpack(contents, work):
                     return False
-                make_git_folder(seed, checkout, work)
-        if not contents:
-            fill(seed, f"{path}/work")
-        elif not adopt(seed, f"{path}/work"):
-            return False
+                for where, source in _sources(seed, read_parts(checkout)):
+                    if not _repository(where, source, (checkout, work, f"{path}/work"), adopted=bool(contents)):
+                        return False
         make_durable(path)
         return True
 
@@ -151,3 +153,31 @@ class Workspaces:
     def _list(self, after: str) -> Result:
         every = sorted(name for name in names(self._root) if ID.match(name) and name > after)
         return {"ids": every[:PAGE], "more": len(every) > PAGE}
+
+
+def _sources(seed: Seed, parts: Parts) -> Iterator[tuple[tuple[str, ...], Source]]:
+    """The repositories that a workspace is made of, and where; parents before what lies in them."""
+    yield (), Source(seed.url, seed.commit, parts.inside(()))
+    for module in parts.modules:
+        yield module.path, Source(module.url, module.commit, parts.inside(module.path))
+
+
+def _repository(where: tuple[str, ...], source: Source, trees: tuple[int, int, str], *, adopted: bool) -> bool:
+    """Make the repository at `where`, whose parent is made; False where the image's files are not the commit's.
+
+    `trees`: the checkout and the work tree, both open, and the work tree's path.
+    """
+    checkout, work, path = trees
+    try:
+        with folder(where, below=checkout) as origin, folder(where, below=work) as target:
+            make_git_folder(source, origin, target)
+    except OSError as error:
+        # The image's files may have anything in the place of a submodule, a link that leads elsewhere too.
+        if adopted and where and error.errno in NOT_THE_COMMITS:
+            return False
+        raise
+    here = "/".join((path, *where))
+    if adopted:
+        return adopt(source.commit, here)
+    fill(source.commit, here)
+    return True
