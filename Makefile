@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run serve test lint format lock bench-launch clean
+.PHONY: help setup setup-test run serve test test-fuzz lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -10,6 +10,8 @@ BIN := .venv/bin
 # make run REPO=https://… REF=main PORT=8000 DATA=/srv/repolaunch
 # Handed on through the environment, never through a shell's words: a link may hold anything.
 export REPO REF PORT DATA
+
+CASES ?= 300
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ format: setup-test ## put the code into the one format
 
 lock: ## the newest versions that fit into requirements/*.lock
 	@deploy/setup/lock.sh
+
+test-fuzz: setup-test ## the running service under many odd requests: make test-fuzz [CASES=500]
+	@REPOLAUNCH_FUZZ_CASES=$(CASES) exec $(BIN)/pytest tests/integration/test_fuzz.py -q -s --timeout=0
 
 bench-launch: setup-test ## how long a launch takes: one JSON object as the last line
 	@exec $(BIN)/python benchmarks/launch.py --json

@@ -137,9 +137,13 @@ class Handler(RequestHandler):
 
     def options(self, *_: str) -> None:
         """What may be asked here; CORS headers are among the default ones."""
-        known = [name for name in ("GET", "POST", "DELETE") if name.lower() in type(self).__dict__]
-        self.set_header("Allow", ", ".join([*known, *(["HEAD"] if "GET" in known else []), "OPTIONS"]))
+        self.set_header("Allow", self._methods)
         self.set_status(HTTPStatus.NO_CONTENT)
+
+    @property
+    def _methods(self) -> str:
+        known = [name for name in ("GET", "POST", "DELETE") if name.lower() in type(self).__dict__]
+        return ", ".join([*known, *(["HEAD"] if "GET" in known else []), "OPTIONS"])
 
     def body_as(self, model: type[_M]) -> _M:
         """The request's JSON body, checked. Raises BadRequest."""
@@ -170,6 +174,8 @@ class Handler(RequestHandler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         told = _told(status_code, error)
         self.set_status(told.status)
+        if told.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", self._methods)
         if isinstance(error, TooOften):
             self.set_header("Retry-After", str(error.seconds))
         if self.wants_page:

@@ -99,7 +99,8 @@ def _answer(operation: Operation) -> dict[str, Any]:
     if operation.status in {HTTPStatus.NO_CONTENT, HTTPStatus.FOUND}:
         return {"description": description}
     if isinstance(operation.answer, str):
-        return {"description": description, "content": {operation.answer: {}}}
+        told = _TOLD if operation.status >= HTTPStatus.BAD_REQUEST else {}
+        return {"description": description, "content": {operation.answer: {}, **told}}
     schema = _ref(operation.answer)
     if operation.many:
         schema = {"type": "array", "items": schema}
@@ -108,14 +109,15 @@ def _answer(operation: Operation) -> dict[str, Any]:
 
 def _error(codes: tuple[str, ...]) -> dict[str, Any]:
     which = f" Among others: {', '.join(codes)}." if codes else ""
-    return {
-        "description": f"What went wrong.{which}",
-        "content": {"application/json": {"schema": _ref(schemas.ErrorAnswer)}},
-    }
+    return {"description": f"What went wrong.{which}", "content": _TOLD}
 
 
 def _ref(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": REF.format(model=model.__name__)}
+
+
+_TOLD: Final = {"application/json": {"schema": _ref(schemas.ErrorAnswer)}, "text/html": {}}
+"""An error as programs read it, and as a page for browsers."""
 
 
 class OpenApi(Handler):
