@@ -39,6 +39,7 @@ from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
+from launcher.operate.egress import note
 from launcher.operate.installation import Installation, open_installation, write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
@@ -217,9 +218,13 @@ class Composed:
         limits = SessionLimits(
             settings.session_memory, settings.session_cpus, settings.session_processes, settings.session_tmp_bytes
         )
-        site = Site(settings.base_url, str(CERTIFICATES) if CERTIFICATES.exists() else "")
+        certificates = str(CERTIFICATES) if CERTIFICATES.exists() else ""
+        site = Site(settings.base_url, certificates, settings.session_runtime)
         passwd = self._given.installation.path("run", "passwd")
-        return Resolve(find, self.volumes.volume, limits, site, passwd)
+        return Resolve(find, self.volumes.volume, limits, site, passwd, self._walls)
+
+    def _walls(self) -> bool:
+        return self._given.settings.egress == "open" or note.read(self._given.installation.path("run")).ok
 
     def _checks(self) -> dict[str, Any]:
         return {

@@ -148,6 +148,29 @@ class Settings(BaseModel):
     session_token_hours: float = Field(
         24, gt=0, description="Hours for which the token of a session that a program started is good."
     )
+    session_runtime: str = Field(
+        "",
+        description="Runtime of sessions' containers, by the name that the container engine knows it by (`runsc` for "
+        "gVisor, `kata`). Empty: the engine's own.",
+    )
+    # ---- what sessions and builds reach
+    egress: Literal["filtered", "open"] = Field(
+        "filtered",
+        description="`filtered`: sessions reach what the egress table leaves open, and nothing of this machine but the "
+        "hub; without the rules none starts. `open`: they reach whatever this machine reaches.",
+    )
+    egress_table: str = Field("", description="File to use in place of the egress table, `deploy/egress/egress.toml`.")
+    egress_allowed_networks: tuple[str, ...] = Field(
+        (),
+        description="Networks (`10.1.0.0/16`) that sessions and builds may reach though the egress table closes them, "
+        "but for its closed ports; and single servers (`10.1.2.3:25`).",
+    )
+    egress_closed_networks: tuple[str, ...] = Field(
+        (), description="Networks that are closed to sessions and builds beyond those of the egress table."
+    )
+    egress_closed_ports: tuple[int, ...] = Field(
+        (), description="Ports that are closed to sessions and builds, wherever they lead, beyond the table's."
+    )
     # ---- storage
     database_url: str = Field(
         "",
@@ -161,7 +184,7 @@ class Settings(BaseModel):
     # ---- operating
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
-    @field_validator("allowed_networks")
+    @field_validator("allowed_networks", "egress_closed_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
@@ -183,6 +206,25 @@ class Settings(BaseModel):
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
             ipaddress.ip_address(one)
+        return value
+
+    @field_validator("egress_allowed_networks")
+    @classmethod
+    def _networks_or_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            host, _, port = one.rpartition(":")
+            if port.isdigit() and (host.startswith("[") or "." in host):
+                cls._endpoints((one,))
+            else:
+                ipaddress.ip_network(one)
+        return value
+
+    @field_validator("egress_closed_ports")
+    @classmethod
+    def _ports(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        for one in value:
+            if not 0 < one < 2**16:
+                raise ValueError(f"{one} is no port")
         return value
 
     @field_validator("host")

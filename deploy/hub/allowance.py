@@ -54,6 +54,7 @@ class Allowance(_Answer):
     tmpfs: dict[Absolute, str]
     binds: tuple[Bind, ...] = ()
     args: tuple[str, ...] = ()
+    runtime: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]*$")] = ""
 
     @model_validator(mode="after")
     def _nothing_hides_the_workspace(self) -> Self:
@@ -82,6 +83,7 @@ def host_config(allowance: Allowance, network: str) -> dict[str, Any]:
     binds = [Mount(bind.target, bind.source, type="bind", read_only=True) for bind in allowance.binds]
     return {
         "network_mode": network,
+        "runtime": allowance.runtime or None,
         "mounts": [volume, *binds],
         "mem_limit": allowance.memory,
         "memswap_limit": allowance.memory,

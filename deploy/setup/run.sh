@@ -11,6 +11,7 @@ one_at_a_time
 "$SETUP/programs.sh"
 "$SETUP/proxy.sh"
 "$SETUP/engine.sh"
+"$SETUP/filter.sh"
 "$SETUP/buildx.sh"
 "$SETUP/base.sh"
 "$SETUP/registry.sh"

@@ -12,6 +12,8 @@ missing=()
 if ! have git || ! git_has git-daemon || ! git_has git-http-backend; then missing+=(git); fi
 if ! have ip; then missing+=(iproute2); fi
 if ! have shellcheck; then missing+=(shellcheck); fi
+if ! have nft; then missing+=(nftables); fi
+if ! have ip; then missing+=(iproute2); fi
 if ! has_chromium; then missing+=(chromium fonts-liberation); fi
 if ! has_postgres; then missing+=(postgresql); fi
 if ((${#missing[@]} == 0)); then exit 0; fi

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from launcher.operate.egress.policy import policy
+from launcher.operate.egress.table import TableWrong
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import SHARED, shared_password
 from launcher.settings import SettingWrong
@@ -41,6 +43,7 @@ async def check(installation: Installation, settings: Settings) -> None:
     _database(settings.database_url)
     _file("hub_config", settings.hub_config)
     _file("registry_ca_file", settings.registry_ca_file)
+    _egress(settings)
     if settings.registry_ca_file:
         _authority(settings.registry_ca_file)
     await asyncio.to_thread(addresses, settings.host, settings.port)
@@ -80,6 +83,13 @@ def _file(name: str, value: str) -> None:
             return
     except OSError as error:
         raise SettingWrong(name, repr(value), f"the file cannot be read ({error.strerror})") from None
+
+
+def _egress(settings: Settings) -> None:
+    try:
+        policy(settings)
+    except TableWrong as error:
+        raise SettingWrong("egress_table", repr(settings.egress_table), str(error)) from None
 
 
 def _authority(value: str) -> None:

@@ -20,8 +20,10 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from launcher.disks import free_bytes, size
 from launcher.operate import engine
+from launcher.operate.egress import note
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
+from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,6 +55,8 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         _base_image,
         lambda: _disk("disk", installation.folder, "the data folder", settings.disk_floor_bytes),
         lambda: _engine_disk(settings.disk_floor_bytes),
+        lambda: _runtime(settings.session_runtime),
+        lambda: _egress(installation, settings),
         _clock,
         _descriptors,
         _programs,
@@ -140,6 +144,24 @@ def _base_image() -> Finding:
     if not here:
         return Finding("base image", ok=False, seen=f"{engine.BASE_IMAGE} is missing", todo="Run `make setup`.")
     return Finding("base image", ok=True, seen=engine.BASE_IMAGE)
+
+
+def _runtime(name: str) -> Finding:
+    try:
+        engine.check_runtime(engine.connect(), name)
+    except (InstallationError, docker.errors.DockerException, requests.exceptions.RequestException):
+        return Finding("runtime", ok=False, seen="the engine does not answer", todo="See `engine`.")
+    except SettingWrong as error:
+        return Finding("runtime", ok=False, seen=f"{name} is not there", todo=str(error))
+    return Finding("runtime", ok=True, seen=name or "the engine's own")
+
+
+def _egress(installation: Installation, settings: Settings) -> Finding:
+    if settings.egress == "open":
+        return Finding("egress", ok=True, seen="open, as the setting says")
+    found = note.read(installation.folder / "run")
+    todo = "" if found.ok else "`repolaunch up` sets the rules; it needs root and nftables, or the setting egress."
+    return Finding("egress", ok=found.ok, seen=f"filtered by {found.seen}" if found.ok else found.seen, todo=todo)
 
 
 def _disk(name: str, folder: Path, place: str, floor: int) -> Finding:

@@ -12,6 +12,7 @@ import docker.errors
 import requests.exceptions
 
 from launcher.operate.installation import InstallationError
+from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
     from launcher.operate.installation import Installation
@@ -44,7 +45,7 @@ def ensure_network(client: docker.DockerClient, installation: Installation) -> s
                 labels={label: identity},
                 options={
                     "com.docker.network.bridge.enable_icc": "false",
-                    "com.docker.network.bridge.name": f"rl-{installation.id}",
+                    "com.docker.network.bridge.name": bridge(installation),
                 },
             )
         except docker.errors.APIError as error:
@@ -62,6 +63,24 @@ def ensure_network(client: docker.DockerClient, installation: Installation) -> s
 def root(client: docker.DockerClient) -> str:
     """The folder where the engine keeps its images, as the engine names it; "" where it does not say."""
     return str(client.info().get("DockerRootDir") or "")
+
+
+def runtimes(client: docker.DockerClient) -> list[str]:
+    """The names of the runtimes that the engine knows."""
+    return sorted(client.info().get("Runtimes") or {})
+
+
+def check_runtime(client: docker.DockerClient, name: str) -> None:
+    """Look whether the engine knows the runtime of sessions. Raises SettingWrong."""
+    known = runtimes(client)
+    if name and name not in known:
+        reason = f"the container engine has no runtime of that name; it has {', '.join(known)}"
+        raise SettingWrong("session_runtime", repr(name), reason)
+
+
+def bridge(installation: Installation) -> str:
+    """The interface that the sessions' network is on this machine."""
+    return f"rl-{installation.id}"
 
 
 def base_image_is_here(client: docker.DockerClient) -> bool:

@@ -19,12 +19,13 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import WorkspaceFailed
 from launcher.operate import checks, engine, example, plan, sessions
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
+from launcher.operate.egress.guard import Bridge, Guard
 from launcher.operate.installation import SERVICE, Installation, InstallationError, write_private
 from launcher.operate.passwords import announcement
 from launcher.projects.helper_container import HelperContainer, healthy
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 HELPER_S = 2.0
 """Between two looks at the volume helper."""
+Result = TypeVar("Result")
 SIGN_IN = "/api/v1/login?as=member&next=/"
 """Where members sign in, also those whom this browser has made a guest before."""
 
@@ -98,8 +100,13 @@ class Up:
         docker = await asyncio.to_thread(engine.connect)
         if not await asyncio.to_thread(engine.base_image_is_here, docker):
             raise InstallationError("The site's base image is missing. Run `make setup`.")
+        await asyncio.to_thread(engine.check_runtime, docker, self._settings.session_runtime)
         stack.push_async_callback(self._family.stop)
         gateway = await asyncio.to_thread(engine.ensure_network, docker, self._installation)
+        bridge = Bridge(engine.bridge(self._installation), gateway, self._installation.ports.hub)
+        guard = Guard(docker, self._installation, self._settings, bridge)
+        stack.push_async_callback(guard.remove)
+        walls = stack.enter_context(_task(guard.install()))
         helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, plan.folders(self._installation))
         stack.push_async_callback(_stop_helper, helper)
         await _ensure_helper(helper)
@@ -108,6 +115,8 @@ class Up:
         await plan.migrate(self._installation, self._settings)
         root = await asyncio.to_thread(engine.root, docker)
         plans = plan.Plan(self._installation, self._settings, gateway, root)
+        self._say(await walls)
+        stack.enter_context(_task(guard.watch()))
         for child in plans.children(with_example=self._wanted.example):
             await self._family.start(child)
             if child.name == "hub":
@@ -210,13 +219,14 @@ async def _keep_helper(helper: HelperContainer, address: Path) -> None:
 
 
 @contextlib.contextmanager
-def _task(work: Coroutine[Any, Any, None]) -> Iterator[None]:
+def _task(work: Coroutine[Any, Any, Result]) -> Iterator[asyncio.Task[Result]]:
     """Run `work` beside, until the end of the block."""
     task = asyncio.create_task(work)
     try:
-        yield
+        yield task
     finally:
-        task.cancel()
+        if not task.cancel() and not task.cancelled():
+            task.exception()  # seen: it is raised where the task is awaited, if it is
 
 
 async def _stop_helper(helper: HelperContainer) -> None:

@@ -33,6 +33,10 @@ SERVER_ARGS = (
     # jupyter-collaboration would keep its history in the workspace.
     "--SQLiteYStore.db_path=/tmp/jupyter-ystore.db",
 )
+NO_WALLS = (
+    "No session starts now: the rules that keep sessions from private networks are not in place. "
+    "The operator finds what to do with `repolaunch doctor`."
+)
 FORM = re.compile(r"project-([a-z][a-z0-9]{9})", re.ASCII)
 
 
@@ -68,6 +72,8 @@ class Site:
     public_url: str
     certificates: str = ""
     """File of the host with the certificate authorities that sessions are to trust; `""`: the image's own."""
+    runtime: str = ""
+    """The container engine's runtime for sessions (`runsc`, `kata`); `""`: its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ class Allowance:
     tmpfs: dict[str, str]
     binds: tuple[Bind, ...]
     args: tuple[str, ...]
+    runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,7 @@ def allowance(project: Project, limits: Limits, site: Site, mount: Mount, passwd
         tmpfs=_tmpfs(facts.volumes, limits.tmp_bytes),
         binds=tuple(binds),
         args=SERVER_ARGS,
+        runtime=site.runtime,
     )
 
 
@@ -181,13 +189,16 @@ class Resolve:
         limits: Limits,
         site: Site,
         folder: Path,
+        walls: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`walls` says whether sessions are kept from where they must not reach."""
         self._find = find
         self._mount = mount
         self._limits = limits
         self._site = site
         self._folder = folder
         """For passwd files, named by their digest; containers of sessions read them."""
+        self._walls = walls
 
     async def answer(self, question: object) -> Answer:
         """200 with an allowance for a project's own account that names its own project; else a refusal."""
@@ -196,6 +207,8 @@ class Resolve:
         match = FORM.fullmatch(str(asked.get("account", "")))
         if match is None or asked.get("server") or options != {"project": match[1]}:
             return Answer(403, {"message": "Only a project has a session, and only its own."})
+        if not await asyncio.to_thread(self._walls):
+            return Answer(503, {"message": NO_WALLS})
         project = await self._find(match[1])
         if project is None:
             return Answer(404, {"message": "There is no such project any more."})
