@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run serve test test-fuzz lint format lock bench-launch clean
+.PHONY: help setup setup-test run serve test test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -9,7 +9,7 @@ BIN := .venv/bin
 
 # make run REPO=https://… REF=main PORT=8000 DATA=/srv/repolaunch
 # Handed on through the environment, never through a shell's words: a link may hold anything.
-export REPO REF PORT DATA
+export REPO REF PORT DATA ROUNDS SEED
 
 CASES ?= 300
 
@@ -43,6 +43,9 @@ lock: ## the newest versions that fit into requirements/*.lock
 
 test-fuzz: setup-test ## the running service under many odd requests: make test-fuzz [CASES=500]
 	@REPOLAUNCH_FUZZ_CASES=$(CASES) exec $(BIN)/pytest tests/integration/test_fuzz.py -q -s --timeout=0
+
+test-kills: setup-test ## kill -9 at random, while people work: make test-kills [ROUNDS=200] [SEED=n]
+	@KILL_ROUNDS="$${ROUNDS:-200}" KILL_SEED="$$SEED" $(BIN)/python -m pytest tests/kills
 
 bench-launch: setup-test ## how long a launch takes: one JSON object as the last line
 	@exec $(BIN)/python benchmarks/launch.py --json

@@ -1,8 +1,9 @@
-"""What a killed build worker left: temporary files, half-written contents, containers that were looked into."""
+"""What a killed builder or build worker left: temporary files, half-written contents, containers it looked into."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from builders.errors import EngineDown
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from builders.images import EngineImages
@@ -18,7 +20,36 @@ log = logging.getLogger(__name__)
 KIND = "repolaunch.kind=look"
 LIFE = "repolaunch.worker"
 """Label with the life of the worker that made a container: what another life made was left behind."""
+CALL = "repolaunch.call"
+"""Label with the builder process that made a container."""
 _AGAIN_S = 5
+
+
+@contextlib.asynccontextmanager
+async def scratch_of(call: str, scratch: Path) -> AsyncIterator[Path]:
+    """A folder for the temporary files of one builder process, which may be killed."""
+    folder = scratch / call
+    await asyncio.to_thread(folder.mkdir, parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def remove_traces(engine: EngineImages, contents: Path, call: str, pid: int) -> None:
+    """Remove what a builder process that ended without an answer could not remove itself."""
+    await asyncio.to_thread(_remove_unfinished, contents, pid)
+    try:
+        for container in await engine.containers(f"{CALL}={call}"):
+            await engine.remove_container(container["Id"])
+            log.warning("removed the container %s of a killed builder", container["Id"][:12])
+    except EngineDown as error:
+        log.warning("looking for containers of a killed builder: the engine: %s", error.reason)
+
+
+def _remove_unfinished(contents: Path, pid: int) -> None:
+    for path in contents.glob(f".*.{pid}.new"):
+        path.unlink(missing_ok=True)
 
 
 def remove_files(scratch: Path, contents: Path) -> None:

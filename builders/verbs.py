@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders import interface as lines
 from builders.errors import BuildBroken
-from builders.leftovers import KIND, LIFE
+from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
 from builders.process import Command, ProgramMissing, running
 from builders.requests import LIMITS_S
 
@@ -141,14 +141,21 @@ class Verbs:
     # ------------------------------------------------------------------ processes
     async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
-        command = Command(
-            argv=(self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
-            env=self._environment(verb),
-            cwd=_BESIDE,
-            leash=True,
-            stderr=False,
-            max_line=lines.MAX_LINE,
-        )
+        call = secrets.token_hex(8)
+        if verb == "inspect":
+            arguments = (f"--label={CALL}={call}", *arguments)
+        async with scratch_of(call, self._site.scratch) as scratch:
+            command = Command(
+                argv=(self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
+                env=self._environment(verb) | {"TMPDIR": str(scratch)},
+                cwd=_BESIDE,
+                leash=True,
+                stderr=False,
+                max_line=lines.MAX_LINE,
+            )
+            await self._run(command, call, send)
+
+    async def _run(self, command: Command, call: str, send: Send) -> None:
         last = ""
         try:
             async with running(command, grace_s=GRACE_S) as child:
@@ -159,6 +166,7 @@ class Verbs:
             raise BuildBroken(f"{error.program} is missing") from error
         final = lines.parse_line(last)
         if not isinstance(final, lines.FINAL) or (status and not isinstance(final, lines.Error)):
+            await remove_traces(self._engine, self._site.contents, call, child.pid)
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
 
     def _limit(self, verb: str) -> tuple[str, ...]:
@@ -166,7 +174,7 @@ class Verbs:
         return (f"--time-limit={limits[verb]}",) if verb in limits else ()
 
     def _environment(self, verb: str) -> dict[str, str]:
-        env = {**self._site.env, "LANG": "C.UTF-8", "TMPDIR": str(self._site.scratch)}
+        env = {**self._site.env, "LANG": "C.UTF-8"}
         if self._site.login and verb in {"inspect", "push"}:
             env |= {lines.USERNAME: self._site.login[0], lines.PASSWORD: self._site.login[1]}
         return env

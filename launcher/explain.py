@@ -398,6 +398,14 @@ PART_AWAY: Final = Row(
     "What is at this address is being started, or has just ended.",
     "Try again in a minute. Operators: run `repolaunch doctor`.",
 )
+RECONNECTING: Final = Row(
+    "reconnecting",
+    503,
+    "Reconnecting",
+    "The part of the service that knows who people are is being started again.",
+    "Wait: this is asked again by itself. Kernels go on, and files are as they were saved.",
+)
+"""Said by the proxy itself (deploy/proxy/reconnecting.mjs), as is PART_AWAY while the launcher is away."""
 FRONTEND_MISSING: Final = Row(
     "frontend-missing",
     503,
@@ -413,6 +421,7 @@ SPOKEN: Final = (
     LENGTH_MISSING,
     SESSION_STOPPED,
     PART_AWAY,
+    RECONNECTING,
     FRONTEND_MISSING,
 )
 """The rows that tell of no LauncherError."""

@@ -5,6 +5,7 @@
 // name: it is the launcher's too, never a session's.
 
 import { ConfigurableProxy } from "configurable-http-proxy";
+import { lookAtAnswer } from "./reconnecting.mjs";
 
 const findTarget = ConfigurableProxy.prototype.targetForReq;
 const asked = (req, url) => Object.create(req, { url: { value: url } });
@@ -68,11 +69,12 @@ const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
 
 ConfigurableProxy.prototype.handleProxyWeb = async function (req, res) {
   mend(req);
-  const code = await refusal(this, req);
+  const code = await refusal(this, req).catch(() => 503);
   if (code) return this.handleProxyError(code, "web", req, res);
   if (!this.endsAnswers) {
     this.endsAnswers = true;
-    this.proxy.on("proxyRes", (answer, _request, visitor) => {
+    this.proxy.on("proxyRes", (answer, request, visitor) => {
+      lookAtAnswer(this, answer, request, visitor);
       answer.once("close", () => {
         if (!answer.complete) visitor.destroy();
       });

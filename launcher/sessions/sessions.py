@@ -5,22 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import HubDown, SpawnTimeout
 from launcher.model import Kind, Progress, Session, Stage
 from launcher.sessions.hub import Asked, HubClient, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from launcher.model import Account, Project
     from launcher.stages import Tell
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 ACCOUNT_PREFIX = "project-"
 STOPPED_S = 30.0
 """A server has 10 seconds to save; after this many, something is wrong."""
 LOOK_S = 0.1
+AGAIN_S = 0.5
+AWAY = "JupyterHub does not answer; this launch goes on when it does."
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds."""
+
+    away: float = 30.0
+    """A hub that is being started again is waited for so long, counted from the first thing that went wrong."""
+    quiet: float = 3.0
+    """After so many without an answer, people are told what their launch waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +52,35 @@ class Running:
 class HubSessions:
     """The sessions of this installation; see `launcher.stages.Sessions`."""
 
-    def __init__(self, hub: HubClient, start_timeout_s: float, token_s: int) -> None:
+    def __init__(self, hub: HubClient, start_timeout_s: float, token_s: int, patience: Patience | None = None) -> None:
         self._hub = hub
+        self._patience = patience or Patience()
         self._timeout = start_timeout_s
         self._token_s = token_s
         self._known: set[str] = set()
         """Accounts that the hub is known to have: one request less on the way to a session."""
 
     async def start(self, project: Project, account: Account, tell: Tell) -> Session:
-        """Start the project's server, or join the one that runs or starts; let `account` enter it."""
-        starting = await self._request(project)
+        """Start the project's server, or join the one that runs or starts; let `account` enter it.
+
+        A hub that ends meanwhile is waited for, and asked anew: it may have forgotten what it was starting.
+        """
+        until: float | None = None
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                return await self._start(project, account, tell)
+            except HubDown:
+                if until is None:
+                    until = clock() + self._patience.away
+                    tell(Progress(Stage.SESSION, AWAY))
+                if clock() > until:
+                    raise
+                self._known.discard(project.account)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _start(self, project: Project, account: Account, tell: Tell) -> Session:
+        starting = await self._request(project, tell)
         # The share is written while the container starts.
         admitted = asyncio.create_task(self._admit(project, account))
         try:
@@ -78,15 +112,15 @@ class HubSessions:
         scope = f"access:servers!server={project.account}/"
         return await self._hub.token(project.account, [scope], self._token_s, "entry to the session")
 
-    async def _request(self, project: Project) -> bool:
+    async def _request(self, project: Project, tell: Tell) -> bool:
         """Ask the hub for the server; True: it starts. One that is just stopping is waited for."""
         try:
             async with asyncio.timeout(STOPPED_S):
                 while True:
                     if project.account not in self._known:
-                        await self._hub.ensure_account(project.account)
+                        await self._heard(self._hub.ensure_account(project.account), tell)
                         self._known.add(project.account)
-                    asked = await self._hub.start(project.account, {"project": project.id})
+                    asked = await self._heard(self._hub.start(project.account, {"project": project.id}), tell)
                     if asked in {Asked.STARTING, Asked.RUNNING}:
                         return asked is Asked.STARTING
                     if asked is Asked.MISSING:
@@ -94,6 +128,14 @@ class HubSessions:
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise SpawnTimeout(round(STOPPED_S)) from None
+
+    async def _heard(self, request: Coroutine[Any, Any, T], tell: Tell) -> T:
+        """The hub's answer; people are told when it takes long."""
+        quiet = asyncio.get_running_loop().call_later(self._patience.quiet, tell, Progress(Stage.SESSION, AWAY))
+        try:
+            return await request
+        finally:
+            quiet.cancel()
 
     async def _admit(self, project: Project, account: Account) -> None:
         if account.kind in {Kind.GUEST, Kind.MEMBER} and account.name != project.account:

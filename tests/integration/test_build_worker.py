@@ -186,10 +186,30 @@ async def test_containers_of_a_killed_worker_are_removed_by_id(
     running.start()
     label = f"repolaunch.installation={installation}"
     deadline = time.monotonic() + 30
-    while left in (now := {str(one.id) for one in engine.containers.list(all=True, filters={"label": label})}):
+    while left in (
+        now := {str(one.id) for one in engine.containers.list(all=True, sparse=True, filters={"label": label})}
+    ):
         assert time.monotonic() < deadline, running.log
         await asyncio.sleep(0.1)
     assert now == {session}
+
+
+async def test_a_killed_builder_leaves_no_temporary_files(
+    tmp_path: Path, installation: str, engine_environment: dict[str, str]
+) -> None:
+    """What only the worker knows of is removed by it: the builder itself cannot any more."""
+    marker = f"wait-{secrets.token_hex(6)}"
+    with running_worker(tmp_path, installation, engine_environment) as running:
+        scratch = running.scratch
+        tree = checkout(running, f'FROM {BASE_IMAGE}\nRUN ["sh", "-c", "sleep 100000", "{marker}"]\n')
+        task = asyncio.create_task(build(running, tree, []))
+        await until_running(marker, task)
+        assert list(scratch.iterdir()), "it has temporary files"
+        for child in psutil.Process(running.pid).children():
+            child.kill()
+        with pytest.raises(BuildBroken, match="without an answer"):
+            await task
+        assert list(scratch.iterdir()) == []
 
 
 async def test_the_registry_s_password_is_in_the_children_that_need_it_alone(
