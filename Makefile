@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run serve test test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -30,6 +30,9 @@ serve: setup ## run the service here, launch nothing: make serve [PORT=n] [DATA=
 
 test: setup-test ## every check and every test: make test [PYTEST_ARGS="-k name"]
 	@exec deploy/setup/test.sh $(PYTEST_ARGS)
+
+test-faults: setup-test ## the engine killed, hung and filled, and full disks everywhere, at length (15 minutes)
+	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=900 tests/integration/test_faults_*.py $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh

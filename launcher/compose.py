@@ -188,7 +188,7 @@ class Composed:
                 partial(parse_url, sites=sites),
                 [display_config(row) for row in PROVIDERS.values()],
             ),
-            hub=OAuthHub(client, time.monotonic),
+            hub=OAuthHub(client, time.monotonic, doubt=self.disks.check_database),
             resolve=self._resolve(),
             health=Health(self._checks(), time.monotonic),
             metrics=self.metrics,

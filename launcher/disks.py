@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.errors import DiskLow
+from launcher.errors import DiskFull, DiskLow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = r"(?i)no space left on device|disk quota exceeded"
+NOTHING = 2**20
+"""Bytes; a database with less may already fail."""
 DATA, ENGINE = "data folder", "container engine"
 """The places, as people are told of them."""
 
@@ -59,6 +61,12 @@ class Disks:
         free = await self._free(place)
         if free is not None and free < self.floor:
             raise DiskLow(place, size(free), size(self.floor))
+
+    async def check_database(self) -> None:
+        """Raises DiskFull where the databases in the data folder cannot have room for another change."""
+        free = await self._free(DATA)
+        if free is not None and free < NOTHING:
+            raise DiskFull("database")
 
     async def measure(self, told: Callable[[str, int], None]) -> None:
         """Tell what is free now: the place and the bytes, of each that can be looked at."""

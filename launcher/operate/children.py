@@ -232,4 +232,7 @@ class Family:
 
     def _write(self) -> None:
         ours = [Noted.of(one.child.name, one.pid, one.restarts) for one in self._running if one.pid is not None]
-        write(self._note, [*ours, *(one.noted for one in self._left)])
+        try:
+            write(self._note, [*ours, *(one.noted for one in self._left)])
+        except OSError as error:  # a full disk ends nothing that runs
+            log.warning("the note of what runs could not be written: %s", error.strerror)

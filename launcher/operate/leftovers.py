@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 KIND, PROJECT = "repolaunch.kind", "repolaunch.project"
 SESSION = "session"
+LOOK_S = 30
 SAVE_S = 10
 """What a server has to save and end."""
 FOREIGN = (docker.errors.DockerException, requests.exceptions.RequestException, InstallationError)
@@ -46,6 +47,13 @@ async def end_unknown_sessions(hub_api_url: str, installation: Installation) -> 
             if f"project-{project}" not in known:
                 log.warning("the session of %s is unknown to the hub and is ended", project)
                 await asyncio.to_thread(_remove, container, SAVE_S)
+
+
+async def keep_ending_unknown_sessions(hub_api_url: str, installation: Installation) -> None:
+    """Again and again: an engine that hung does in the end what the hub has given up waiting for."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        await end_unknown_sessions(hub_api_url, installation)
 
 
 async def remove_container(name: str, installation: Installation) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STOP_S = 40.0
+PAGE = 100
 
 
 async def stop_all(hub_api_url: str, installation: Installation) -> None:
@@ -41,9 +42,15 @@ async def stop_all(hub_api_url: str, installation: Installation) -> None:
 async def active(hub_api_url: str, installation: Installation) -> set[str] | None:
     """The accounts whose server runs, starts or stops; None where the hub does not say."""
     headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    found: set[str] = set()
     try:
-        answer = await AsyncHTTPClient().fetch(HTTPRequest(f"{hub_api_url}/users?state=active", headers=headers))
-        return {user["name"] for user in json.loads(answer.body)}
+        while True:  # the hub gives a page at a time, also to those who do not ask for pages
+            url = f"{hub_api_url}/users?state=active&limit={PAGE}&offset={len(found)}"
+            answer = await AsyncHTTPClient().fetch(HTTPRequest(url, headers=headers))
+            page = {user["name"] for user in json.loads(answer.body)}
+            if page <= found:
+                return found
+            found |= page
     except (OSError, HTTPError, ValueError) as error:
         log.warning("the hub does not say which sessions run: %s", error)
         return None

@@ -27,6 +27,7 @@ from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
 from launcher.operate.egress.guard import Bridge, Guard
 from launcher.operate.installation import SERVICE, Installation, InstallationError, write_private
+from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.passwords import announcement
 from launcher.projects.helper_container import HelperContainer, healthy
 from launcher.settings import SettingWrong
@@ -123,6 +124,7 @@ class Up:
                 await plans.end_unknown_sessions()
                 stack.push_async_callback(sessions.stop_all, plans.hub_api_url, self._installation)
             self._say(f"{child.name} is ready")
+        stack.enter_context(_task(keep_ending_unknown_sessions(plans.hub_api_url, self._installation)))
         await self._family.end_left()
         self._write_service(plans.hub_api_url)
         stack.callback((self._run / SERVICE).unlink, missing_ok=True)

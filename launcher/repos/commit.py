@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.disks import says_full
 from launcher.errors import CheckoutRefused, HostUnreachable, RefMissing
 from launcher.repos import tree
 from launcher.repos.git import Command, GitFailed
@@ -128,7 +127,7 @@ class CommitFetcher:
             await self.git(path, "config", f"branch.{branch}.merge", f"refs/heads/{branch}")
             await self.git(path, "reset", "--quiet", "--hard")
         except GitFailed as failed:
-            if says_full(failed.stderr):
+            if failed.is_full:
                 raise
             bad = re.search(r"(?:invalid path|unable to create file) '?([^'\n]+)", failed.stderr)
             raise CheckoutRefused(repo.url, bad[1] if bad else repo.commit, "git cannot write it to a disk") from None

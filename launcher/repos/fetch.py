@@ -7,7 +7,6 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from launcher.disks import FULL, says_full
 from launcher.errors import CheckoutRefused, DiskFull, LauncherError, RepositoryTooLarge, SubmoduleFailed
 from launcher.model import Checkout
 from launcher.repos import submodules, tree
@@ -15,7 +14,7 @@ from launcher.repos.budget import Budget, Limits
 from launcher.repos.commit import CommitFetcher, Got
 from launcher.repos.folders import remove
 from launcher.repos.git import GitFailed
-from launcher.repos.remote import CHECKOUTS, Remote
+from launcher.repos.remote import Remote, full_disk_told
 
 if TYPE_CHECKING:
     from launcher.model import ResolvedRepo
@@ -42,15 +41,11 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
-                return await self._fetch(repo, path)
+                with full_disk_told():
+                    return await self._fetch(repo, path)
         except TimeoutError:
             await asyncio.to_thread(remove, path)
             raise RepositoryTooLarge(repo.url, "seconds", int(self._limits.seconds)) from None
-        except (OSError, GitFailed) as error:
-            await asyncio.to_thread(remove, path)
-            if is_full(error):
-                raise DiskFull(CHECKOUTS) from None
-            raise
         except BaseException:
             # Also when cancelled: git is dead by now, and removing is quick.
             await asyncio.to_thread(remove, path)
@@ -125,8 +120,3 @@ class _Checkout:
         facts = {"path": where, "parent": "" if above == "." else above, "name": module.name}
         self._modules.append({**facts, "url": repo.url, "commit": commit})
         return got
-
-
-def is_full(error: OSError | GitFailed) -> bool:
-    """Whether it says that a disk is full."""
-    return says_full(error.stderr) if isinstance(error, GitFailed) else error.errno in FULL

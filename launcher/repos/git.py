@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.disks import says_full
 from launcher.repos.programs import Program, TimedOut
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class GitFailed(Exception):
     status: int
     stderr: str
     timed_out: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """A disk is full. Of a large file git says only that it could not be written, and has removed it again."""
+        return says_full(self.stderr) or "unable to write" in self.stderr
 
 
 @dataclass(frozen=True, slots=True)

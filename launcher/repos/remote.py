@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.disks import FULL_WORDS
+from launcher.disks import FULL, FULL_WORDS
 from launcher.errors import (
     AddressRefused,
     BadUrl,
@@ -28,7 +29,7 @@ from launcher.repos.git import Command, Git, GitFailed
 from launcher.repos.programs import MEMORY_LIMIT, OutputTooLarge, Programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from launcher.repos.addresses import AddressPolicy, Checked
     from launcher.repos.urls import Address
@@ -167,6 +168,21 @@ class Remote:
     def close(self) -> None:
         """Let the threads end."""
         self._programs.close()
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """What cannot be written because the disk is full becomes DiskFull; all else stays what it is."""
+    try:
+        yield
+    except GitFailed as failed:
+        if failed.is_full:
+            raise DiskFull(CHECKOUTS) from None
+        raise
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(CHECKOUTS) from None
+        raise
 
 
 def _pin(here: Address, checked: Checked | None) -> _Pinned:

@@ -21,7 +21,7 @@ from launcher.repos import tree
 from launcher.repos.folders import remove
 from launcher.repos.git import Command, GitFailed
 from launcher.repos.refs import check_ref
-from launcher.repos.remote import Call, CommitWithheld, Remote
+from launcher.repos.remote import Call, CommitWithheld, Remote, full_disk_told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -141,6 +141,10 @@ class GitResolver:
 
     async def _commits(self, ref: RepoRef, wanted: str, *, may_miss: bool = False) -> list[str]:
         """The commits of the repository whose ids begin so. Raises RefMissing if there is none, unless it may."""
+        with full_disk_told():
+            return await self._searched(ref, wanted, may_miss=may_miss)
+
+    async def _searched(self, ref: RepoRef, wanted: str, *, may_miss: bool) -> list[str]:
         async with self._folder() as cwd:
             await self._remote.git.run(Command(["init", "--quiet", "--bare"], cwd))
             if _FULL.fullmatch(wanted):
@@ -192,7 +196,9 @@ class GitResolver:
             for one in printed.split()[:_LOOKED_AT]:
                 kind = await self._remote.git.run(Command(["cat-file", "-t", one], cwd))
                 found += [one] if kind.strip() == "commit" else []
-        except GitFailed:
+        except GitFailed as failed:
+            if failed.is_full:
+                raise
             return []
         return found
 

@@ -46,6 +46,8 @@ class Asked(Enum):
     """The account does not exist."""
 
 
+BROKE = "Internal Server Error"
+"""All that JupyterHub says of what it did not expect, as a database without room."""
 NOT_STARTED = (
     (400, "is already running", Asked.RUNNING),
     (400, "is pending", Asked.BUSY),
@@ -106,6 +108,8 @@ class HubClient:
         for code, words, asked in NOT_STARTED:
             if answer.code == code and words in message:
                 return asked
+        if message == BROKE:
+            raise HubDown(f"it answered with status {answer.code}, and says why in its log")
         raise SpawnRefused(message)
 
     async def follow(self, account: str, told: Callable[[Step], None], answer_s: float) -> None:

@@ -21,7 +21,7 @@ from launcher.errors import HubDown
 from launcher.model import Account, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 TIMEOUT_S: Final = 10.0
 NOBODY: Final = {400, 401, 403, 404}
@@ -67,11 +67,26 @@ class Remembered:
         return len(self._known)
 
 
+async def _none() -> None:
+    """There is no doubt."""
+
+
 class OAuthHub:
     """Is a `context.HubLogin`. A revoked token is known for at most `max_age_s` longer."""
 
-    def __init__(self, client: Client, clock: Callable[[], float], max_age_s: float = 30, most: int = 4096) -> None:
-        """`clock`: monotonic seconds."""
+    def __init__(
+        self,
+        client: Client,
+        clock: Callable[[], float],
+        max_age_s: float = 30,
+        most: int = 4096,
+        doubt: Callable[[], Awaitable[None]] = _none,
+    ) -> None:
+        """`clock`: monotonic seconds. `doubt` is awaited before somebody is told to be nobody: it may raise.
+
+        JupyterHub notes when a token was used. Where its database has no room for that, it knows nobody any more.
+        """
+        self._doubt = doubt
         self._client = client
         self._http: AsyncHTTPClient | None = None
         self._asking: dict[str, asyncio.Task[Account | None]] = {}
@@ -93,6 +108,8 @@ class OAuthHub:
         if not token.isascii() or not token.isprintable():
             return None
         answer = await self._fetch("GET", "/user", {"Authorization": f"token {token}"})
+        if answer is None:
+            await self._doubt()
         account = None if answer is None else account_of(answer, self._client.service)
         self.remembered.put(key, account)
         return account

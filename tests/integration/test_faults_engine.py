@@ -1,0 +1,250 @@
+"""The container engine killed, hung and filled: what people are told, what lives on, and that all goes on afterwards.
+
+On an engine of the test's own (tests/fixtures/own_engine.py), under a service that uses it for everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import docker.errors
+import pytest
+
+from launcher.operate.installation import free_port
+from tests.fixtures.faults import MIB, at_work, containers, counted, fine, ready, said, states, until_ill
+from tests.fixtures.service import Service, visiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.fixtures.own_engine import OwnEngine
+    from tests.fixtures.repos import GitHost
+    from tests.fixtures.service import SessionClient, Visitor
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+
+LATER = "Try again in a few minutes. Operators: run `repolaunch doctor`."
+KEPT = (
+    "Try again later: links that you have opened before still lead to your files. "
+    "Operators: make room; `repolaunch doctor` shows where."
+)
+FULL = "A disk of this server is full"
+SEEN = "There is no room left on the disk of the container engine. What was saved before is kept."
+ROOM = "Try again later. Operators: make room; `repolaunch doctor` shows where."
+FLOOR = 64 * MIB
+HANGS_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def served(own_engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service on the engine of our own."""
+    env = {**own_engine.env, "REPOLAUNCH_DISK_FLOOR_BYTES": str(FLOOR)}
+    one = Service(tmp_path_factory.mktemp("faults") / "data", free_port(), env)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()  # what it leaves in the engine goes with the engine
+        shutil.rmtree(one.data, ignore_errors=True)
+
+
+# --------------------------------------------------------------------------- killed
+async def test_killed(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """Sessions answer and save throughout; launches say what is away; afterwards all is as it was."""
+    async with visiting(served) as visitor:
+        await visitor.enter()
+        async with at_work(visitor, fine(git_daemon).url) as (project, session, kernel):
+            before = containers(served)
+            own_engine.kill()
+            try:
+                assert await counted(session, kernel) == 1
+                told = await until_ill(served, "Docker engine")
+                assert told == {"Docker engine": "Nothing listens at its address."}
+                title, seen = "The container engine does not answer", "Nothing listens at its address."
+                away = await visitor.launch(fine(git_daemon).url, "main")
+                assert said(away[-1]) == ("engine-down", 503, title, seen, LATER)
+                assert (await states(visitor))[project] == "running"
+                await session.write("kept.txt", "kept")
+            finally:
+                own_engine.start()
+            assert await until_ill(served) == {}
+            assert await counted(session, kernel) == 2
+            assert await session.read("kept.txt") == "kept"
+            assert containers(served) == before
+            async with at_work(visitor, fine(git_daemon).url) as (another, _, _):
+                assert containers(served).keys() == before.keys() | {another}
+                assert await states(visitor) == {project: "running", another: "running"}
+        assert containers(served) == {}
+        assert await states(visitor) == {project: "stopped", another: "stopped"}
+
+
+# --------------------------------------------------------------------------- hung
+async def test_hung_for_a_while(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """Launches wait and go on by themselves; nothing is doubled; everybody else notices nothing."""
+    async with visiting(served) as visitor:
+        await visitor.enter()
+        repo = fine(git_daemon)
+        async with at_work(visitor, repo.url) as (project, _, _):
+            pass
+        async with at_work(visitor, fine(git_daemon).url) as (busy, session, kernel):
+            began = time.monotonic()
+            with own_engine.hung():
+                waiting = [asyncio.create_task(visitor.launch(url, "main")) for url in (repo.url, fine(git_daemon).url)]
+                told = await until_ill(served, "Docker engine")
+                assert told == {"Docker engine": "No answer within 5 seconds."}
+                while time.monotonic() - began < HANGS_S:
+                    await moving(session, kernel)
+                assert not any(one.done() for one in waiting)
+            again, new = [ready(await one) for one in waiting]
+            assert again == project
+            assert containers(served).keys() == {project, busy, new}
+            assert await states(visitor) == {project: "running", busy: "running", new: "running"}
+            assert await until_ill(served) == {}
+
+
+async def moving(session: SessionClient, kernel: str) -> None:
+    """Neither the launcher nor the hub nor a session waits for the engine."""
+    async with asyncio.timeout(10):
+        await counted(session, kernel)
+        for path in ("/versions", "/hub/api/"):
+            async with session.http.get(path) as answer:
+                assert answer.status == 200, path
+    await asyncio.sleep(0.3)
+
+
+@pytest.mark.long
+async def test_hung_for_longer_than_anybody_waits(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """Launches end with a sentence; what the engine does afterwards all the same is found and ended."""
+    title = "The container engine does not answer"
+    async with visiting(served) as visitor:
+        await visitor.enter()
+        repo = fine(git_daemon)
+        async with at_work(visitor, repo.url) as (project, _, _):
+            pass
+        async with at_work(visitor, fine(git_daemon).url) as (busy, session, kernel):
+            with own_engine.hung():
+                waiting = [asyncio.create_task(visitor.launch(url, "main")) for url in (repo.url, fine(git_daemon).url)]
+                ended = asyncio.gather(*waiting)
+                async with asyncio.timeout(240):
+                    while not ended.done():
+                        await moving(session, kernel)
+                started, built = [said(events[-1]) for events in await ended]
+            assert started == ("engine-down", 503, title, "It did not answer while the session started.", LATER)
+            assert built[:3] == ("engine-down", 503, title)
+            assert built[4] == LATER
+            assert await until_ill(served) == {}
+            async with asyncio.timeout(120):
+                while containers(served).keys() != {busy}:
+                    await asyncio.sleep(1)
+            assert await states(visitor) == {project: "stopped", busy: "running"}
+            async with at_work(visitor, repo.url) as (again, _, _):
+                assert again == project
+                assert containers(served).keys() == {project, busy}
+
+
+# --------------------------------------------------------------------------- filled
+async def test_filled(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """Nothing new begins; what exists can be opened, as long as there is room for a container; all goes on after."""
+    disk, repo = own_engine.disk, fine(git_daemon)
+    async with visiting(served) as visitor:
+        await visitor.enter()
+        async with at_work(visitor, repo.url) as (project, _, _):
+            pass
+        disk.fill(leave=FLOOR // 2)
+        try:
+            told = await until_ill(served, "disk of the container engine")
+            low = told["disk of the container engine"]
+            assert low.endswith(" MiB free; a new launch begins only with 64 MiB or more.")
+            refused = await visitor.launch(fine(git_daemon).url, "main")
+            assert said(refused[-1]) == ("disk-low", 507, "There is too little room on this server", low, KEPT)
+            async with at_work(visitor, repo.url) as (again, session, kernel):
+                assert again == project
+                disk.fill()  # a session that runs does not need the engine's disk
+                assert await counted(session, kernel) == 1
+                await session.write("kept.txt", "kept")
+            forget(own_engine, project)
+            disk.fill()
+            failed = await visitor.launch(repo.url, "main")
+            assert said(failed[-1]) == ("disk-full", 507, FULL, SEEN, ROOM)
+            assert containers(served) == {}
+        finally:
+            disk.empty()
+        assert await until_ill(served) == {}
+        async with at_work(visitor, repo.url) as (again, session, _):
+            assert again == project
+            assert await session.read("kept.txt") == "kept"
+
+
+def forget(engine: OwnEngine, project: str) -> None:
+    """Remove the container that the project's last session left: the next one finds no room in its place."""
+    with contextlib.closing(engine.client()) as client:
+        for one in client.containers.list(all=True, filters={"label": f"repolaunch.project={project}"}):
+            one.remove(force=True)
+
+
+async def test_filled_by_a_build(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """It says at which step, and whose disk; the next try finds nothing in its way."""
+    step = "RUN head -c 300M /dev/zero > /tmp/large"
+    repo = fine(git_daemon, f"{step}\n")
+    async with visiting(served) as visitor:
+        await visitor.enter()
+        own_engine.disk.fill(leave=2 * FLOOR)
+        try:
+            failed = await visitor.launch(repo.url, "main")
+        finally:
+            own_engine.disk.empty()
+        code, status, title, seen, todo = said(failed[-1])
+        assert (code, status, title, todo) == ("disk-full", 507, FULL, ROOM)
+        assert seen.startswith(f"{SEEN}\nStep: [3/3] {step}\nIts last lines:\n")
+        assert "No space left on device" in seen
+        ready(await visitor.launch(repo.url, "main"))
+
+
+@pytest.mark.long
+async def test_filled_by_an_image(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """An image that has to be fetched and does not fit."""
+    repo = fine(git_daemon, "RUN head -c 120M /dev/urandom > /tmp/large\n")
+    async with visiting(served) as visitor, visiting(served) as other:
+        await visitor.enter()
+        await other.enter()
+        async with at_work(visitor, repo.url) as (project, _, _):
+            await pushed(visitor, project)
+        forget(own_engine, project)
+        remove_image(own_engine, await image_of(visitor, project))
+        own_engine.disk.fill(leave=FLOOR + 16 * MIB)
+        try:
+            for who in (other, visitor):  # one has the image looked at, the other's session fetches it
+                failed = await who.launch(repo.url, "main")
+                assert said(failed[-1]) == ("disk-full", 507, FULL, SEEN, ROOM)
+        finally:
+            own_engine.disk.empty()
+        async with at_work(visitor, repo.url) as (again, _, _):
+            assert again == project
+
+
+async def image_of(visitor: Visitor, project: str) -> str:
+    """The name of its image."""
+    status, found = await visitor.call("GET", f"/api/v1/projects/{project}")
+    assert status == 200, found
+    image: str = found["image"]
+    return image
+
+
+async def pushed(visitor: Visitor, project: str) -> None:
+    """Until the project records its image's digest."""
+    async with asyncio.timeout(300):
+        while "@sha256:" not in await image_of(visitor, project):
+            await asyncio.sleep(1)
+
+
+def remove_image(engine: OwnEngine, name: str) -> None:
+    """Every name of the image, and so its layers."""
+    with contextlib.closing(engine.client()) as client:
+        for tag in client.images.get(name).tags:
+            client.images.remove(tag, force=True)
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            client.images.remove(name, force=True)
