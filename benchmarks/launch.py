@@ -175,7 +175,7 @@ async def measure(service: Service, daemon_root: Path, rounds: int, colds: int) 
 
 def imported(service: Service, launcher: psutil.Process) -> list[str]:
     """What the idle launcher has imported, by its own word (SIGUSR1 makes it write a note)."""
-    note = service.data / "run" / "imported.json"
+    note = service.data / "launcher" / "imported.json"
     launcher.send_signal(signal.SIGUSR1)
     for _ in range(50):
         if note.exists():

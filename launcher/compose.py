@@ -6,6 +6,9 @@
 |---|---|
 | SETTINGS | the settings as JSON, complete |
 | DATA | the data folder |
+| INSTALLATION | the installation's id |
+| PORT | where it listens, on the loopback address |
+| TOKEN, RESOLVE_SECRET, COOKIE_SECRET, OPERATOR_TOKEN | secrets |
 | HUB_API | the hub's REST interface |
 | REGISTRY | host:port of the registry |
 | ENGINE_ROOT | the folder where the container engine keeps its images; "" where it is not known |
@@ -40,7 +43,7 @@ from launcher.explain import explain
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
 from launcher.operate.egress import note
-from launcher.operate.installation import Installation, open_installation, write_private
+from launcher.operate.installation import write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
 from launcher.rates import LOOPBACK, Rates
@@ -74,7 +77,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
+PREFIX = "REPOLAUNCH_LAUNCHER_"
+OWN = "launcher"
+"""The launcher's own folder in the data folder; it writes there, and where the checkouts are."""
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the launcher shares with the others, or keeps from everybody."""
+
+    launcher_token: str
+    resolve_secret: str
+    cookie_secret: str
+    operator_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,10 @@ class Given:
     """What the process was started with."""
 
     settings: Settings
-    installation: Installation
+    data: Path
+    id: str
+    port: int
+    secrets: Secrets
     hub_api: str
     registry: str
     engine_root: str
@@ -90,13 +109,17 @@ class Given:
 
 def given(environ: dict[str, str]) -> Given:
     """Read the table above."""
-    prefix = "REPOLAUNCH_LAUNCHER_"
+    told = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
+    secrets = Secrets(told["TOKEN"], told["RESOLVE_SECRET"], told["COOKIE_SECRET"], told["OPERATOR_TOKEN"])
     return Given(
-        Settings.model_validate_json(environ[prefix + "SETTINGS"]),
-        open_installation(Path(environ[prefix + "DATA"])),
-        environ[prefix + "HUB_API"],
-        environ[prefix + "REGISTRY"],
-        environ.get(prefix + "ENGINE_ROOT", ""),
+        Settings.model_validate_json(told["SETTINGS"]),
+        Path(told["DATA"]),
+        told["INSTALLATION"],
+        int(told["PORT"]),
+        secrets,
+        told["HUB_API"],
+        told["REGISTRY"],
+        told.get("ENGINE_ROOT", ""),
     )
 
 
@@ -106,7 +129,7 @@ class Composed:
     def __init__(self, given: Given) -> None:
         """Put them together; nothing runs yet."""
         self._given = given
-        settings, installation, data = given.settings, given.installation, given.installation.folder
+        settings, data = given.settings, given.data
         self.metrics = Metrics()
         self.database = Database(settings.database_url)
         self.logs = EventLogs(self.database, time.time)
@@ -125,9 +148,9 @@ class Composed:
         self.engine = Engine(worker)
         self.registry = Registry(worker, given.registry, settings.registry_prefix)
         self.volumes = HelperVolumes(
-            data / "run" / "volumes" / "helper.sock", data / "checkouts", data / "workspaces", installation.id
+            data / "run" / "volumes" / "helper.sock", data / "checkouts", data / "workspaces", given.id
         )
-        self.hub = HubClient(given.hub_api, installation.secret("launcher-token"))
+        self.hub = HubClient(given.hub_api, given.secrets.launcher_token)
         self.sessions = HubSessions(
             self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
         )
@@ -176,9 +199,9 @@ class Composed:
 
     def web(self) -> Web:
         """What the handlers need."""
-        settings, installation = self._given.settings, self._given.installation
+        settings, known = self._given.settings, self._given.secrets
         sites = Sites(protocols=settings.allowed_protocols)
-        client = Client(self._given.hub_api, installation.secret("launcher-token"), "launcher", "service-launcher")
+        client = Client(self._given.hub_api, known.launcher_token, "launcher", "service-launcher")
         return Web(
             launches=self.launches,
             projects=self.project_rows,
@@ -193,9 +216,9 @@ class Composed:
             health=Health(self._checks(), time.monotonic),
             metrics=self.metrics,
             measure=partial(self.disks.measure, self.metrics.disk_free),
-            secret=bytes.fromhex(installation.secret("cookie-secret")),
-            operator_token=installation.secret("operator-token"),
-            internal_token=installation.secret("resolve-secret"),
+            secret=bytes.fromhex(known.cookie_secret),
+            operator_token=known.operator_token,
+            internal_token=known.resolve_secret,
             public_url=settings.base_url,
             wildcard=bool(settings.wildcard_url),
             guests=settings.guests,
@@ -220,11 +243,10 @@ class Composed:
         )
         certificates = str(CERTIFICATES) if CERTIFICATES.exists() else ""
         site = Site(settings.base_url, certificates, settings.session_runtime)
-        passwd = self._given.installation.path("run", "passwd")
-        return Resolve(find, self.volumes.volume, limits, site, passwd, self._walls)
+        return Resolve(find, self.volumes.volume, limits, site, self._given.data / OWN / "passwd", self._walls)
 
     def _walls(self) -> bool:
-        return self._given.settings.egress == "open" or note.read(self._given.installation.path("run")).ok
+        return self._given.settings.egress == "open" or note.read(self._given.data / "run").ok
 
     def _checks(self) -> dict[str, Any]:
         return {
@@ -246,7 +268,7 @@ class Composed:
         async with AsyncExitStack() as stack:
             await self._start(stack)
             server = serve(make_app(self.web()))
-            server.listen(self._given.installation.ports.launcher, "127.0.0.1")
+            server.listen(self._given.port, "127.0.0.1")
             # Followers are gone before what they follow is closed.
             stack.push_async_callback(server.close_all_connections)
             stack.callback(server.stop)
@@ -272,13 +294,13 @@ class Composed:
     def _note_imports(self) -> None:
         """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""
         names = sorted({name.partition(".")[0] for name in sys.modules})
-        write_private(self._given.installation.path("run") / "imported.json", json.dumps(names))
+        write_private(self._given.data / OWN / "imported.json", json.dumps(names))
 
 
 def _places(given: Given) -> dict[str, Path]:
     """Whose disks are watched."""
     engine = {ENGINE: Path(given.engine_root)} if given.engine_root else {}
-    return {DATA: given.installation.folder, **engine}
+    return {DATA: given.data, **engine}
 
 
 def _new_id() -> str:
@@ -300,8 +322,8 @@ def display_config(row: Provider) -> dict[str, Any]:
 def main() -> None:
     """Run the launcher's process."""
     what = given(dict(os.environ))
-    for name in ("REPOLAUNCH_LAUNCHER_SETTINGS",):  # it may hold the registry's password
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:  # secrets; git needs none of it
+        del os.environ[name]
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=what.settings.log_level.upper())
     asyncio.run(Composed(what).run())
 

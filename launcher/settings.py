@@ -182,6 +182,11 @@ class Settings(BaseModel):
         "no new launch begins. Projects that exist can be opened all the same. 0: launches begin with any.",
     )
     # ---- operating
+    launcher_user: str = Field(
+        "",
+        description="User of this machine as whom the launcher runs where `up` runs as root: one that may not open the "
+        "container engine's socket. Empty: the same as `up`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @field_validator("allowed_networks", "egress_closed_networks")

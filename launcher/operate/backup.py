@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from launcher import __version__
 from launcher.operate import databases
+from launcher.operate.account import DATABASE, LAUNCHER
 from launcher.operate.installation import InstallationError, write_private
 from launcher.operate.restic import INCOMPLETE, NO_REPOSITORY, SHOWN, check_version, shown
 
@@ -95,11 +96,11 @@ async def _stage(installation: Installation, settings: Settings, wanted: Wanted,
     """Write beside the service's files what cannot be read as a file while it runs."""
     revision = None
     kind = "postgresql" if settings.database_url.startswith("postgres") else "sqlite"
-    sqlite = installation.folder / "repolaunch.sqlite"
+    sqlite = installation.folder / LAUNCHER / DATABASE
     if kind == "postgresql":
         revision = await databases.dump_postgres(settings.database_url, staged / databases.DUMP)
     elif sqlite.exists():
-        revision = await asyncio.to_thread(databases.copy_sqlite, sqlite, staged / "repolaunch.sqlite")
+        revision = await asyncio.to_thread(databases.copy_sqlite, sqlite, staged / DATABASE)
     hub = installation.folder / "hub" / "hub.sqlite"
     if hub.exists():
         await asyncio.to_thread(databases.copy_sqlite, hub, staged / "hub.sqlite")

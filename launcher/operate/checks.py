@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from launcher.operate.account import account
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import TableWrong
 from launcher.operate.installation import InstallationError
@@ -40,6 +41,7 @@ if not (isinstance(found, type) and issubclass(found, Authenticator)):
 async def check(installation: Installation, settings: Settings) -> None:
     """Raises SettingWrong for the first setting that does not fit this machine."""
     shared_password(installation, settings)
+    account(settings)
     _database(settings.database_url)
     _file("hub_config", settings.hub_config)
     _file("registry_ca_file", settings.registry_ca_file)

@@ -13,7 +13,7 @@ import logging
 import re
 import signal
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
@@ -24,6 +24,8 @@ from launcher.operate.noted import PART, Left, Noted, end, find, signal_group, w
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
+
+    from launcher.operate.account import Account
 
 log = logging.getLogger(__name__)
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -50,6 +52,8 @@ class Child:
     ready_s: float = 60.0
     stop_s: float = 15.0
     umask: int = 0o077
+    account: Account | None = None
+    """As whom it runs; None: as we do."""
     before: Callable[[], Awaitable[None]] | None = None
     """Called before each start, when no process of that name runs."""
     restarted: Callable[[], Awaitable[None]] | None = None
@@ -104,6 +108,7 @@ class Running:
                 stderr=output,
                 start_new_session=True,
                 umask=self.child.umask,
+                **identity(self.child.account),
             )
         self._changed()
 
@@ -175,6 +180,13 @@ class Running:
         named = [line for line in lines[-LAST_LINES:] if ERROR.match(line)]
         last = (named or lines or ["it said nothing"])[-1].strip()
         return f"It said: {last[:300]}\nThe rest is in {self._log}."
+
+
+def identity(account: Account | None) -> dict[str, Any]:
+    """The arguments by which a process is started as somebody else."""
+    if account is None or account.is_ours:
+        return {}
+    return {"user": account.user, "group": account.group, "extra_groups": ()}
 
 
 async def _answers(child: Child) -> bool:

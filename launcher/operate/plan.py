@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.operate import example, leftovers, registry, sessions, worker
-from launcher.operate.children import Child
+from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
+from launcher.operate.children import Child, identity
 from launcher.operate.installation import InstallationError
 from launcher.operate.passwords import shared_password
 from launcher.projects.helper_container import Folders
@@ -49,6 +50,13 @@ PASSED = (
     "HTTPS_PROXY",
     "NO_PROXY",
 )
+LAUNCHER_SECRETS = {
+    "TOKEN": "launcher-token",
+    "RESOLVE_SECRET": "resolve-secret",
+    "COOKIE_SECRET": "cookie-secret",
+    "OPERATOR_TOKEN": "operator-token",
+}
+"""What the launcher is told of the folder of secrets, which it may not read."""
 ENGINE = ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONFIG")
 """Where the container engine is: for those who speak to it, which the launcher does not."""
 
@@ -65,11 +73,13 @@ def passed_with_engine() -> dict[str, str]:
 
 def database_url(installation: Installation, settings: Settings) -> str:
     """The launcher's database."""
-    return settings.database_url or f"sqlite:///{installation.folder / 'repolaunch.sqlite'}"
+    return settings.database_url or f"sqlite:///{installation.folder / LAUNCHER / DATABASE}"
 
 
 async def migrate(installation: Installation, settings: Settings) -> None:
     """Bring the database's tables to what this version knows. Raises InstallationError with the reason."""
+    who = account(settings)
+    await asyncio.to_thread(prepare, installation, who)
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "launcher.store", "upgrade"),
@@ -77,6 +87,7 @@ async def migrate(installation: Installation, settings: Settings) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
+        **identity(who),
     )
     _, errors = await child.communicate()
     if child.returncode:
@@ -84,10 +95,11 @@ async def migrate(installation: Installation, settings: Settings) -> None:
         raise InstallationError(f"The database cannot be used. {lines[-1]}")
 
 
-def folders(installation: Installation) -> Folders:
-    """Where the volume helper works."""
-    data = installation.folder
-    return Folders(data / "workspaces", data / "checkouts", data / "contents", data / "run" / "volumes")
+def folders(installation: Installation, settings: Settings) -> Folders:
+    """Where the volume helper works, and for whom."""
+    data, who = installation.folder, account(settings)
+    places = (data / "workspaces", data / "checkouts", data / "contents", data / "run" / "volumes")
+    return Folders(*places, (who.user, who.group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +224,16 @@ class Plan:
         env = passed() | {
             "REPOLAUNCH_LAUNCHER_SETTINGS": chosen.model_dump_json(),
             "REPOLAUNCH_LAUNCHER_DATA": str(installation.folder),
+            "REPOLAUNCH_LAUNCHER_INSTALLATION": installation.id,
+            "REPOLAUNCH_LAUNCHER_PORT": str(installation.ports.launcher),
+            **{f"REPOLAUNCH_LAUNCHER_{name}": installation.secret(file) for name, file in LAUNCHER_SECRETS.items()},
             "REPOLAUNCH_LAUNCHER_HUB_API": self.hub_api_url,
             "REPOLAUNCH_LAUNCHER_REGISTRY": self.registry,
             "REPOLAUNCH_LAUNCHER_ENGINE_ROOT": self.engine_root,
         }
         argv = (sys.executable, "-m", "launcher.compose")
         # Checkouts are read by the volume helper as the session's user: their modes are as git makes them.
-        return Child("launcher", argv, env, f"{self.launcher_url}/versions", stop_s=30, umask=0o022)
+        ready, who = f"{self.launcher_url}/versions", account(settings)
+        if not who.is_ours:
+            env |= {"HOME": str(installation.path(LAUNCHER)), "TMPDIR": "/tmp"}  # noqa: S108  # the machine's own
+        return Child("launcher", argv, env, ready, stop_s=30, umask=0o022, account=who)

@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from launcher.operate import databases
+from launcher.operate.account import DATABASE, LAUNCHER
 from launcher.operate.backup import FORMAT, MANIFEST, STAGED, TAG, Manifest
 from launcher.operate.installation import RESTORING, InstallationError
 from launcher.operate.restic import check_version, shown
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from launcher.settings import Settings
 
 PLACES = (
-    (f"{STAGED}/repolaunch.sqlite", "repolaunch.sqlite"),
+    (f"{STAGED}/{DATABASE}", f"{LAUNCHER}/{DATABASE}"),
     (f"{STAGED}/hub.sqlite", "hub/hub.sqlite"),
     (f"{STAGED}/settings.toml", "settings.toml"),
     (f"{STAGED}/hub_config.py", "hub_config.py"),

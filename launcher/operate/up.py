@@ -108,10 +108,11 @@ class Up:
         guard = Guard(docker, self._installation, self._settings, bridge)
         stack.push_async_callback(guard.remove)
         walls = stack.enter_context(_task(guard.install()))
-        helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, plan.folders(self._installation))
+        folders = plan.folders(self._installation, self._settings)
+        helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, folders)
         stack.push_async_callback(_stop_helper, helper)
         await _ensure_helper(helper)
-        stack.enter_context(_task(_keep_helper(helper, plan.folders(self._installation).socket)))
+        stack.enter_context(_task(_keep_helper(helper, folders.socket)))
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
         root = await asyncio.to_thread(engine.root, docker)

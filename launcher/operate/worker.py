@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from launcher.operate import registry
+from launcher.operate.account import account
 from launcher.operate.children import Child
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
     username, password = registry.login(installation, settings)
     values = {
         "SOCKET": str(socket),
-        "CLIENT": str(os.getuid()),
+        "CLIENT": str(account(settings).user),
         "INSTALLATION": installation.id,
         "CHECKOUTS": str(installation.folder / "checkouts"),
         "CONTENTS": str(installation.path("contents")),

@@ -44,6 +44,13 @@ class Folders:
     contents: Path
     run: Path
     """Where the helper's socket appears."""
+    client: tuple[int, int] | None = None
+    """User and group who may ask the helper; None: ours."""
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """Whose the helper's socket is."""
+        return self.client or (os.getuid(), os.getgid())
 
     @property
     def socket(self) -> Path:
@@ -120,7 +127,7 @@ class HelperContainer:
         image = self._client.images.get(self._image).id
         # This module too: the flags are in it.
         ours = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-        parts = [image, code, ours, str(self._folders), str(CODE), os.getuid(), os.getgid()]
+        parts = [image, code, ours, str(self._folders), str(CODE), *self._folders.owner]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _create(self) -> Container:
@@ -137,7 +144,7 @@ class HelperContainer:
             entrypoint=["python3", "-s", "-B", "-P", "-m", "volume_helper"],
             command=[
                 *("--workspaces", "/workspaces", "--checkouts", "/checkouts", "--contents", "/contents"),
-                *("--socket", f"/run/volumes/{SOCKET}", "--owner", f"{os.getuid()}:{os.getgid()}"),
+                *("--socket", f"/run/volumes/{SOCKET}", "--owner", "{}:{}".format(*folders.owner)),
             ],
             name=self.name,
             labels={

@@ -590,7 +590,7 @@ async def test_the_registry_hangs(faulty: Faulty, git_daemon: GitHost) -> None:
 def pushes(service: Service, launch: list[dict[str, Any]]) -> list[str]:
     """What the log of the launch's build tells of pushes that went wrong: the store has it, no address shows it."""
     line = next(event["message"] for event in launch if "] RUN echo " in event.get("message", ""))
-    with contextlib.closing(sqlite3.connect(service.data / "repolaunch.sqlite")) as database:
+    with contextlib.closing(sqlite3.connect(service.data / "launcher" / "repolaunch.sqlite")) as database:
         rows = database.execute("select stream, body from events order by stream, n").fetchall()
     streams = {stream for stream, body in rows if json.loads(body).get("message") == line}
     told = [json.loads(body) for stream, body in rows if stream in streams]

@@ -332,7 +332,7 @@ async def test_the_launcher_knows_neither_engine_nor_registry_s_password(service
     assert not [name for name in told if name.startswith("DOCKER")]
     assert password not in str(told)
     assert password in worker.environ().values()
-    noted = service.data / "run" / "imported.json"
+    noted = service.data / "launcher" / "imported.json"
     launcher.send_signal(signal.SIGUSR1)
     async with asyncio.timeout(10):
         while not noted.exists():

@@ -129,7 +129,7 @@ def data(tmp_path: Path) -> Path:
     for name in ("operator-token", "cookie-secret"):
         installation.secret(name)
     strange(installation.path("workspaces") / "abcdefghij" / "work")
-    for path in (installation.folder / "repolaunch.sqlite", installation.path("hub") / "hub.sqlite"):
+    for path in (installation.path("launcher") / "repolaunch.sqlite", installation.path("hub") / "hub.sqlite"):
         with closing(sqlite3.connect(path)) as database:
             database.executescript(
                 "PRAGMA journal_mode=WAL; CREATE TABLE n (a, b); INSERT INTO n VALUES (1, 1);"
@@ -162,7 +162,7 @@ def test_everything_comes_back_as_it_was(data: Path, store: Store, tmp_path: Pat
     assert (new / "settings.toml").read_text() == "guests = false\n"
     assert done.stdout.splitlines()[-1].endswith(f"repolaunch up --data {new} --settings {new}/settings.toml")
     assert stat.S_IMODE(new.stat().st_mode) == 0o700
-    kept = {"secrets", "ports.json", "hub", "workspaces", "repolaunch.sqlite", "settings.toml"}
+    kept = {"secrets", "ports.json", "hub", "workspaces", "launcher", "settings.toml"}
     assert {path.name for path in new.iterdir()} == kept, "no caches, and no images that were not asked for"
 
 
@@ -177,7 +177,7 @@ def test_a_database_that_is_written_to(data: Path, store: Store, tmp_path: Path)
     stop, written = threading.Event(), []
 
     def write() -> None:
-        with closing(sqlite3.connect(data / "repolaunch.sqlite", timeout=60)) as database:
+        with closing(sqlite3.connect(data / "launcher" / "repolaunch.sqlite", timeout=60)) as database:
             while not stop.is_set():
                 database.execute("UPDATE n SET a = a + 1")
                 database.execute("UPDATE n SET b = b + 1")
@@ -193,7 +193,7 @@ def test_a_database_that_is_written_to(data: Path, store: Store, tmp_path: Path)
         writer.join()
     assert len(written) > 10
     assert store.restore(tmp_path / "new").returncode == 0
-    with closing(sqlite3.connect(tmp_path / "new" / "repolaunch.sqlite")) as database:
+    with closing(sqlite3.connect(tmp_path / "new" / "launcher" / "repolaunch.sqlite")) as database:
         ((one, other),) = database.execute("SELECT a, b FROM n").fetchall()
     assert one == other > 1
 

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from launcher.operate.installation import write_private
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,7 +23,10 @@ class Note:
 def write(run: Path, note: Note) -> None:
     """Write it, if it says something new."""
     if read(run) != note:
-        write_private(run / NAME, json.dumps(asdict(note)))
+        new = run / f"{NAME}.new"
+        new.write_text(json.dumps(asdict(note)))
+        new.chmod(0o644)  # also for a launcher that is another user
+        new.replace(run / NAME)
 
 
 def read(run: Path) -> Note:
