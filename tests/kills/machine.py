@@ -59,7 +59,7 @@ class Machine:
         await asyncio.gather(first.enter(), second.enter())
         self._probers = [
             Prober(self.world, first, "api", known=False),
-            Prober(self.world, first, "api/status", known=True),
+            Prober(self.world, first, "api/me", known=True),
         ]
         cached = [self.world.repo(), self.world.repo()]
         work: Sequence[Coroutine[Any, Any, None]] = [
@@ -253,6 +253,7 @@ class Machine:
         self.service.stop()
         left += [f"a process: {name}" for name, _ in truths.marked(self.service.data / "run" / "children.json")]
         left += [f"mounted: {line}" for line in truths.mounts(self.service)]
+        left += [f"in the packet filter: {one}" for one in truths.packet_filter(self.service)]
         left += [f"noted: {one}" for one in read(self.service.data / "run" / "children.json")]
         for one in left:
             self.world.wrong(f"left in the end: {one}")

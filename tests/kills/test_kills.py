@@ -47,8 +47,6 @@ async def test_kills(tmp_path: Path, git_daemon: GitHost, capsys: pytest.Capture
     finally:
         with capsys.disabled():
             print(tally.summary(), flush=True)
-        if service.process is not None:
-            machine.engine.remove_images()
         service.remove()
     assert tally.wrong == [], f"SEED={SEED}"
 

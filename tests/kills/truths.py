@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -140,14 +142,6 @@ class Engine:
         wrong += [f"running: {self.running()}"] if self.running() else []
         return wrong
 
-    def remove_images(self) -> None:
-        for image in self._client.images.list(filters={"label": self._label}):
-            for name in image.tags or [str(image.id)]:
-                try:
-                    self._client.images.remove(name, force=True)
-                except docker.errors.APIError:
-                    continue
-
 
 def database(service: Service) -> list[str]:
     """In the end: what is under way in the database although nothing is."""
@@ -183,3 +177,11 @@ def mounts(service: Service) -> list[str]:
     """What is mounted for this installation."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line for line in lines if service.id in line or str(service.data) in line]
+
+
+def packet_filter(service: Service) -> list[str]:
+    """The tables of this installation."""
+    if shutil.which("nft") is None:
+        return []
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if service.id in line]
