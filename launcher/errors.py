@@ -142,6 +142,15 @@ class SubmoduleFailed(LauncherError):
     cause: LauncherError
 
 
+@dataclass(eq=False)
+class LfsFailed(LauncherError):
+    """A file of Git LFS in the repository `url` cannot be had."""
+
+    url: str
+    path: str
+    cause: LauncherError
+
+
 # --------------------------------------------------------------------------- environments and builds
 @dataclass(eq=False)
 class EnvironmentConflict(LauncherError):

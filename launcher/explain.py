@@ -140,6 +140,14 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "In {url}, the submodule “{path}” cannot be had. {cause}",
         "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
     ),
+    errors.LfsFailed: Row(
+        "lfs-failed",
+        422,
+        "A large file cannot be had",
+        "In {url}, the Git LFS file “{path}” cannot be had. {cause}",
+        "Push it to its server (`git lfs push --all`), or correct `.lfsconfig`. "
+        "A network that is not open is the operator's to open.",
+    ),
     # ---- environments and builds
     errors.EnvironmentConflict: Row(
         "environment-conflict",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only the tests need: Chromium, PostgreSQL's programs, git's servers, shellcheck, networks of their own.
+# What only the tests need: Chromium, PostgreSQL's programs, git's servers, git-lfs, shellcheck, networks of their own.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 has_postgres() {
@@ -10,6 +10,7 @@ git_has() { [ -x "$(git --exec-path 2>/dev/null)/$1" ]; }
 
 missing=()
 if ! have git || ! git_has git-daemon || ! git_has git-http-backend; then missing+=(git); fi
+if ! have git-lfs; then missing+=(git-lfs); fi
 if ! have ip; then missing+=(iproute2); fi
 if ! have shellcheck; then missing+=(shellcheck); fi
 if ! have nft; then missing+=(nftables); fi

@@ -135,3 +135,7 @@ class CommitFetcher:
     async def git(self, path: Path, *args: str) -> str:
         """What git prints. Raises GitFailed, OutputTooLarge."""
         return await self.remote.git.run(Command(args, path, timeout_s=600))
+
+    async def configuration(self, path: Path, blob: str) -> str:
+        """What git reads in a file of its configuration's form, as `--list -z` prints it. Raises GitFailed."""
+        return await self.git(path, "config", "--blob", blob, "--no-includes", "-z", "--list")

@@ -6,6 +6,7 @@ host names mean the same to both; and gigabytes pass beside the launcher's event
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ _ALWAYS = (
     ("speed-limit", "1"),
     ("speed-time", "60"),
 )
+_CANNOT_WRITE = "23"
 _ENVIRONMENT = {"HOME": "/nonexistent", "LC_ALL": "C"}
 _TELLS = {
     6: "its name does not resolve",
@@ -74,7 +76,9 @@ class Curl:
         timeout_s: float,
         guard: Callable[[], None] | None = None,
     ) -> list[Answer]:
-        """An answer for each transfer. All go to the host that was checked. Raises what the guard raises."""
+        """An answer for each transfer. All go to the host that was checked.
+
+        Raises what the guard raises, and OSError where the disk is full."""
         # -q: no configuration of the machine's. Headers may be credentials (of an object store): not in argv.
         config = "next\n".join(_block(one, checked) for one in transfers).encode()
         program = Program(("curl", "-q", "--config", "-"), _ENVIRONMENT, None, timeout_s, guard, config)
@@ -114,6 +118,8 @@ def _escaped(value: str) -> str:
 
 def _answer(line: str) -> Answer:
     code, status, location = (*line.split(" ", 2), "", "")[:3]
+    if code == _CANNOT_WRITE:
+        raise OSError(errno.ENOSPC, "curl could not write what it was sent")
     if code != "0" or not status.isdigit():
         return Answer(0, reason=_TELLS.get(int(code) if code.isdigit() else 0, "it broke off"))
     return Answer(int(status), location)

@@ -1,10 +1,11 @@
-"""Gets the files of one commit, with its submodules, into a folder, within limits."""
+"""Gets the files of one commit, with its submodules and large files, into a folder, within limits."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import CheckoutRefused, DiskFull, LauncherError, RepositoryTooLarge, SubmoduleFailed
@@ -14,6 +15,8 @@ from launcher.repos.budget import Budget, Limits
 from launcher.repos.commit import CommitFetcher, Got
 from launcher.repos.folders import remove
 from launcher.repos.git import GitFailed
+from launcher.repos.hops import Hops
+from launcher.repos.lfs import LargeFiles
 from launcher.repos.remote import Remote, full_disk_told
 
 if TYPE_CHECKING:
@@ -31,13 +34,15 @@ class Fetcher:
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits) -> None:
         self._remote = Remote(policy, protocols)
         self._commits = CommitFetcher(self._remote)
+        self._large = LargeFiles(self._commits, Hops(policy, self._remote.curl, protocols))
         self._protocols = protocols
         self._limits = limits
 
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
 
-        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, RefMissing, DiskFull, and what Remote.run raises.
+        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, LfsFailed, RefMissing, DiskFull, and what
+        Remote.run raises.
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -53,7 +58,7 @@ class Fetcher:
 
     async def _fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         await asyncio.to_thread(path.mkdir, mode=0o755, parents=True)
-        one = _Checkout(self._commits, self._protocols, Budget(repo.url, self._limits), path)
+        one = _Checkout(_Sources(self._commits, self._large, self._protocols), Budget(repo.url, self._limits), path)
         got = await one.get(repo)
         if escaped := await asyncio.to_thread(tree.escaping_declaration, path):
             raise CheckoutRefused(repo.url, escaped, "it is a link that leads out of the repository")
@@ -64,26 +69,39 @@ class Fetcher:
         self._remote.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Where a checkout's files come from."""
+
+    commits: CommitFetcher
+    large: LargeFiles
+    protocols: tuple[str, ...]
+
+
 class _Checkout:
     """One checkout that is being made."""
 
-    def __init__(self, commits: CommitFetcher, protocols: tuple[str, ...], budget: Budget, root: Path) -> None:
-        self._commits = commits
-        self._protocols = protocols
+    def __init__(self, sources: _Sources, budget: Budget, root: Path) -> None:
+        self._sources = sources
         self._root = root
         self._modules: list[dict[str, str]] = []
+        self._lfs: dict[str, list[str]] = {}
         self.budget = budget
 
     async def get(self, repo: ResolvedRepo) -> Got:
-        """The repository, then its submodules, theirs, and so on."""
-        root = await self._commits.get(repo, self._root, self.budget)
+        """The repository, then its submodules, theirs, and so on; then the large files of each."""
+        root = await self._sources.commits.get(repo, self._root, self.budget)
         found = [(root, 0)]
         for got, depth in found:
             for module, commit in await self._declared(got):
                 self.budget.take_submodule(depth + 1)
                 found.append((await self._submodule(got, module, commit), depth + 1))
-        if self._modules:
-            text = json.dumps({"modules": self._modules})
+        for got, _ in found:
+            above = self._inside(got.path)
+            if paths := await self._sources.large.get(got, f"{above}/" if above else "", self.budget):
+                self._lfs[above] = paths
+        if self._modules or self._lfs:
+            text = json.dumps({"modules": self._modules, "lfs": self._lfs})
             await asyncio.to_thread((self._root / PARTS).write_text, text)
         return root
 
@@ -96,7 +114,9 @@ class _Checkout:
         if not file.mode.startswith("100") or file.size > submodules.LARGEST:
             raise CheckoutRefused(got.repo.url, submodules.FILE, "it is not a file of a reasonable size")
         try:
-            listed = await self._commits.git(got.path, "config", "--blob", file.id, "--no-includes", "-z", "--list")
+            listed = await self._sources.commits.git(
+                got.path, "config", "--blob", file.id, "--no-includes", "-z", "--list"
+            )
         except GitFailed:
             raise CheckoutRefused(got.repo.url, submodules.FILE, "git cannot read it") from None
         modules = submodules.read(listed)
@@ -104,19 +124,22 @@ class _Checkout:
 
     async def _submodule(self, parent: Got, module: Module, commit: str) -> Got:
         target = parent.path / module.path
-        where = str(PurePosixPath(target.relative_to(self._root)))
+        where = self._inside(target)
         try:
             if reason := submodules.unfit(module):
                 raise CheckoutRefused(parent.repo.url, tree.shown(module.path), reason)
             if not await asyncio.to_thread(tree.is_empty_folder, parent.path, module.path):
                 raise CheckoutRefused(parent.repo.url, tree.shown(module.path), "there is something in its place")
-            repo = submodules.repository(module, commit, parent.repo.url, self._protocols)
-            got = await self._commits.get(repo, target, self.budget)
+            repo = submodules.repository(module, commit, parent.repo.url, self._sources.protocols)
+            got = await self._sources.commits.get(repo, target, self.budget)
         except (RepositoryTooLarge, DiskFull):
             raise
         except LauncherError as error:
             raise SubmoduleFailed(self.budget.url, tree.shown(where), error) from None
-        above = str(PurePosixPath(parent.path.relative_to(self._root)))
-        facts = {"path": where, "parent": "" if above == "." else above, "name": module.name}
+        facts = {"path": where, "parent": self._inside(parent.path), "name": module.name}
         self._modules.append({**facts, "url": repo.url, "commit": commit})
         return got
+
+    def _inside(self, path: Path) -> str:
+        """Where it lies in the whole, `""` for the whole itself."""
+        return path.relative_to(self._root).as_posix().removeprefix(".")

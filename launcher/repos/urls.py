@@ -14,11 +14,17 @@ PROTOCOLS = ("http", "https", "git", "ssh")
 DEFAULT_PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
 LONGEST = 2000
 """Characters of an address: what browsers and proxies carry without trouble."""
+LONGEST_HREF = 16_000
+"""Characters of the address of a file: object stores sign theirs."""
 
 _HELPER = re.compile(r"(?P<helper>[A-Za-z0-9][A-Za-z0-9+.-]*)::")
 _FULL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^@/?#]*)@)?"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]?#\\]*)(?::(?P<port>[0-9]*))?(?P<path>/.*)?"
+)
+_HREF = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?:(?P<user>[^@/?#]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]?#\\]*)(?::(?P<port>[0-9]*))?(?P<rest>[/?].*)?"
 )
 _SCP = re.compile(r"(?:(?P<user>[^@/:]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\\]+):(?P<path>.*)")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -100,6 +106,39 @@ def split(url: str, protocols: tuple[str, ...] = PROTOCOLS) -> Address:
     raise BadUrl(redact(url), "it has not the form protocol://host/path")
 
 
+@dataclass(frozen=True, slots=True)
+class Href:
+    """An address that a server gave for a file: not a repository's, it may have a query."""
+
+    protocol: str
+    host: str
+    port: int
+    rest: str
+    """Path and query, as the server wrote them."""
+
+    def __str__(self) -> str:
+        """In its one form: what was checked is what is asked."""
+        return str(Address(self.protocol, "", self.host, self.port, self.rest))
+
+
+def split_href(url: str, protocols: tuple[str, ...]) -> Href:
+    """Read such an address. Raises BadUrl and ProtocolRefused; their facts carry neither query nor credentials."""
+    shown = redact(url.partition("?")[0])[:200]
+    match = _HREF.fullmatch(url) if len(url) <= LONGEST_HREF and not _UNSEEN.search(url) and url.isascii() else None
+    if match is None:
+        raise BadUrl(shown, "it is not the address of a file")
+    protocol = match["scheme"].lower()
+    if protocol not in protocols:
+        raise ProtocolRefused(shown, protocol, protocols)
+    port = int(match["port"] or DEFAULT_PORTS[protocol])
+    if not 0 < port < 2**16:
+        raise BadUrl(shown, f"{port} is not a port")
+    _user(shown, protocol, match["user"])
+    rest = (match["rest"] or "/").partition("#")[0]
+    rest = rest if rest.startswith("/") else f"/{rest}"
+    return Href(protocol, _host(shown, match["host"]), port, rest)
+
+
 def _full(url: str, match: re.Match[str], protocols: tuple[str, ...]) -> Address:
     protocol = match["scheme"].lower()
     path = match["path"] or ""
@@ -119,7 +158,7 @@ def _full(url: str, match: re.Match[str], protocols: tuple[str, ...]) -> Address
 def _scp(url: str, match: re.Match[str], protocols: tuple[str, ...]) -> Address:
     if "ssh" not in protocols:
         raise ProtocolRefused(redact(url), "ssh", protocols)
-    _check_path(url, match["path"])
+    _check_path(url, match["path"], empty="/")
     if match["path"].startswith(("-", "~")):
         raise BadUrl(redact(url), f"its path begins with {match['path'][0]}")
     return Address("ssh", _user(url, "ssh", match["user"]), _host(url, match["host"]), 22, match["path"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from yarl import URL
 
 from launcher.operate.installation import free_port
 from tests.fixtures.service import ROOT, Service, read_events
+from tests.fixtures.serving_lfs import large
 from tests.fixtures.trees import link as link_submodule
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from tests.fixtures.registry import RunningRegistry
     from tests.fixtures.repos import GitHost, GitHttpHost, Repo
+    from tests.fixtures.serving_lfs import LfsHost
 
 pytestmark = pytest.mark.engine
 
@@ -285,6 +288,26 @@ async def test_a_submodule_in_a_private_network(service: Service, git_http: GitH
     todo = "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open."
     told = Told("submodule-failed", 422, "A submodule cannot be had", seen, todo, "checkout")
     await both(service, told, repo.url)
+
+
+async def test_large_files_in_a_private_network(service: Service, lfs_http: LfsHost) -> None:
+    """By the repository's own word, and by its server's."""
+    todo = (
+        "Push it to its server (`git lfs push --all`), or correct `.lfsconfig`. "
+        "A network that is not open is the operator's to open."
+    )
+    title = "A large file cannot be had"
+    config = {".lfsconfig": "[lfs]\n\turl = http://10.11.12.13/lfs\n"}
+    named = large(lfs_http, {"data/a.bin": b"named"}, **config, Dockerfile=BASE)
+    said = large(lfs_http, {"data/a.bin": b"said"}, Dockerfile=BASE)
+    lfs_http.hrefs[hashlib.sha256(b"said").hexdigest()] = "http://10.11.12.13/a?signature=1"
+    for repo in (named, said):
+        seen = f"In {repo.url}, the Git LFS file “data/a.bin” cannot be had. 10.11.12.13 leads to a private address."
+        await both(service, Told("lfs-failed", 422, title, seen, todo, "checkout"), repo.url)
+    missing = large(lfs_http, {"data/a.bin": b"missing"}, Dockerfile=BASE)
+    del lfs_http.store[hashlib.sha256(b"missing").hexdigest()]
+    seen = f"In {missing.url}, the Git LFS file “data/a.bin” cannot be had. Asking {missing.url}/info/lfs failed: it does not have the file."
+    await both(service, Told("lfs-failed", 422, title, seen, todo, "checkout"), missing.url)
 
 
 @pytest.mark.parametrize("name, target", [("binder", "/etc"), ("Dockerfile", "/etc/passwd"), ("Dockerfile", "../../x")])

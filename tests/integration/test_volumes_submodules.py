@@ -1,8 +1,9 @@
-"""Workspaces of repositories with submodules: each is a working git repository, with its own address."""
+"""Workspaces of repositories with submodules, which are repositories too, and with files of Git LFS."""
 
 from __future__ import annotations
 
 import io
+import os
 import secrets
 import tarfile
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from launcher.projects.volumes import Seed
 from launcher.repos.checkouts import GitCheckouts, Keep
 from tests.fixtures.repos import git
+from tests.fixtures.serving_lfs import large
 from tests.fixtures.trees import LOOPBACK, PROTOCOLS, link, resolve
 from tests.fixtures.volumes import new_id, status
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from tests.fixtures.repos import GitHttpHost, Repo
+    from tests.fixtures.serving_lfs import LfsHost
     from tests.fixtures.volumes import Helper
 
 
@@ -111,3 +114,41 @@ async def test_files_of_an_image(volume_helper: Helper, git_http: GitHttpHost) -
         assert status(work) == ("?? made.txt" if how == "contents" else "")
         assert (work / "libs/part one/deep/inner/.git/config").exists()
         assert not (work / "libs").is_symlink()
+
+
+async def test_large_files(volume_helper: Helper, lfs_http: LfsHost) -> None:
+    """Whole files, which git without git-lfs takes for unchanged until somebody changes them."""
+    part = large(lfs_http, {"p.bin": b"part"})
+    root = large(lfs_http, {"a.bin": os.urandom(200_000), "deep/b.bin": b"same", "deep/c.bin": b"same"})
+    link(root, "libs/part", part.url, part.commit)
+    project = new_id()
+    async with seed_of(root, volume_helper) as seed:
+        content = (seed.checkout / "a.bin").read_bytes()
+        assert await volume_helper.volumes.create(project, seed) == "clone"
+    work = volume_helper.workspace(project) / "work"
+    assert (work / "a.bin").read_bytes() == content
+    assert (work / "deep/c.bin").read_bytes() == b"same"
+    assert (work / "libs/part/p.bin").read_bytes() == b"part"
+    assert (work / "a.bin").stat().st_uid == 1000
+    safe = ("-c", "safe.directory=*")
+    assert git(work, *safe, "status", "--porcelain") == ""
+    assert git(work / "libs/part", *safe, "status", "--porcelain") == ""
+    (work / "deep/b.bin").write_bytes(b"SAME")
+    assert git(work, *safe, "status", "--porcelain") == "M deep/b.bin"
+    assert "filter" not in (work / ".git/config").read_text()
+
+
+async def test_large_files_of_an_image(volume_helper: Helper, lfs_http: LfsHost) -> None:
+    root = large(lfs_http, {"a.bin": b"whole"})
+    attributes = (root.work / ".gitattributes").read_text()
+    for text, how in (("whole", "contents"), ("other", "clone")):
+        digits = secrets.token_hex(32)
+        given = {"a.bin": text, ".gitattributes": attributes, "made.txt": "by postBuild"}
+        (volume_helper.folders.contents / f"{digits}.tar").write_bytes(archive(given))
+        project = new_id()
+        async with seed_of(root, volume_helper, digits) as seed:
+            assert await volume_helper.volumes.create(project, seed) == how
+        work = volume_helper.workspace(project) / "work"
+        assert (work / "a.bin").read_text() == "whole"
+        changed = git(work, "-c", "safe.directory=*", "status", "--porcelain")
+        assert changed == ("?? made.txt" if how == "contents" else "")

@@ -132,6 +132,23 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
     ),
     (
+        errors.LfsFailed(
+            "https://git.example.org/a.git",
+            "data/b.bin",
+            errors.HostUnreachable("https://git.example.org/a.git/info/lfs", "it does not have the file"),
+        ),
+        422,
+        "A large file cannot be had",
+        (
+            "In https://git.example.org/a.git, the Git LFS file “data/b.bin” cannot be had. "
+            "Asking https://git.example.org/a.git/info/lfs failed: it does not have the file."
+        ),
+        (
+            "Push it to its server (`git lfs push --all`), or correct `.lfsconfig`. "
+            "A network that is not open is the operator's to open."
+        ),
+    ),
+    (
         errors.EnvironmentConflict((".binder", "binder")),
         422,
         "The repository declares more than one environment",

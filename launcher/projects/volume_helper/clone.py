@@ -52,6 +52,8 @@ class Source:
     commit: str
     modules: tuple[Module, ...] = ()
     """Its submodules that are there."""
+    large: tuple[str, ...] = ()
+    """Its files of Git LFS that are there."""
 
 
 def make_git_folder(repository: Source, checkout: int, work: int) -> None:
@@ -77,13 +79,16 @@ def fill(commit: str, work: str) -> None:
         raise _failure(said)
 
 
-def adopt(commit: str, work: str) -> bool:
-    """Make the index for files that are there already; False when they are not the commit's."""
+def adopt(commit: str, work: str, options: tuple[str, ...] = ()) -> bool:
+    """Make the index for files that are there already; False when they are not the commit's.
+
+    `options`: of git, for large files (`large.filter_options`).
+    """
     code, said = _git(("read-tree", "--reset", commit), work)
     if code != 0:
         raise _failure(said)
     # Without -q it ends with 1 when a file of the commit is missing or differs.
-    code, said = _git(("update-index", "--ignore-submodules", "--refresh"), work)
+    code, said = _git((*options, "update-index", "--ignore-submodules", "--refresh"), work)
     if code not in (0, 1):
         raise _failure(said)
     return code == 0

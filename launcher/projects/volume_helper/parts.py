@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .folders import READ, Refusal, folder, opened, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE = "repolaunch.json"
 LARGEST = 64 * 2**20
@@ -31,9 +35,10 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`modules`: parents before what lies in them."""
+    """`modules`: parents before what lies in them. `large`: files of Git LFS, by the repository that they lie in."""
 
     modules: tuple[Module, ...] = ()
+    large: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def inside(self, parent: tuple[str, ...]) -> tuple[Module, ...]:
         """The submodules that the repository at `parent` itself declares."""
@@ -49,7 +54,8 @@ def read(checkout: int) -> Parts:
             text = stream.read(LARGEST)
     try:
         given = json.loads(text)
-        return Parts(tuple(_module(one) for one in given.get("modules", [])))
+        modules = tuple(_module(one) for one in given.get("modules", []))
+        return Parts(modules, {_inside(where): _files(files) for where, files in given.get("lfs", {}).items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal("failed", "what the checkout says of its parts cannot be read") from error
 
@@ -58,7 +64,15 @@ def _module(given: dict[str, str]) -> Module:
     name, url, commit = given["name"], given["url"], given["commit"]
     if CONTROL.search(name) or CONTROL.search(url) or not COMMIT.match(commit):
         raise ValueError
-    return Module(_path(given["path"]), _path(given["parent"]) if given["parent"] else (), name, url, commit)
+    return Module(_path(given["path"]), _inside(given["parent"]), name, url, commit)
+
+
+def _files(paths: list[str]) -> tuple[str, ...]:
+    return tuple("/".join(_path(path)) for path in paths)
+
+
+def _inside(text: str) -> tuple[str, ...]:
+    return _path(text) if text else ()
 
 
 def _path(text: str) -> tuple[str, ...]:

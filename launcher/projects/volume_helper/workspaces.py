@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .clone import Source, adopt, fill, make_git_folder
 from .folders import FOLDER, READ, Refusal, folder, make_durable, make_folder, names, opened, remove, taken
+from .large import copy_large, filter_options, make_older
 from .parts import read as read_parts
 from .requests import ID, Exists, Health, List, Request, Seed, Usage
 from .unpack import Unpacker
@@ -157,9 +158,10 @@ class Workspaces:
 
 def _sources(seed: Seed, parts: Parts) -> Iterator[tuple[tuple[str, ...], Source]]:
     """The repositories that a workspace is made of, and where; parents before what lies in them."""
-    yield (), Source(seed.url, seed.commit, parts.inside(()))
+    yield (), Source(seed.url, seed.commit, parts.inside(()), parts.large.get((), ()))
     for module in parts.modules:
-        yield module.path, Source(module.url, module.commit, parts.inside(module.path))
+        path = module.path
+        yield path, Source(module.url, module.commit, parts.inside(path), parts.large.get(path, ()))
 
 
 def _repository(where: tuple[str, ...], source: Source, trees: tuple[int, int, str], *, adopted: bool) -> bool:
@@ -168,16 +170,23 @@ def _repository(where: tuple[str, ...], source: Source, trees: tuple[int, int, s
     `trees`: the checkout and the work tree, both open, and the work tree's path.
     """
     checkout, work, path = trees
+    here = "/".join((path, *where))
     try:
         with folder(where, below=checkout) as origin, folder(where, below=work) as target:
             make_git_folder(source, origin, target)
+            if not adopted:
+                fill(source.commit, here)
+                copy_large(source.large, origin, target)
+                if source.large:
+                    # It knows the pointers' sizes, and git does not look into a file whose size has changed.
+                    with folder([".git"], below=target) as git:
+                        os.unlink("index", dir_fd=git)
+            make_older(source.large, target)
     except OSError as error:
         # The image's files may have anything in the place of a submodule, a link that leads elsewhere too.
-        if adopted and where and error.errno in NOT_THE_COMMITS:
+        if adopted and error.errno in NOT_THE_COMMITS:
             return False
         raise
-    here = "/".join((path, *where))
-    if adopted:
-        return adopt(source.commit, here)
-    fill(source.commit, here)
+    if adopted or source.large:
+        return adopt(source.commit, here, filter_options(source.large)) or not adopted
     return True
