@@ -78,7 +78,8 @@ class Curl:
     ) -> list[Answer]:
         """An answer for each transfer. All go to the host that was checked.
 
-        Raises what the guard raises, and OSError where the disk is full."""
+        Raises what the guard raises, and OSError where the disk is full.
+        """
         # -q: no configuration of the machine's. Headers may be credentials (of an object store): not in argv.
         config = "next\n".join(_block(one, checked) for one in transfers).encode()
         program = Program(("curl", "-q", "--config", "-"), _ENVIRONMENT, None, timeout_s, guard, config)
