@@ -17,7 +17,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 from yarl import URL
 
-from launcher.errors import HubDown
+from launcher.errors import DiskFull, HubDown
 from launcher.model import Account, Kind
 from launcher.web import auth
 from launcher.web.hub import Client, OAuthHub, account_of
@@ -261,6 +261,22 @@ async def test_memory_of_strangers_tokens_is_bounded(hub: SmallHub) -> None:
     for n in range(30):
         assert await client.identify(f"wrong-{n}") is None
     assert len(client.remembered) == 10
+
+
+async def test_nobody_is_told_so_where_that_is_in_doubt(hub: SmallHub) -> None:
+    """A hub without room in its database knows nobody any more."""
+    doubts = [DiskFull("database")]
+
+    async def doubt() -> None:
+        if doubts:
+            raise doubts[0]
+
+    client = OAuthHub(Client(hub.api, "t", "launcher", "service-launcher"), lambda: 0.0, doubt=doubt)
+    assert await client.identify("ada-token") is not None
+    with pytest.raises(DiskFull):
+        await client.identify("wrong")
+    doubts.clear()
+    assert await client.identify("wrong") is None
 
 
 @pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "ü", "a\x00"])

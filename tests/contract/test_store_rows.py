@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from sqlalchemy import event
+from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 
-from launcher.errors import DatabaseDown
+from launcher.errors import DatabaseDown, DiskFull
 from launcher.model import (
     Account,
     Environment,
@@ -277,6 +279,32 @@ async def test_while_the_database_fails_events_wait(sqlite_url: str, caplog: pyt
     log.tell(Ready("p", "/", "i", "x"))
     assert [one.n async for one in log.follow()] == [1, 2]
     assert caplog.text.count("changes are not kept yet; tried again in 0.01 s: DatabaseDown") == 2
+    await logs.close()
+    await database.close()
+
+
+async def test_a_full_disk_is_told_and_waited_out(sqlite_url: str) -> None:
+    """What is asked for is refused by name; what was told is kept when there is room, in its order."""
+    database, pages = Database(sqlite_url), [1]  # never less than it has
+    event.listen(
+        database._engine.sync_engine,
+        "checkout",
+        lambda connection, *_: connection.cursor().execute(f"PRAGMA max_page_count={pages[0]}"),
+    )
+    logs = EventLogs(database, lambda: 0.0)
+    logs.writer._retry_s = 0.01
+    log = logs.create("a")
+    for n in range(20):
+        log.tell(Log(Stage.BUILD, f"{n} " + "x" * 5000))
+    await asyncio.sleep(0.1)
+    assert log.shown == 0
+    with pytest.raises(DiskFull) as told:
+        async with database.writing() as session:
+            await session.execute(sql("CREATE TABLE large AS SELECT zeroblob(1000000)"))
+    assert told.value.place == "database"
+    pages[0] = 1_000_000
+    log.tell(Ready("p", "/", "i", "x"))
+    assert [one.n async for one in log.follow()] == list(range(1, 22))
     await logs.close()
     await database.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.errors import BaseImageMissing, BuilderError, BuildFailed, EngineDown
+from builders.errors import BaseImageMissing, BuilderError, BuildFailed, DiskFull, EngineDown
 from builders.interface import Line, Log, Step
 from builders.repo2docker.buildkit import Output
 
@@ -105,3 +105,31 @@ def test_nothing_told_holds_an_escape() -> None:
 def test_an_engine_that_went_away(line: str) -> None:
     _, output = read_lines(["#1 [internal] load build definition from Dockerfile", line])
     assert isinstance(output.error(1), EngineDown)
+
+
+def test_a_step_that_finds_no_room() -> None:
+    _, output = read_lines(
+        [
+            "#5 [2/2] RUN head -c 300M /dev/zero > /tmp/large",
+            "#5 0.812 head: write error: No space left on device",
+            "#5 ERROR: executor failed running [/bin/sh -c head]: exit code: 1",
+        ]
+    )
+    error = output.error(1)
+    assert isinstance(error, DiskFull)
+    assert (error.place, error.step) == ("container engine", "[2/2] RUN head -c 300M /dev/zero > /tmp/large")
+    assert error.tail[0] == "head: write error: No space left on device"
+
+
+@pytest.mark.parametrize(
+    "words,place",
+    [
+        ("failed to solve: write /var/lib/docker/tmp/x: no space left on device", "container engine"),
+        ("mkdir /srv/data/tmp/repolaunch-docker-abc/buildx: no space left on device", "data folder"),
+    ],
+)
+def test_no_room_for_the_tool_itself(words: str, place: str) -> None:
+    _, output = read_lines([f"ERROR: {words}"])
+    error = output.error(1)
+    assert isinstance(error, DiskFull)
+    assert error.place == place

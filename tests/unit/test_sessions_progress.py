@@ -9,7 +9,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from launcher.errors import HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
+from launcher.errors import DiskFull, EngineDown, HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
 from launcher.sessions.hub import HubClient, Step, _Progress, failure
 
 # As JupyterHub 6.1 sends it, empty lines included.
@@ -51,6 +51,8 @@ def test_a_damaged_line_ends_nothing(line: bytes) -> None:
         ("Spawn failed: failed: It ended.\none\ntwo: three", SpawnFailed("It ended.", ("one", "two: three"))),
         ("Spawn failed: HTTP 500: Internal Server Error", SpawnFailed("HTTP 500: Internal Server Error")),
         ("Spawn cancelled", SpawnFailed("Spawn cancelled")),
+        ("Spawn failed: full: There is no room left.", DiskFull("container engine")),
+        ("Spawn failed: engine: It does not answer.", EngineDown("It did not answer while the session started")),
     ],
 )
 def test_a_failure_says_what_it_was(message: str, error: LauncherError) -> None:
