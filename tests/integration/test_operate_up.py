@@ -18,6 +18,7 @@ import pytest
 
 from launcher.operate.installation import free_port, open_installation
 from tests.fixtures.service import ROOT, Service
+from tests.kills import truths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,6 +166,18 @@ def test_after_a_killed_up_the_next_one_replaces_what_it_left(where: Service) ->
     _wait_for(lambda: findings("--data", str(where.data))["hub"]["seen"].startswith("answers; it ended once"))
     where.stop()
     assert not [one for one in after.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_an_up_that_is_killed_while_it_starts(where: Service) -> None:
+    """At any moment: the next one finds all that was started, and each part runs once."""
+    for seconds in (0.5, 1.5, 2.5, 4):
+        where.begin()
+        time.sleep(seconds)
+        where.kill()
+    where.start()
+    assert truths.parts(where, sorted(PARTS)) == []
+    where.stop()
+    assert truths.marked(where.data / "run" / "children.json") == []
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tests.kills.tally import Tally
 
 AWAY = (aiohttp.ClientError, TimeoutError, OSError)
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0
+"""A launch begins again with every kill that hits it, and a busy machine is slow."""
 PROBE_S = 0.1
 FINAL = {"ready", "failed", "cancelled"}
 BASE = "FROM localhost/repolaunch/base:1\n"

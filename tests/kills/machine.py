@@ -31,7 +31,8 @@ GAP = {"proxy", "up"}
 """Victims that sessions are reached through."""
 BACK_S = 120.0
 SETTLE_S = 60.0
-QUIET_S = 300.0
+QUIET_S = 600.0
+BREATH_S = 8.0
 
 
 class Machine:
@@ -95,6 +96,13 @@ class Machine:
         await self._look(victim)
         self.last = f"{victim}: back in {took:.1f} s, looked at for {time.monotonic() - began - took:.1f} s"
         self.world.victim = ""
+        await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let a launch come to its end: a service that is killed all the time finishes nothing."""
+        until, ended = time.monotonic() + BREATH_S, sum(self.tally.launches.values())
+        while time.monotonic() < until and sum(self.tally.launches.values()) == ended:
+            await asyncio.sleep(0.2)
 
     def _next(self) -> str:
         if not self._bag:
