@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-repos-big help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -52,6 +52,9 @@ test-kills: setup-test ## kill -9 at random, while people work: make test-kills 
 
 bench-launch: setup-test ## how long a launch takes: one JSON object as the last line
 	@exec $(BIN)/python benchmarks/launch.py --json
+
+test-repos-big: setup-test ## checkouts of 200,000 files, of 2 GB and of 100,000 commits: times and peak disk (4 GB of room in TMPDIR)
+	@exec $(BIN)/python -m benchmarks.repos_big
 
 clean: ## remove what set-up made in this folder (never data, never the engine's images)
 	@rm -rf .venv build deploy/proxy/node_modules frontend/node_modules frontend/dist

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import RepositoryTooLarge
 from launcher.repos import tree
+from launcher.repos.programs import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,8 @@ class Limits:
     submodules: int = 100
     depth: int = 10
     """How deep submodules may lie in one another."""
+    memory: int = MEMORY_LIMIT
+    """Bytes of data that one process of git may have: it unpacks what it is sent in memory."""
 
 
 @dataclass(eq=False, slots=True)

@@ -102,7 +102,9 @@ class CommitFetcher:
     async def _look(self, repo: ResolvedRepo, path: Path, budget: Budget) -> list[Entry]:
         """The commit's files, before they are written. Raises RepositoryTooLarge, CheckoutRefused."""
         try:
-            listed = await self.git(path, "ls-tree", "-r", "-l", "-z", "--full-tree", repo.commit)
+            args = ("ls-tree", "-r", "-l", "-z", "--full-tree", repo.commit)
+            # A few trees that hold one another many times are more files than anybody can count.
+            listed = await self.remote.git.run(Command(args, path, 600, records=budget.limits.files))
         except OutputTooLarge:
             raise budget.too_many_files() from None
         entries = await asyncio.to_thread(tree.read_listing, listed)

@@ -32,7 +32,7 @@ class Fetcher:
     """Fetches commits. Knows nothing of sharing."""
 
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits) -> None:
-        self._remote = Remote(policy, protocols)
+        self._remote = Remote(policy, protocols, limits.memory)
         self._commits = CommitFetcher(self._remote)
         self._large = LargeFiles(self._commits, Hops(policy, self._remote.curl, protocols))
         self._protocols = protocols

@@ -74,6 +74,8 @@ class Command:
     timeout_s: float = 60
     env: Mapping[str, str] | None = None
     guard: Callable[[], None] | None = None
+    records: int = 0
+    """As of Program."""
 
 
 class Git:
@@ -88,7 +90,7 @@ class Git:
         """What git prints. Raises GitFailed, OutputTooLarge and what the guard raises."""
         env = _ENVIRONMENT | {"GIT_ALLOW_PROTOCOL": self._allowed} | dict(command.env or {})
         argv = ["git", *(part for setting in _CONFIG for part in ("-c", setting)), *command.args]
-        program = Program(argv, env, command.cwd, command.timeout_s, command.guard)
+        program = Program(argv, env, command.cwd, command.timeout_s, command.guard, records=command.records)
         try:
             done = await self._programs.run(program)
         except TimedOut:

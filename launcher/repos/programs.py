@@ -45,7 +45,7 @@ class TimedOut(Exception):
 
 
 class OutputTooLarge(Exception):
-    """The program printed more than OUTPUT_LIMIT."""
+    """The program printed more than OUTPUT_LIMIT, or more records than were wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Program:
     timeout_s: float = 60
     guard: Callable[[], None] | None = None
     stdin: bytes = b""
+    records: int = 0
+    """More that end in NUL are OutputTooLarge; 0: any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _watch(process: subprocess.Popen[bytes], program: Program, stop: threading.E
     """Read both streams to their ends. Raises TimedOut, OutputTooLarge and what the guard raises."""
     deadline = time.monotonic() + program.timeout_s
     chunks: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
+    records = 0
     with selectors.DefaultSelector() as selector:
         for stream, name in ((process.stdout, "out"), (process.stderr, "err")):
             if stream is not None:
@@ -132,8 +135,9 @@ def _watch(process: subprocess.Popen[bytes], program: Program, stop: threading.E
                 if not data:
                     selector.unregister(key.fileobj)
                 chunks[key.data] += data
+                records += data.count(b"\0") if program.records else 0
             del chunks["err"][:-_STDERR_KEPT]
-            if len(chunks["out"]) > OUTPUT_LIMIT:
+            if len(chunks["out"]) > OUTPUT_LIMIT or records > (program.records or records):
                 raise OutputTooLarge
             if program.guard is not None:
                 program.guard()

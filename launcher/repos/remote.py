@@ -56,6 +56,7 @@ class CommitWithheld(Exception):
     """The host does not hand out this commit by its id."""
 
 
+_NO_MEMORY = re.compile(r"(?i)out of memory|malloc failed|cannot allocate memory")
 _REDIRECTED = re.compile(r"returned error: 30[12378]|unable to update url base from redirection")
 
 
@@ -68,7 +69,6 @@ _SAYINGS: tuple[tuple[str, Callable[[str], Exception]], ...] = (
     (r"(?i)not our ref|unadvertised object|no such remote ref|couldn't find remote ref", lambda _: CommitWithheld()),
     (r"could not read (Username|Password)|Authentication failed|terminal prompts disabled", RepositoryPrivate),
     (r"returned error: 40[13]|Permission denied|Access denied", RepositoryPrivate),
-    (r"(?i)out of memory|malloc failed", lambda url: RepositoryTooLarge(url, "bytes of memory", MEMORY_LIMIT)),
     (r"(?i)access denied or repository not exported|does not appear to be a git repository", RepositoryMissing),
     (r"cannot run ssh|ssh: (command )?not found", _unreachable("there is no ssh program here")),
     (r"(?i)returned error: (404|410)|not found|no such repository|does not exist", RepositoryMissing),
@@ -101,10 +101,10 @@ class _Pinned:
 class Remote:
     """Runs git commands against hosts."""
 
-    def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...]) -> None:
+    def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], memory: int = MEMORY_LIMIT) -> None:
         self._policy = policy
         self._protocols = protocols
-        self._programs = Programs()
+        self._programs = Programs(memory=memory)
         self.git = Git(self._programs, protocols)
         self.curl = Curl(self._programs)
 
@@ -131,6 +131,8 @@ class Remote:
             except OutputTooLarge:
                 raise HostUnreachable(url, "it names more branches and tags than can be read") from None
             except GitFailed as failed:
+                if _NO_MEMORY.search(failed.stderr):
+                    raise RepositoryTooLarge(url, "bytes of memory", self._programs.memory) from None
                 if checked is None or not _REDIRECTED.search(failed.stderr):
                     raise translate(url, failed, call.timeout_s) from None
             here, via = await self._next(url, here, checked), str(here)

@@ -33,6 +33,7 @@ from yarl import URL
 from launcher.operate.installation import free_port
 from tests.fixtures.service import ROOT, Service, read_events
 from tests.fixtures.serving_lfs import large
+from tests.fixtures.trees import blob, raw_commit, raw_tree
 from tests.fixtures.trees import link as link_submodule
 
 if TYPE_CHECKING:
@@ -279,6 +280,19 @@ async def test_a_redirect_into_a_private_network(service: Service, git_http: Git
     seen = f"10.11.12.13 leads to a private address.\n{via} redirects there."
     title = "This address is not open to launches"
     await both(service, Told("address-refused", 403, title, seen, PUBLIC, "resolve"), url)
+
+
+async def test_more_files_than_anybody_can_count(service: Service, git_daemon: GitHost) -> None:
+    """Ten trees, each with the one before ten times."""
+    repo = git_daemon.make_repo()
+    tree = raw_tree(repo, [("100644", f"f{number}", blob(repo, "x")) for number in range(10)])
+    for _ in range(9):
+        tree = raw_tree(repo, [("40000", f"d{number}", tree) for number in range(10)])
+    raw_commit(repo, tree)
+    seen = f"Fetching {repo.url} passed the limit of 200000 files."
+    todo = "Make the repository smaller, or ask the operator to raise the limit."
+    told = Told("repository-too-large", 413, "The repository is too large", seen, todo, "checkout")
+    await both(service, told, repo.url, "evil")
 
 
 async def test_a_submodule_in_a_private_network(service: Service, git_http: GitHttpHost) -> None:
