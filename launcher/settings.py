@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,7 +248,10 @@ class Settings(BaseModel):
 
     @field_validator("wildcard_url")
     @classmethod
-    def _wildcard(cls, value: str) -> str:
+    def _wildcard(cls, value: str, info: ValidationInfo) -> str:
+        public = info.data.get("public_url", "")
+        if value and public and value.rstrip("/") != public.rstrip("/"):
+            raise ValueError("public_url is another address; sessions are below the one that people type")
         if _is_address(urlsplit(value).hostname or ""):
             raise ValueError("an IP address has no subdomains; give a name")
         return value
@@ -280,7 +283,7 @@ class Settings(BaseModel):
     @property
     def base_url(self) -> str:
         """The address that people type, without a trailing slash."""
-        return self.public_url.rstrip("/") or http_url(self.host, self.port)
+        return self.public_url.rstrip("/") or self.wildcard_url.rstrip("/") or http_url(self.host, self.port)
 
     @property
     def local_url(self) -> str:

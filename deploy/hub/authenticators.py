@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from jupyterhub.handlers.base import BaseHandler
-from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.utils import url_path_join
 from tornado.httputil import url_concat
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from deploy.hub.settings import HubSettings
 
 log = logging.getLogger(__name__)
+LOGOUT = r"/logout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,29 @@ class SigninHandler(LoginHandler):  # type: ignore[misc]  # jupyterhub has no ty
         self.finish(await self._render())
 
 
+class OwnLogout:
+    """Mixed into a handler of `/hub/logout`, which signs people out by a GET: only for a page of our own."""
+
+    async def get(self) -> None:
+        """A link, image or frame of another site leads to the hub's home page, which has a button."""
+        handler: Any = self
+        if asked_by_us(handler.request):
+            await super().get()  # type: ignore[misc]
+        else:
+            handler.redirect(url_path_join(handler.hub.base_url, "home"))
+
+
+def asked_by_us(request: Any) -> bool:
+    """Whether a page of this very origin, or the address bar, made this request; browsers say so with TLS.
+
+    Without it they say nothing, but our pages tell where one came from.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "")
+    if site:
+        return site in {"same-origin", "none"}
+    return bool(request.host) and urlsplit(request.headers.get("Referer", "")).netloc == request.host
+
+
 class Guarded:
     """Mixed into an authenticator: refuses reserved names after everything the authenticator does to a name."""
 
@@ -130,9 +155,12 @@ class Guarded:
         return await answer
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Add `/hub/guest` and `/hub/signin`."""
+        """Add `/hub/guest` and `/hub/signin`, and guard `/hub/logout`, whether the authenticator has its own or not."""
         own: list[Any] = super().get_handlers(app)  # type: ignore[misc]
-        return [*own, (r"/guest", GuestHandler), (r"/signin", SigninHandler)]
+        theirs = [handler for path, handler, *_ in own if path == LOGOUT]
+        logout: type = type("Logout", (OwnLogout, theirs[0] if theirs else LogoutHandler), {})
+        kept = [one for one in own if one[0] != LOGOUT]
+        return [*kept, (LOGOUT, logout), (r"/guest", GuestHandler), (r"/signin", SigninHandler)]
 
 
 def find(name: str) -> type:

@@ -27,6 +27,9 @@ c.JupyterHub.hub_routespec = f"{domain}/hub/"
 c.JupyterHub.default_url = "/"
 c.JupyterHub.trusted_downstream_ips = list(settings.trusted)
 c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
+if settings.public_url.startswith("https:") and domain:
+    # Browsers take such a cookie from its own host alone: no session can leave its login in somebody's browser.
+    c.JupyterHub.cookie_host_prefix_enabled = True
 if settings.public_url.startswith("https:") and not domain:
     # Cookies become `Secure`, which the proxy's headers do not tell the hub behind somebody else's TLS.
     c.JupyterHub.public_url = settings.public_url

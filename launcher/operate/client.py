@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
@@ -73,7 +73,7 @@ class Client:
     async def entry(self, project: str) -> Entry:
         """A token for the session of a project."""
         answer = await self.call("POST", f"/api/v1/projects/{project}/token")
-        return Entry(self.public_url + answer["url"], answer["token"])
+        return Entry(urljoin(self.public_url, answer["url"]), answer["token"])
 
     async def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
         """One request. Returns the decoded answer, None when it is empty."""

@@ -12,6 +12,7 @@ from launcher.web import auth, schemas
 from launcher.web.handler import Handler
 
 if TYPE_CHECKING:
+    from launcher.model import Project as Project_
     from launcher.web.context import LaunchView, ProjectView
 
 
@@ -49,6 +50,14 @@ class _Api(Handler):
         launch = await self.begin_launch(self.account, ref, urlpath)
         self.set_header("Location", f"/api/v1/launches/{launch.id}")
         self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
+
+    def at(self, project: Project_) -> str:
+        """Where the project's server is, while it runs."""
+        return self.web.session_address(f"/user/{project.account}/")
+
+    def shown(self, view: ProjectView, state: str | None) -> schemas.Project:
+        """A project as JSON, with the state of its server."""
+        return schemas.Project.of(view, state, self.at(view.project))
 
     async def states(self) -> dict[str, str]:
         """Project id → the state of its server. Raises HubDown."""
@@ -111,7 +120,7 @@ class Projects(_Api):
         """Those of which one is a member, the most recently used first."""
         views = await self.web.projects.list(self.whose)
         states = await self.states()
-        self.send([schemas.Project.of(one, states.get(one.project.id)) for one in views])
+        self.send([self.shown(one, states.get(one.project.id)) for one in views])
 
 
 class Project(_Api):
@@ -121,7 +130,7 @@ class Project(_Api):
         """One of them."""
         view, _ = await self.project(project)
         states = await self.states()
-        self.send(schemas.Project.of(view, states.get(project)))
+        self.send(self.shown(view, states.get(project)))
 
 
 class ProjectSession(_Api):
@@ -145,7 +154,7 @@ class ProjectToken(_Api):
         if role is Role.VIEWER or (self.who is not None and self.who.cookie):
             raise Forbidden("get a token for this session (programs ask with a token of their own)")
         token = await self.web.sessions.token_for(view.project)
-        self.send(schemas.Entry(url=f"/user/{view.project.account}/", token=token), HTTPStatus.CREATED)
+        self.send(schemas.Entry(url=self.at(view.project), token=token), HTTPStatus.CREATED)
 
 
 class OpenProject(_Api):
@@ -170,9 +179,7 @@ class Sessions(_Api):
         running = [(one.project, states[one.project.id]) for one in views if one.project.id in states]
         self.send(
             [
-                schemas.Session.model_validate(
-                    {"project": project.id, "state": state, "session": f"/user/{project.account}/"}
-                )
+                schemas.Session.model_validate({"project": project.id, "state": state, "session": self.at(project)})
                 for project, state in running
             ]
         )

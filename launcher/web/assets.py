@@ -117,6 +117,7 @@ class Static(Handler):
     """`/static/<file>`, and single files under other addresses."""
 
     any_site = True
+    on_sessions_hosts = True
     assets: Assets
     name: str
 

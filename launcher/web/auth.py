@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 COOKIES: Final = {"/api/": "repolaunch-login", "/build/": "repolaunch-build-login"}
 """Path → the login cookie that lies there: tornado sets a name once in an answer, so there are two names."""
+HOST_COOKIES: Final = {"/": "__Host-repolaunch-login"}
+"""The same where no session shares our host. Browsers take this name from the host itself over TLS alone: a session
+at a name below could else leave its own login in somebody's browser."""
 COOKIE_DAYS: Final = 14
 OPERATOR: Final = Account("operator", Kind.OPERATOR)
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
@@ -78,6 +81,11 @@ def cookies_count(request: HTTPServerRequest) -> bool:
     return site in {"same-origin", "none", ""} or followed
 
 
+def cookies(web: Web) -> dict[str, str]:
+    """Path → the login cookie that lies there."""
+    return HOST_COOKIES if web.wildcard and web.public_url.startswith("https:") else COOKIES
+
+
 async def identify(handler: RequestHandler, web: Web) -> Who | None:
     """Find out who asks; None: unknown. A token that is not good is never replaced by a cookie. Raises HubDown."""
     header = handler.request.headers.get("Authorization", "")
@@ -91,7 +99,7 @@ async def identify(handler: RequestHandler, web: Web) -> Who | None:
         return Who(account)
     if not cookies_count(handler.request):
         return None
-    name = next((name for path, name in COOKIES.items() if handler.request.path.startswith(path)), "")
+    name = next((name for path, name in cookies(web).items() if handler.request.path.startswith(path)), "")
     cookie = (handler.get_signed_cookie(name, max_age_days=COOKIE_DAYS) or b"").decode("utf-8", "replace")
     account = await web.hub.identify(cookie) if cookie else None
     return Who(account, cookie) if account else None
@@ -105,7 +113,7 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
         raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
 
 
-def set_login(handler: RequestHandler, token: str, *, secure: bool) -> None:
+def set_login(handler: RequestHandler, web: Web, token: str, *, secure: bool) -> None:
     """Keep the hub's access token in the browser, for the paths that need it."""
-    for path, name in COOKIES.items():
+    for path, name in cookies(web).items():
         handler.set_signed_cookie(name, token, COOKIE_DAYS, path=path, httponly=True, secure=secure, samesite="Lax")

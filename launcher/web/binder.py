@@ -11,7 +11,7 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from launcher import explain
 from launcher.errors import BadRequest, LauncherError, LaunchMissing, TooOften
@@ -191,7 +191,7 @@ class Build(StreamHandler):
         links = self._links(launch, project) if project else {}
         return {
             **fields,
-            "url": self.address + path,
+            "url": urljoin(self.address, self.web.session_address(path)),
             "token": token,
             "image": event.image,
             "binder_launch_host": f"{self.address}/",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from launcher.rates import LOOPBACK, Rates
 from launcher.web.strangers import Strangers
@@ -199,3 +200,14 @@ class Web:
     """How often those may launch who have not signed in."""
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
+
+    def session_address(self, path: str) -> str:
+        """Where browsers find `/user/<account>/…`: below a wildcard domain on a host of its own, else here."""
+        if not self.wildcard:
+            return path
+        public = urlsplit(self.public_url)
+        return f"{public.scheme}://{path.split('/')[2]}.{public.netloc}{path}"
+
+    def is_sessions_host(self, host: str) -> bool:
+        """Whether this name, without a port, is one below the wildcard domain."""
+        return self.wildcard and host.lower().endswith(f".{urlsplit(self.public_url).hostname}")

@@ -18,7 +18,7 @@ from launcher.web.handler import Handler
 from launcher.web.schemas import iso
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tornado.http1connection import HTTP1Connection
 
@@ -62,13 +62,13 @@ def session_url(path: str, urlpath: str) -> str:
     return path + (urlpath or "lab") if path.endswith("/") else path
 
 
-def encode(numbered: Numbered, launch: LaunchView) -> bytes:
-    """One event of a launch, as `/api/v1` sends it."""
+def encode(numbered: Numbered, launch: LaunchView, at: Callable[[str], str]) -> bytes:
+    """One event of a launch, as `/api/v1` sends it; `at`: a session's path → where browsers find it."""
     event = numbered.event
     short = isinstance(event, Failed) or len(event.message) <= WORTH_SHARING
     rest = (_encoded if short else _encoded.__wrapped__)(numbered.at, event)
     if isinstance(numbered.event, Ready):
-        url = json.dumps(session_url(numbered.event.path, launch.urlpath)).encode()
+        url = json.dumps(session_url(at(numbered.event.path), launch.urlpath)).encode()
         rest = rest[:-1] + b', "url": ' + url + b"}"
     return b'id: %d\ndata: {"n": %d, %b\n\n' % (numbered.n, numbered.n, rest)
 
@@ -187,7 +187,7 @@ class LaunchEvents(StreamHandler):
                 self.set_status(204)
                 return
             events = put_back(begun, events)
-        await self.stream(_encoded_all(events, found))
+        await self.stream(self._encoded(events, found))
 
     def _first(self) -> int:
         asked = self.get_query_argument("from", "")
@@ -195,6 +195,13 @@ class LaunchEvents(StreamHandler):
             return _number("from", asked, least=1)
         last = self.request.headers.get("Last-Event-ID", "")
         return _number("Last-Event-ID", last, least=0) + 1 if last else 1
+
+    async def _encoded(self, events: AsyncIterator[Numbered], launch: LaunchView) -> AsyncIterator[bytes]:
+        try:
+            async for one in events:
+                yield encode(one, launch, self.web.session_address)
+        finally:
+            await closed(events)
 
 
 def _number(where: str, text: str, least: int) -> int:
@@ -208,14 +215,6 @@ async def closed(pieces: AsyncIterator[object]) -> None:
     close = getattr(pieces, "aclose", None)
     if close is not None:
         await close()
-
-
-async def _encoded_all(events: AsyncIterator[Numbered], launch: LaunchView) -> AsyncIterator[bytes]:
-    try:
-        async for one in events:
-            yield encode(one, launch)
-    finally:
-        await closed(events)
 
 
 async def put_back(first: Numbered, events: AsyncIterator[Numbered]) -> AsyncIterator[Numbered]:

@@ -61,6 +61,9 @@ class Handler(RequestHandler):
     any_site: ClassVar[bool] = False
     """Pages of other sites may read the answer (never with cookies)."""
 
+    on_sessions_hosts: ClassVar[bool] = False
+    """Answers also below the wildcard domain, where sessions are, and where the proxy knows no session."""
+
     web: Web
     who: auth.Who | None = None
 
@@ -80,10 +83,19 @@ class Handler(RequestHandler):
         """Refuse what is too large; find out who asks. Raises BodyTooLarge, LoginRequired, Forbidden, HubDown."""
         if len(self.request.body) > LONGEST_BODY:
             raise BodyTooLarge(LONGEST_BODY)
+        if not self.on_sessions_hosts and self.web.is_sessions_host(self.request.host_name):
+            self._leave()
+            return
         if self.asks_who and self.request.method != "OPTIONS":
             self.who = await auth.identify(self, self.web)
             if self.who is not None:
                 auth.check_xsrf(self.request, self.web, self.who)
+
+    def _leave(self) -> None:
+        """Nothing of ours is at a session's host: its pages would be of one origin with it. Raises HTTPError."""
+        if not self.wants_page or self.request.method not in auth.SAFE:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.redirect(self.web.public_url + str(self.request.uri))
 
     @property
     def account(self) -> Account:
@@ -236,4 +248,5 @@ class Missing(Handler):
 
     async def prepare(self) -> None:
         """Refuse."""
+        await super().prepare()
         raise HTTPError(HTTPStatus.NOT_FOUND)

@@ -6,15 +6,20 @@ import base64
 import hashlib
 import json
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from launcher.errors import BadRequest
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler
 
+if TYPE_CHECKING:
+    from launcher.web.context import Web
+
 STATE_COOKIE: Final = "repolaunch-login-state"
 STATE_PATH: Final = "/api/v1/"
+HOST_STATE: Final = (f"__Host-{STATE_COOKIE}", "/")
+"""Name and path where no session shares our host (auth.HOST_COOKIES says why)."""
 STATE_DAYS: Final = 1 / 144
 """Ten minutes."""
 MOST_LOGINS: Final = 8
@@ -49,18 +54,23 @@ class Login(Handler):
         self.redirect(f"{door}?{urlencode({'next': authorize})}")
 
     def _keep(self, state: str, text: str) -> None:
-        old = [name for name in self.request.cookies if name.startswith(f"{STATE_COOKIE}-")]
+        begin, path = _state_cookie(self.web)
+        old = [name for name in self.request.cookies if name.startswith(f"{begin}-")]
         for name in old[MOST_LOGINS - 1 :]:
-            self.clear_cookie(name, path=STATE_PATH)
+            self.clear_cookie(name, path=path, secure=self.secure)
         self.set_signed_cookie(
-            f"{STATE_COOKIE}-{state}",
+            f"{begin}-{state}",
             text,
             STATE_DAYS,
-            path=STATE_PATH,
+            path=path,
             httponly=True,
             secure=self.secure,
             samesite="Lax",
         )
+
+
+def _state_cookie(web: Web) -> tuple[str, str]:
+    return (STATE_COOKIE, STATE_PATH) if auth.cookies(web) is auth.COOKIES else HOST_STATE
 
 
 class Callback(Handler):
@@ -69,12 +79,13 @@ class Callback(Handler):
     async def get(self) -> None:
         """Turn the hub's code into the login cookie and go on to the page. Raises BadRequest, HubDown."""
         state = self.get_query_argument("state", "")
-        name = f"{STATE_COOKIE}-{state}"
+        begin, path = _state_cookie(self.web)
+        name = f"{begin}-{state}"
         kept = self.get_signed_cookie(name, max_age_days=STATE_DAYS) if state.isalnum() else None
         if not kept:
             again = "a login that began in this browser less than ten minutes ago: open the link again"
             raise BadRequest("state", "This login is not known here.", again)
-        self.clear_cookie(name, path=STATE_PATH)
+        self.clear_cookie(name, path=path, secure=self.secure)
         begun = json.loads(kept)
         if self.get_query_argument("error", ""):
             raise BadRequest("error", "JupyterHub did not let this login pass.", "a login that you allow")
@@ -82,5 +93,5 @@ class Callback(Handler):
         account = await self.web.hub.identify(token) if token else None
         if token is None or account is None:
             raise BadRequest("code", "JupyterHub does not know this login.", "a fresh login: open the link again")
-        auth.set_login(self, token, secure=self.secure)
+        auth.set_login(self, self.web, token, secure=self.secure)
         self.redirect(auth.local_page(begun["next"]))

@@ -121,11 +121,14 @@ class StoppedSession(HtmlPage):
 
     def prepare(self) -> None:  # type: ignore[override]  # nothing to wait for
         """Answer every method alike, also a websocket's opening."""
+        found = _PROJECT.match(self.request.path)
+        if found and self.web.wildcard and not self.web.is_sessions_host(self.request.host_name):
+            self.redirect(self.web.session_address(str(self.request.uri)))
+            return
         told = explain.say(explain.SESSION_STOPPED)
         self.set_header("Retry-After", "5")
         upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
-            found = _PROJECT.match(self.request.path)
             way = f"{self.web.public_url}/api/v1/projects/{found[1]}/open" if found else ""
             self.render_page(error_page(told, action=way, action_text="Start it again"), told.status)
             return
@@ -137,6 +140,8 @@ class StoppedSession(HtmlPage):
 
 class ProxyError(HtmlPage):
     """`/proxy-error/<status>`: what the proxy shows where the part that should answer does not. It keeps its status."""
+
+    on_sessions_hosts = True
 
     def get(self, status: str) -> None:
         """A page, or JSON where a program asked: the proxy passes on nothing but the address."""

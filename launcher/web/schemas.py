@@ -92,8 +92,8 @@ class Project(BaseModel):
     session: str | None = Field(description="Where its server is, while it runs.")
 
     @classmethod
-    def of(cls, view: ProjectView, state: str | None) -> Project:
-        """The project as JSON; `state` is that of its server, None without one."""
+    def of(cls, view: ProjectView, state: str | None, session: str) -> Project:
+        """The project as JSON; `state` is that of its server at `session`, None without one."""
         project = view.project
         return cls.model_validate(
             {
@@ -108,7 +108,7 @@ class Project(BaseModel):
                 "used": iso(view.used),
                 "temporary": project.temporary,
                 "link": launch_link(project.provider, project.spec),
-                "session": f"/user/{project.account}/" if state else None,
+                "session": session if state else None,
             }
         )
 

@@ -245,7 +245,7 @@ def test_what_is_long_is_not_kept() -> None:
     events._encoded.cache_clear()
     launch: Any = type("Launch", (), {"urlpath": ""})
     long = Numbered(1, 1.0, Log(Stage.BUILD, "x" * 3000))
-    assert parsed(events.encode(long, launch).decode())[0][1]["message"] == "x" * 3000
+    assert parsed(events.encode(long, launch, str).decode())[0][1]["message"] == "x" * 3000
     assert events._encoded.cache_info().currsize == 0
 
 
@@ -263,8 +263,8 @@ def test_session_url(path: str, urlpath: str, url: str) -> None:
 
 def test_numbers_of_shared_bytes_are_each_launchs_own() -> None:
     launch: Any = type("Launch", (), {"urlpath": ""})
-    one, other = (events.encode(Numbered(n, 1.0, Log(Stage.BUILD, "line")), launch) for n in (1, 2))
+    one, other = (events.encode(Numbered(n, 1.0, Log(Stage.BUILD, "line")), launch, str) for n in (1, 2))
     assert one.startswith(b'id: 1\ndata: {"n": 1, "at"')
     assert other.startswith(b'id: 2\ndata: {"n": 2, "at"')
-    ready = events.encode(Numbered(3, 1.0, Ready("p", "/user/project-p/", "i", "m")), launch)
+    ready = events.encode(Numbered(3, 1.0, Ready("p", "/user/project-p/", "i", "m")), launch, str)
     assert parsed(ready.decode())[0][1]["url"] == "/user/project-p/lab"

@@ -183,3 +183,26 @@ def test_everything_but_the_hub_goes_to_the_launcher(hub_site: HubSite) -> None:
         answer = requests.get(hub_site.public + path, timeout=10)
         assert answer.text == f"the launcher, at {path}"
     assert "version" in requests.get(f"{hub_site.public}/hub/api/", timeout=10).json()
+
+
+@pytest.mark.parametrize(
+    "headers, signed_out",
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, False),
+        ({}, False),
+        ({"Referer": "http://evil.example/"}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}, True),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, True),
+        ({"Referer": "{public}/hub/home"}, True),
+    ],
+)
+def test_only_our_own_page_signs_somebody_out(
+    hub_site: HubSite, browser: Browser, headers: dict[str, str], *, signed_out: bool
+) -> None:
+    browser.sign_in("alice")
+    sent = {name: value.format(public=hub_site.public) for name, value in headers.items()}
+    answer = browser.open("/hub/logout", headers=sent)
+    assert answer.ok
+    browser.open("/hub/home")
+    assert (browser.who() == "") is signed_out

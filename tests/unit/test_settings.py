@@ -125,6 +125,17 @@ def test_a_wrong_address_stops_the_start(name: str, value: str, reason: str) -> 
     assert str(caught.value) == f"The setting {name} is {value!r}, which cannot be: {reason}."
 
 
+def test_a_wildcard_domain_is_below_the_address_that_people_type() -> None:
+    environ = {"REPOLAUNCH_PUBLIC_URL": "https://foo.example", "REPOLAUNCH_WILDCARD_URL": "https://bar.example"}
+    with pytest.raises(settings.SettingWrong, match="public_url is another address"):
+        settings.load(None, environ)
+    assert (
+        settings.load(None, environ | {"REPOLAUNCH_PUBLIC_URL": "https://bar.example/"}).base_url
+        == "https://bar.example"
+    )
+    assert settings.load(None, {"REPOLAUNCH_WILDCARD_URL": "https://bar.example"}).base_url == "https://bar.example"
+
+
 @pytest.mark.parametrize("protocol", ["ext", "ftp", "HTTPS", "fd"])
 def test_a_protocol_that_is_none_stops_the_start(protocol: str) -> None:
     with pytest.raises(settings.SettingWrong) as caught:
