@@ -41,7 +41,8 @@ async def environment_key(directory: Path, declared: Declaration, *, builder: st
 async def tree_id(directory: Path) -> str:
     """`git:<tree id>` of a checkout's commit, whose files the caller promises to be these; else `files:<digest>`.
 
-    With submodules whose files are there, their trees count too: `git:<tree id>+<digest>`.
+    With submodules whose files are there, their trees count too: `git:<tree id>+<digest>`; with large files of Git LFS,
+    which the caller promises to be whole: `git:<tree id>+lfs`.
     """
     tree = await _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{tree}")
     if not tree:
@@ -49,7 +50,8 @@ async def tree_id(directory: Path) -> str:
     inner = [(path, await tree_id(directory / path)) for path in await _submodules(directory)]
     lines = "".join(f"{path}\0{one}\0" for path, one in inner)
     digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"git:{tree.strip()}" + (f"+{digest}" if inner else "")
+    large = await _git(directory, "ls-files", "-z", "--", ":(attr:filter=lfs)")
+    return f"git:{tree.strip()}" + (f"+{digest}" if inner else "") + ("+lfs" if large else "")
 
 
 async def _submodules(directory: Path) -> list[str]:

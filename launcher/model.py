@@ -56,7 +56,7 @@ class Checkout:
     repo: ResolvedRepo
     path: Path
     tree: str
-    """The commit's git tree id: equal tree, equal files."""
+    """Equal tree, equal files: the commit's git tree id, or a digest of it where submodules or large files are here."""
 
 
 # --------------------------------------------------------------------------- environments and images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class Fetcher:
         got = await one.get(repo)
         if escaped := await asyncio.to_thread(tree.escaping_declaration, path):
             raise CheckoutRefused(repo.url, escaped, "it is a link that leads out of the repository")
-        return Checkout(repo, path, got.tree), one.budget.bytes
+        return Checkout(repo, path, one.tree_of(got)), one.budget.bytes
 
     def close(self) -> None:
         """Let the threads end."""
@@ -104,6 +105,11 @@ class _Checkout:
             text = json.dumps({"modules": self._modules, "lfs": self._lfs})
             await asyncio.to_thread((self._root / PARTS).write_text, text)
         return root
+
+    def tree_of(self, got: Got) -> str:
+        """As `model.Checkout.tree`."""
+        whole = f"{got.tree} with submodules {bool(self._modules)}, large files {bool(self._lfs)}"
+        return hashlib.sha256(whole.encode()).hexdigest()[: len(got.tree)] if self._modules or self._lfs else got.tree
 
     async def _declared(self, got: Got) -> list[tuple[Module, str]]:
         """The submodules that are both in `.gitmodules` and in the tree, with their commits."""

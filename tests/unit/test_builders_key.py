@@ -111,3 +111,12 @@ async def test_submodules_count_where_their_files_are_there(folder: Path) -> Non
     assert full == await tree_id(folder)
     assert len({alone, full, empty}) == 3
     assert full.startswith(f"{empty}+")
+
+
+async def test_large_files_count_as_whole_ones(folder: Path) -> None:
+    (folder / "a.bin").write_text("x")
+    commit(folder, "one")
+    assert not (await tree_id(folder)).endswith("+lfs")
+    (folder / ".gitattributes").write_text("*.bin filter=lfs\n")
+    commit(folder, "two")
+    assert (await tree_id(folder)).endswith("+lfs")
