@@ -8,14 +8,19 @@ from __future__ import annotations
 import posixpath
 from typing import Annotated, Any, Literal, Self
 
-from docker.types import Mount
+from docker.types import Mount, Ulimit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from deploy.hub.seccomp import profile
 
 PORT = 8888
 Absolute = Annotated[str, Field(pattern=r"^/")]
 OOM_SCORE = 500
 """When the machine runs out of memory, a session goes before hub, launcher or engine."""
 SHM_BYTES = 64 * 2**20
+HOSTNAME = "session"
+"""Says nothing about the machine or the project."""
+OPEN_FILES = 16384
 LOG = {"type": "json-file", "config": {"max-size": "1m", "max-file": "2"}}
 
 
@@ -93,7 +98,10 @@ def host_config(allowance: Allowance, network: str) -> dict[str, Any]:
         "shm_size": SHM_BYTES,
         "read_only": True,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={profile()}"],
+        "ulimits": [Ulimit(name="nofile", soft=OPEN_FILES, hard=OPEN_FILES), Ulimit(name="core", soft=0, hard=0)],
+        # The machine's own search domains would say where it stands.
+        "dns_search": ["."],
         "privileged": False,
         "ipc_mode": "private",
         "oom_score_adj": OOM_SCORE,
@@ -113,6 +121,7 @@ def container(allowance: Allowance, environment: dict[str, str], labels: dict[st
         "environment": environment,
         "user": allowance.user,
         "working_dir": allowance.working_dir,
+        "hostname": HOSTNAME,
         "labels": labels,
         "ports": [PORT],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -86,8 +87,10 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
     @default("object_name")
     def _object_name_default(self) -> str:
-        name = self.user.name if project_of(self.user.name) else f"none-{self.escaped_name}"
-        return f"repolaunch-{self.installation}-{name}"
+        # The engine's name server tells every session how its neighbours' containers are called: nothing of whose they
+        # are is in the name. People find them by the label `repolaunch.project`.
+        digest = hashlib.sha256(f"{self.installation}/{self.user.name}".encode()).hexdigest()
+        return f"repolaunch-{self.installation}-session-{digest[:12]}"
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Also after a restart of the hub: people whom a project is shared with see no consent page."""
@@ -150,12 +153,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
         await asyncio.gather(self._have_image(allowance), self._have_volume(allowance), self._clear_old())
         self._tell(20, "Starting the container")
-        labels = {
-            "repolaunch.installation": self.installation,
-            "repolaunch.project": project_of(self.user.name) or "",
-            "repolaunch.kind": "session",
-        }
-        arguments = container(allowance, self.get_env(), labels)
+        arguments = container(allowance, self.get_env(), self._labels())
         arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name))
         made = await self.docker("create_container", name=self.object_name, **arguments)
         self.object_id = made["Id"]
@@ -222,15 +220,20 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
     async def _clear_old(self) -> None:
         """Remove the last session's container, kept for its log; one that runs unknown to the hub is stopped first."""
-        try:
-            old = await self.docker("inspect_container", self.object_name)
-        except NotFound:
-            return
-        if old["State"]["Running"]:
-            # One writer per workspace.
-            await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
-        # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
-        await self.docker("remove_container", old["Id"], v=False, force=True)
+        mine = [f"{name}={value}" for name, value in self._labels().items()]
+        for old in await self.docker("containers", all=True, filters={"label": mine}):
+            if old["State"] == "running":
+                # One writer per workspace.
+                await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
+            # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
+            await self.docker("remove_container", old["Id"], v=False, force=True)
+
+    def _labels(self) -> dict[str, str]:
+        return {
+            "repolaunch.installation": self.installation,
+            "repolaunch.project": project_of(self.user.name) or "",
+            "repolaunch.kind": "session",
+        }
 
     # ------------------------------------------------------------------ waiting
     async def _wait_for_answer(self, allowance: Allowance, url: str) -> None:

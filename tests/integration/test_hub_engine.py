@@ -144,8 +144,11 @@ async def test_a_container_left_running_is_ended_before_another_writes(hub_site:
     left = hub_site.engine.containers.run(
         BASE,
         ["sleep", "600"],
-        name=f"repolaunch-{hub_site.installation}-{project.account}",
-        labels={"repolaunch.installation": hub_site.installation},
+        labels={
+            "repolaunch.installation": hub_site.installation,
+            "repolaunch.project": project.id,
+            "repolaunch.kind": "session",
+        },
         detach=True,
     )
     await hub_site.sessions().start(project, NOBODY, lambda _: None)
