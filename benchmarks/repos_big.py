@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
 from launcher.explain import explain
-from launcher.repos import tree
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.budget import Limits
 from launcher.repos.checkouts import GitCheckouts, Keep
@@ -74,7 +73,7 @@ def filled(repo: Repo, stream: Iterator[bytes]) -> None:
 
 
 class Peak(threading.Thread):
-    """The most disk that a folder takes, looked at twice a second."""
+    """The most disk that a folder takes, looked at all the time."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
@@ -82,15 +81,22 @@ class Peak(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.wait(0.5):
-            self.most = max(self.most, tree.size(self.folder))
+            self.most = max(self.most, taken(self.folder))
+
+
+def taken(folder: Path) -> int:
+    """Bytes of disk: small files take whole blocks."""
+    said = subprocess.run(["du", "-s", "-B1", "--", str(folder)], capture_output=True, text=True, check=False).stdout
+    return int(said.split()[0]) if said else 0
 
 
 async def tried(name: str, repo: Repo, ref: str, limits: Limits, root: Path) -> str:
     """Resolve and check out, and print. Returns the code of the error, or `""`."""
     policy = AddressPolicy(["127.0.0.0/8"])
     resolver = GitResolver(policy, ("git",), timeout_s=300, scratch=root)
-    shared = GitCheckouts(root, policy, ("git",), limits, Keep(folders=0))
+    shared = GitCheckouts(root, policy, ("git",), limits, Keep(bytes=2**40))
     peak, told, begun, between = Peak(root), "", time.monotonic(), 0.0
+    await shared.recover()
     peak.start()
     try:
         resolved = await resolver.resolve(parse_url(repo.url, ref))
@@ -144,7 +150,7 @@ async def main() -> int:
             for how, limits in tries:
                 name, digits = HOW[how]
                 ref = repo.commit_of(name)[:digits] if digits else name
-                told = await tried(f"{what}, {how}", repo, ref, limits, folder / "out")
+                told = await tried(f"{what}, {how}", repo, ref, limits, folder / f"out-{how}-{what}")
                 wrong += [what] if bool(told) != (how == LIMITED) else []
     finally:
         daemon.kill()

@@ -18,7 +18,7 @@ from launcher.errors import (
     SubmoduleFailed,
 )
 from launcher.repos.budget import Limits
-from launcher.repos.submodules import absolute
+from launcher.repos.submodules import Module, absolute, repository
 from tests.fixtures.repos import git
 from tests.fixtures.trees import blob, checkouts, left_over, link, raw_commit, raw_tree, resolve
 
@@ -131,6 +131,13 @@ async def test_addresses_that_are_refused(
     assert isinstance(error.cause, cause)
     assert fact in str(vars(error.cause))
     assert "secret" not in str(vars(error.cause))
+
+
+@pytest.mark.parametrize("url", ["file:///srv/git/lib", "/srv/git/lib", "../lib"])
+def test_never_a_folder_of_this_machine(url: str) -> None:
+    """Also where the operator opens `file` for links (CVE-2022-39253)."""
+    with pytest.raises(ProtocolRefused):
+        repository(Module("lib", "lib", url), "1" * 40, "file:///srv/git/root", ("https", "file"))
 
 
 async def test_a_submodule_that_redirects_inwards(git_http: GitHttpHost, tmp_path: Path) -> None:
