@@ -279,3 +279,110 @@ async def test_a_guest_gets_nothing_of_the_hub(service: Service) -> None:
             assert answer.status < 600
         await asyncio.sleep(0.5)
         assert not [one for one in service.containers() if name in str(one.name)]
+
+
+LOOK = """
+import json, os, urllib.request, urllib.error
+def ask(path, method="GET", body=None, token=os.environ["JUPYTERHUB_API_TOKEN"]):
+    url = os.environ["JUPYTERHUB_API_URL"] + path
+    request = urllib.request.Request(url, body, {"Authorization": "token " + token}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read() or "null")
+    except urllib.error.HTTPError as error:
+        return error.code, None
+seen = {"env": dict(os.environ), "processes": {}, "readable": {}}
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        seen["processes"][pid] = open(f"/proc/{pid}/cmdline").read().replace(chr(0), " ")
+        seen["readable"][pid] = open(f"/proc/{pid}/environ").read()
+    except OSError:
+        pass
+places = ("/etc", "/run", "/tmp", "/workspace", "/home", "/root", "/var", "/srv", "/mnt", "/dev/shm")
+for where, files in ((where, files) for place in places for where, _, files in os.walk(place)):
+    for name in files:
+        path = os.path.join(where, name)
+        try:
+            if os.path.getsize(path) < 100000 and os.path.isfile(path):
+                text = open(path, errors="replace").read()
+                if any(secret in text for secret in SECRETS):
+                    seen["readable"][path] = "SECRET " + path
+        except OSError:
+            pass
+seen["asked"] = [(method, path, *ask(path, method, body)) for method, path, body in ASKED]
+print(json.dumps(seen))
+"""
+ASKED: tuple[tuple[str, str, str | None], ...] = (
+    ("GET", "/user", None),
+    ("GET", "/users", None),
+    ("GET", "/groups", None),
+    ("GET", "/services", None),
+    ("GET", "/proxy", None),
+    ("GET", "/users/project-{other}", None),
+    ("GET", "/users/{guest}", None),
+    ("GET", "/users/{guest}/tokens", None),
+    ("POST", "/users/{guest}/tokens", "{}"),
+    ("POST", "/users/project-{other}/server", "{}"),
+    ("DELETE", "/users/project-{other}/server", None),
+    ("POST", "/users/stolen", "{}"),
+    ("GET", "/shares/project-{other}/", None),
+    ("POST", "/shares/project-{own}/", '{"user": "stolen"}'),
+    ("POST", "/shutdown", "{}"),
+    ("POST", "/proxy", None),
+)
+
+
+async def test_what_a_session_finds_and_what_its_own_token_opens(service: Service, git_daemon: GitHost) -> None:
+    """Environment, processes, files, and the hub asked with the one credential that a session has."""
+    repo = git_daemon.make_repo(files={"Dockerfile": BASE})
+    async with visiting(service) as visitor, visiting(service) as neighbour:
+        guest = await visitor.enter()
+        await neighbour.enter()
+        own = (await visitor.launch(repo.url))[-1]
+        other = (await neighbour.launch(repo.url))[-1]
+        session = await visitor.session(f"{own['path']}lab")
+        names = (
+            "operator-token",
+            "launcher-token",
+            "resolve-secret",
+            "proxy-token",
+            "cookie-secret",
+            "shared-password",
+        )
+        secrets = [(service.data / "secrets" / name).read_text().strip() for name in names]
+        secrets += [
+            one.value for one in visitor.http.cookie_jar if one.key in {"jupyterhub-hub-login", "repolaunch-login"}
+        ]
+        asked = [
+            (method, path.format(other=other["project"], own=own["project"], guest=guest), body and body.encode())
+            for method, path, body in ASKED
+        ]
+        code = LOOK.replace("ASKED", repr(asked))
+        # The secrets themselves must not be written into the session: parts of them are enough to find them.
+        seen = json.loads(await session.run(code.replace("SECRETS", repr([secret[4:16] for secret in secrets]))))
+        token = seen["env"]["JUPYTERHUB_API_TOKEN"]
+        text = json.dumps([seen["env"], seen["processes"]])
+        assert not [secret for secret in secrets if secret in text]
+        found = {where: what for where, what in seen["readable"].items() if any(one in what for one in secrets)}
+        assert found == {}
+        assert not [what for what in seen["readable"].values() if what.startswith("SECRET")]
+        assert not [
+            line
+            for line in seen["processes"].values()
+            if "launcher.compose" in line or "configurable-http-proxy" in line
+        ]
+
+        answers = {(method, path): (status, body) for method, path, status, body in seen["asked"]}
+        me = answers.pop(("GET", "/user"))
+        assert me[0] == 200
+        assert me[1]["name"] == f"project-{own['project']}"
+        opened = {
+            what: answer for what, answer in answers.items() if answer[0] < 400 and answer[1] not in ([], {}, None)
+        }
+        assert opened == {}, opened
+        async with aiohttp.ClientSession(service.base_url, headers={"Authorization": f"token {token}"}) as http:
+            for path in ("me", "launches", "projects", "sessions"):
+                async with http.get(f"/api/v1/{path}") as answer:
+                    assert answer.status == 401, path
+            async with http.get(f"{other['path']}api/contents") as answer:
+                assert answer.status in {401, 403}
