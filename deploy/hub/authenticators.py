@@ -16,6 +16,7 @@ from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.utils import url_path_join
 from tornado.httputil import url_concat
 
+from deploy.hub.accounts import ProjectAccountHandler
 from deploy.hub.names import GUEST_PREFIX, is_guest, is_reserved
 from launcher.errors import TooOften
 from launcher.explain import explain
@@ -155,12 +156,13 @@ class Guarded:
         return await answer
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Add `/hub/guest` and `/hub/signin`, and guard `/hub/logout`, whether the authenticator has its own or not."""
+        """Add `/hub/guest`, `/hub/signin` and projects' accounts; guard `/hub/logout`, the authenticator's own too."""
         own: list[Any] = super().get_handlers(app)  # type: ignore[misc]
         theirs = [handler for path, handler, *_ in own if path == LOGOUT]
         logout: type = type("Logout", (OwnLogout, theirs[0] if theirs else LogoutHandler), {})
         kept = [one for one in own if one[0] != LOGOUT]
-        return [*kept, (LOGOUT, logout), (r"/guest", GuestHandler), (r"/signin", SigninHandler)]
+        accounts = (r"/api/project-accounts/(project-[a-z][a-z0-9]{9})", ProjectAccountHandler)
+        return [*kept, (LOGOUT, logout), (r"/guest", GuestHandler), (r"/signin", SigninHandler), accounts]
 
 
 def find(name: str) -> type:

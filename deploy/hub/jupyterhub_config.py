@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from deploy.hub.authenticators import door, find, guarded
-from deploy.hub.names import LAUNCHER
+from deploy.hub.names import LAUNCHER, PROJECTS, SUPERVISOR
 from deploy.hub.settings import SHARED_PASSWORD, headers, read
 from deploy.hub.spawner import PULL_S, ProjectSpawner, apply_user_options
 
@@ -66,17 +66,31 @@ c.JupyterHub.services = [
         "display": False,
     }
 ]
+if settings.supervisor_token:
+    supervisor = {"name": SUPERVISOR, "api_token": settings.supervisor_token, "display": False}
+    c.JupyterHub.services.append(supervisor)
+of_projects = f"!group={PROJECTS}"
 c.JupyterHub.load_roles = [
     {
         "name": LAUNCHER,
-        "description": "The launcher: makes accounts for projects and starts, shares and stops their servers",
+        # Nobody else's: it makes projects' accounts by `accounts.py`, not as one who may make any (`admin:users`).
+        "description": "The launcher: starts, shares and stops the servers of projects",
         "services": [LAUNCHER],
         "scopes": [
-            "admin:users",  # make a project's account (JupyterHub has no narrower scope for that)
-            "servers",  # start, watch and stop its server
-            "shares",  # let people in
-            "access:servers",  # one can only share what one has
-            "tokens",  # mint the token of a session that a program started, owned by the project
+            "list:users" + of_projects,  # which servers run
+            "servers" + of_projects,  # start, watch and stop them
+            "shares" + of_projects,  # let people in
+            "read:users:name",  # by their names
+            "tokens" + of_projects,  # mint the token of a session that a program started, owned by the project
+        ],
+    },
+    {
+        "name": SUPERVISOR,
+        "description": "repolaunch up: stops the servers of projects, tells a new proxy its routes",
+        "services": [SUPERVISOR] if settings.supervisor_token else [],
+        "scopes": [
+            "list:users" + of_projects,  # which servers run
+            "delete:servers" + of_projects,  # stop them
             "proxy",  # restore the routes of a proxy that was restarted
         ],
     },

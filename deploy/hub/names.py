@@ -11,10 +11,14 @@ import unicodedata
 PROJECT_PREFIX = "project-"
 GUEST_PREFIX = "guest-"
 LAUNCHER = "launcher"
+SUPERVISOR = "supervisor"
+"""The service as which `repolaunch up` asks the hub."""
+PROJECTS = "projects"
+"""The group of all projects' accounts."""
 PROJECT_ACCOUNT = re.compile(r"project-([a-z][a-z0-9]{9})", re.ASCII)
 
 RESERVED_PREFIXES = (PROJECT_PREFIX, GUEST_PREFIX)
-RESERVED_NAMES = frozenset({LAUNCHER, "operator", "project", "guest", "jupyterhub"})
+RESERVED_NAMES = frozenset({LAUNCHER, SUPERVISOR, "operator", "project", "guest", "jupyterhub"})
 
 
 def folded(name: str) -> str:

@@ -10,6 +10,7 @@
 | PROXY_API_URL | API of the proxy; its token is in CONFIGPROXY_AUTH_TOKEN | required |
 | LAUNCHER_URL | where the proxy and the hub find the launcher | required |
 | LAUNCHER_TOKEN | token by which the launcher uses the hub's API | required |
+| SUPERVISOR_TOKEN | token by which `repolaunch up` uses the hub's API | nobody but the launcher does |
 | RESOLVE_SECRET | secret by which the hub asks the launcher's `/internal/resolve` | required |
 | OAUTH_REDIRECT | where the hub sends people back to the launcher | `/api/v1/oauth_callback` |
 | INSTALLATION | id that labels everything in Docker | required |
@@ -59,6 +60,7 @@ class HubSettings:
     resolve_secret: str
     installation: str
     network: str
+    supervisor_token: str = ""
     connect_url: str = ""
     oauth_redirect: str = "/api/v1/oauth_callback"
     start_timeout_s: str = "180"

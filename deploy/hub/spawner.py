@@ -18,6 +18,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Float, Unicode, default
 
+from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, container, host_config
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
@@ -93,8 +94,13 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         return f"repolaunch-{self.installation}-session-{digest[:12]}"
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Also after a restart of the hub: people whom a project is shared with see no consent page."""
+        """Also after a restart of the hub: people whom a project is shared with see no consent page.
+
+        Servers that an earlier version started are in their group from the start on.
+        """
         super().load_state(state)
+        if self.user is not None and project_of(self.user.name):
+            join(self.user.orm_user)
         self._skip_consent()
 
     def _skip_consent(self) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECRETS = (
     "proxy-token",  # hub → proxy
     "launcher-token",  # launcher → hub
+    "supervisor-token",  # up → hub
     "resolve-secret",  # hub → launcher, at every spawn
     "cookie-secret",  # launcher's cookies
     "hub-cookie-secret",

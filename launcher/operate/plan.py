@@ -184,6 +184,7 @@ class Plan:
             "PROXY_API_URL": f"http://{LOOPBACK}:{installation.ports.proxy_api}",
             "LAUNCHER_URL": self.launcher_url,
             "LAUNCHER_TOKEN": installation.secret("launcher-token"),
+            "SUPERVISOR_TOKEN": installation.secret("supervisor-token"),
             "RESOLVE_SECRET": installation.secret("resolve-secret"),
             "INSTALLATION": installation.id,
             "NETWORK": installation.network,

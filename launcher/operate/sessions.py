@@ -19,7 +19,7 @@ PAGE = 100
 
 async def stop_all(hub_api_url: str, installation: Installation) -> None:
     """Ask the hub to stop every project's server and wait until it has. What cannot be stopped is logged."""
-    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    headers = {"Authorization": f"token {installation.secret('supervisor-token')}"}
     client = AsyncHTTPClient()
 
     async def running() -> list[str]:
@@ -41,7 +41,7 @@ async def stop_all(hub_api_url: str, installation: Installation) -> None:
 
 async def active(hub_api_url: str, installation: Installation) -> set[str] | None:
     """The accounts whose server runs, starts or stops; None where the hub does not say."""
-    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    headers = {"Authorization": f"token {installation.secret('supervisor-token')}"}
     found: set[str] = set()
     try:
         while True:  # the hub gives a page at a time, also to those who do not ask for pages
@@ -58,7 +58,7 @@ async def active(hub_api_url: str, installation: Installation) -> set[str] | Non
 
 async def restore_routes(hub_api_url: str, installation: Installation) -> None:
     """Have the hub tell its routes to a proxy that was started again. What fails is logged."""
-    headers = {"Authorization": f"token {installation.secret('launcher-token')}"}
+    headers = {"Authorization": f"token {installation.secret('supervisor-token')}"}
     request = HTTPRequest(f"{hub_api_url}/proxy", "POST", headers, body="{}")
     try:
         await AsyncHTTPClient().fetch(request)

@@ -94,8 +94,8 @@ class HubClient:
         return str(_object(await self._ask("GET", "/")).get("version", ""))
 
     async def ensure_account(self, account: str) -> None:
-        """Make the account unless it exists."""
-        await self._ask("POST", f"/users/{_quoted(account)}", also=(409,))
+        """Make the project's account unless it exists (deploy/hub/accounts.py)."""
+        await self._ask("POST", f"/project-accounts/{_quoted(account)}")
 
     async def start(self, account: str, options: dict[str, str]) -> Asked:
         """Ask for the account's server. Raises SpawnRefused, HubDown."""
@@ -175,10 +175,6 @@ class HubClient:
         """Mint a token that the account itself owns."""
         body = {"expires_in": expires_s, "note": note, "scopes": list(scopes)}
         return str(_object(await self._ask("POST", f"/users/{_quoted(account)}/tokens", body))["token"])
-
-    async def restore_routes(self) -> None:
-        """Have the hub give its routes to a proxy that was restarted."""
-        await self._ask("POST", "/proxy", {})
 
     async def _ask(
         self, method: str, path: str, body: object = None, *, also: tuple[int, ...] = (), accept: str = ""

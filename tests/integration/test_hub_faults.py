@@ -88,11 +88,11 @@ async def test_a_restart_of_the_hub_keeps_sessions_and_routes(hub_site: HubSite,
 
 async def test_a_proxy_that_was_restarted_gets_its_routes_back(hub_site: HubSite) -> None:
     project = hub_site.project()
-    sessions, client = hub_site.sessions(), hub_site.client()
+    sessions = hub_site.sessions()
     await sessions.start(project, NOBODY, lambda _: None)
     hub_site.stop_proxy()
     hub_site.start_proxy()
-    await client.restore_routes()
+    assert hub_site.ask(f"{hub_site.api}/proxy", hub_site.environ["REPOLAUNCH_HUB_SUPERVISOR_TOKEN"], {}).ok
     assert "version" in hub_site.ask(f"{hub_site.public}/user/{project.account}/api").json()
     assert hub_site.ask(f"{hub_site.public}/x").text == "the launcher, at /x"
     await sessions.stop(project.id)

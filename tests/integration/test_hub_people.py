@@ -115,10 +115,14 @@ def test_nobody_starts_a_server_by_hand(hub_site: HubSite, browser: Browser) -> 
         )
         assert answer.status_code in {403, 404}, answer.text
     assert browser.open("/hub/spawn").status_code == 403
-    # Whoever could still ask is refused by the launcher: not a project, or not this one.
+    # The launcher's own role does not reach people; and it is refused a project's server for another project's files.
     as_launcher = {"Authorization": f"token {hub_site.token}"}
-    requests.post(f"{hub_site.api}/users/mallory/server", json=body, headers=as_launcher, timeout=10)
-    progress = requests.get(f"{hub_site.api}/users/mallory/server/progress", headers=as_launcher, timeout=10)
+    answer = requests.post(f"{hub_site.api}/users/mallory/server", json=body, headers=as_launcher, timeout=10)
+    assert answer.status_code in {403, 404}, answer.text
+    another = hub_site.project().account
+    requests.post(f"{hub_site.api}/project-accounts/{another}", headers=as_launcher, timeout=10).raise_for_status()
+    requests.post(f"{hub_site.api}/users/{another}/server", json=body, headers=as_launcher, timeout=10)
+    progress = requests.get(f"{hub_site.api}/users/{another}/server/progress", headers=as_launcher, timeout=10)
     assert "refused: Only a project has a session" in progress.text
 
 
