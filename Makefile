@@ -31,7 +31,7 @@ serve: setup ## run the service here, launch nothing: make serve [PORT=n] [DATA=
 test: setup-test ## every check and every test: make test [PYTEST_ARGS="-k name"]
 	@exec deploy/setup/test.sh $(PYTEST_ARGS)
 
-test-faults: setup-test ## the engine killed, hung and filled, and full disks everywhere, at length (15 minutes)
+test-faults: setup-test ## the engine killed, hung and filled, and full disks, at length
 	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=900 tests/integration/test_faults_*.py $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone

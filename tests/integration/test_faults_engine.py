@@ -11,7 +11,6 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-import docker.errors
 import pytest
 
 from launcher.operate.installation import free_port
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.fixtures.own_engine import OwnEngine
     from tests.fixtures.repos import GitHost
-    from tests.fixtures.service import SessionClient, Visitor
+    from tests.fixtures.service import SessionClient
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -118,36 +117,6 @@ async def moving(session: SessionClient, kernel: str) -> None:
     await asyncio.sleep(0.3)
 
 
-@pytest.mark.long
-async def test_hung_for_longer_than_anybody_waits(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
-    """Launches end with a sentence; what the engine does afterwards all the same is found and ended."""
-    title = "The container engine does not answer"
-    async with visiting(served) as visitor:
-        await visitor.enter()
-        repo = fine(git_daemon)
-        async with at_work(visitor, repo.url) as (project, _, _):
-            pass
-        async with at_work(visitor, fine(git_daemon).url) as (busy, session, kernel):
-            with own_engine.hung():
-                waiting = [asyncio.create_task(visitor.launch(url, "main")) for url in (repo.url, fine(git_daemon).url)]
-                ended = asyncio.gather(*waiting)
-                async with asyncio.timeout(240):
-                    while not ended.done():
-                        await moving(session, kernel)
-                started, built = [said(events[-1]) for events in await ended]
-            assert started == ("engine-down", 503, title, "It did not answer while the session started.", LATER)
-            assert built[:3] == ("engine-down", 503, title)
-            assert built[4] == LATER
-            assert await until_ill(served) == {}
-            async with asyncio.timeout(120):
-                while containers(served).keys() != {busy}:
-                    await asyncio.sleep(1)
-            assert await states(visitor) == {project: "stopped", busy: "running"}
-            async with at_work(visitor, repo.url) as (again, _, _):
-                assert again == project
-                assert containers(served).keys() == {project, busy}
-
-
 # --------------------------------------------------------------------------- filled
 @pytest.mark.long
 async def test_filled(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
@@ -206,49 +175,3 @@ async def test_filled_by_a_build(served: Service, own_engine: OwnEngine, git_dae
         assert seen.startswith(f"{SEEN}\nStep: [3/3] {step}\nIts last lines:\n")
         assert "No space left on device" in seen
         ready(await visitor.launch(repo.url, "main"))
-
-
-@pytest.mark.long
-async def test_filled_by_an_image(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
-    """An image that has to be fetched and does not fit."""
-    repo = fine(git_daemon, "RUN head -c 120M /dev/urandom > /tmp/large\n")
-    async with visiting(served) as visitor, visiting(served) as other:
-        await visitor.enter()
-        await other.enter()
-        async with at_work(visitor, repo.url) as (project, _, _):
-            await pushed(visitor, project)
-        forget(own_engine, project)
-        remove_image(own_engine, await image_of(visitor, project))
-        own_engine.disk.fill(leave=FLOOR + 16 * MIB)
-        try:
-            for who in (other, visitor):  # one has the image looked at, the other's session fetches it
-                failed = await who.launch(repo.url, "main")
-                assert said(failed[-1]) == ("disk-full", 507, FULL, SEEN, ROOM)
-        finally:
-            own_engine.disk.empty()
-        async with at_work(visitor, repo.url) as (again, _, _):
-            assert again == project
-
-
-async def image_of(visitor: Visitor, project: str) -> str:
-    """The name of its image."""
-    status, found = await visitor.call("GET", f"/api/v1/projects/{project}")
-    assert status == 200, found
-    image: str = found["image"]
-    return image
-
-
-async def pushed(visitor: Visitor, project: str) -> None:
-    """Until the project records its image's digest."""
-    async with asyncio.timeout(300):
-        while "@sha256:" not in await image_of(visitor, project):
-            await asyncio.sleep(1)
-
-
-def remove_image(engine: OwnEngine, name: str) -> None:
-    """Every name of the image, and so its layers."""
-    with contextlib.closing(engine.client()) as client:
-        for tag in client.images.get(name).tags:
-            client.images.remove(tag, force=True)
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.images.remove(name, force=True)
