@@ -6,7 +6,6 @@ On an engine of the test's own (tests/fixtures/own_engine.py), under a service t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -118,46 +117,6 @@ async def moving(session: SessionClient, kernel: str) -> None:
 
 
 # --------------------------------------------------------------------------- filled
-@pytest.mark.long
-async def test_filled(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
-    """Nothing new begins; what exists can be opened, as long as there is room for a container; all goes on after."""
-    disk, repo = own_engine.disk, fine(git_daemon)
-    async with visiting(served) as visitor:
-        await visitor.enter()
-        async with at_work(visitor, repo.url) as (project, _, _):
-            pass
-        disk.fill(leave=FLOOR // 2)
-        try:
-            told = await until_ill(served, "disk of the container engine")
-            low = told["disk of the container engine"]
-            assert low.endswith(" MiB free; a new launch begins only with 64 MiB or more.")
-            refused = await visitor.launch(fine(git_daemon).url, "main")
-            assert said(refused[-1]) == ("disk-low", 507, "There is too little room on this server", low, KEPT)
-            async with at_work(visitor, repo.url) as (again, session, kernel):
-                assert again == project
-                disk.fill()  # a session that runs does not need the engine's disk
-                assert await counted(session, kernel) == 1
-                await session.write("kept.txt", "kept")
-            forget(own_engine, project)
-            disk.fill()
-            failed = await visitor.launch(repo.url, "main")
-            assert said(failed[-1]) == ("disk-full", 507, FULL, SEEN, ROOM)
-            assert project not in containers(served)
-        finally:
-            disk.empty()
-        assert await until_ill(served) == {}
-        async with at_work(visitor, repo.url) as (again, session, _):
-            assert again == project
-            assert await session.read("kept.txt") == "kept"
-
-
-def forget(engine: OwnEngine, project: str) -> None:
-    """Remove the container that the project's last session left: the next one finds no room in its place."""
-    with contextlib.closing(engine.client()) as client:
-        for one in client.containers.list(all=True, filters={"label": f"repolaunch.project={project}"}):
-            one.remove(force=True)
-
-
 @pytest.mark.long
 async def test_filled_by_a_build(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
     """It says at which step, and whose disk; the next try finds nothing in its way."""
