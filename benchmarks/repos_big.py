@@ -68,7 +68,8 @@ def filled(repo: Repo, stream: Iterator[bytes]) -> None:
     with tempfile.TemporaryFile() as whole:
         whole.writelines(stream)
         whole.seek(0)
-        argv = ["git", "-C", str(repo.path), "fast-import", "--quiet", "--force"]
+        argv = ["git", "-C", str(repo.path), "-c", "core.compression=0", "-c", "core.bigFileThreshold=1m"]
+        argv += ["fast-import", "--quiet", "--force"]
         subprocess.run(argv, stdin=whole, check=True)
 
 
