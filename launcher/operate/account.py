@@ -7,6 +7,7 @@ else: its secrets come by its environment, its helpers' sockets are owned by it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -17,6 +18,8 @@ from launcher.operate.installation import InstallationError
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
@@ -57,10 +60,7 @@ def prepare(installation: Installation, who: Account) -> None:
     """Make the launcher's folders its own, and the ways to them. Blocks. Raises InstallationError."""
     own = installation.path(LAUNCHER)
     checkouts = installation.path(CHECKOUTS)
-    for suffix in ("", "-wal", "-shm"):
-        old = installation.folder / f"{DATABASE}{suffix}"
-        if old.exists():  # where earlier versions had it
-            old.rename(own / old.name)
+    _move_database(installation.folder, own)
     checkouts.chmod(0o755)
     ways = [installation.path(way) for way in WAYS]
     if os.getuid():
@@ -71,6 +71,20 @@ def prepare(installation: Installation, who: Account) -> None:
     for way in (installation.folder, *ways):
         os.chown(way, -1, who.group)
         way.chmod(0o700 if who.is_ours else 0o710)
+
+
+def _move_database(before: Path, now: Path) -> None:
+    """From where earlier versions had it; never over one that is there. Raises InstallationError."""
+    if not (before / DATABASE).exists():
+        return
+    if (now / DATABASE).exists():
+        raise InstallationError(
+            f"There are two databases: {before / DATABASE}, where earlier versions had it, and {now / DATABASE}. "
+            "Move away the one that is not wanted, and start again."
+        )
+    for suffix in ("-wal", "-shm", ""):  # the database last: whoever is killed here begins again
+        with contextlib.suppress(FileNotFoundError):
+            (before / f"{DATABASE}{suffix}").rename(now / f"{DATABASE}{suffix}")
 
 
 def _own(folder: str, who: Account) -> None:

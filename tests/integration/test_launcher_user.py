@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.operate.account import WAYS, Account, prepare
-from launcher.operate.installation import free_port, open_installation
+from launcher.operate.installation import InstallationError, free_port, open_installation
 from tests.fixtures.service import ROOT, Service, phases, visiting
 
 if TYPE_CHECKING:
@@ -117,6 +117,16 @@ def test_the_folders_change_hands_and_back(tmp_path: Path) -> None:
     prepare(installation, ours)
     assert {path.lstat().st_uid for path in own} == {os.getuid()}
     assert {stat.S_IMODE(way.stat().st_mode) for way in ways} == {0o700}
+
+
+def test_a_database_of_an_earlier_version_never_replaces_the_one_in_use(tmp_path: Path) -> None:
+    """Whoever went back to an earlier version for a moment has two: which one is wanted is not for us to say."""
+    installation = open_installation(tmp_path / "data")
+    (installation.path("launcher") / "repolaunch.sqlite").write_text("in use")
+    (installation.folder / "repolaunch.sqlite").touch()
+    with pytest.raises(InstallationError, match=r"There are two databases: .* Move away the one that is not wanted"):
+        prepare(installation, Account(os.getuid(), os.getgid()))
+    assert (installation.folder / "launcher" / "repolaunch.sqlite").read_text() == "in use"
 
 
 def test_a_user_that_there_is_not(tmp_path: Path) -> None:

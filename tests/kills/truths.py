@@ -146,7 +146,7 @@ class Engine:
 def database(service: Service) -> list[str]:
     """In the end: what is under way in the database although nothing is."""
     wrong = []
-    with closing(sqlite3.connect(f"file:{service.data}/repolaunch.sqlite?mode=ro", uri=True)) as rows:
+    with closing(sqlite3.connect(f"file:{service.data}/launcher/repolaunch.sqlite?mode=ro", uri=True)) as rows:
         for table in ("launches", "builds"):
             left = rows.execute(f"SELECT id FROM {table} WHERE state = 'running'").fetchall()  # noqa: S608  # two names
             wrong += [f"{table} still under way: {left}"] if left else []
@@ -169,7 +169,7 @@ def folders(service: Service) -> list[str]:
 
 
 def _projects(data: Path) -> list[tuple[str]]:
-    with closing(sqlite3.connect(f"file:{data}/repolaunch.sqlite?mode=ro", uri=True)) as rows:
+    with closing(sqlite3.connect(f"file:{data}/launcher/repolaunch.sqlite?mode=ro", uri=True)) as rows:
         return rows.execute("SELECT id FROM projects").fetchall()
 
 
