@@ -1,0 +1,199 @@
+"""Pages that mean harm, in a real browser in which a guest or a member has a session: nothing changes, nothing is read.
+
+The service is visited by an address about which browsers tell where a request comes from (`Sec-Fetch-Site`), and by one
+about which they say nothing; the page is on another site, and on another origin of the same site, which cookies follow.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.fixtures.asking import ask
+from tests.fixtures.journey import lab, link, repository, somebody
+from tests.fixtures.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from playwright.async_api import Browser, Page
+
+    from tests.fixtures.journey import Person
+    from tests.fixtures.repos import GitHost, Repo
+
+pytestmark = [pytest.mark.engine, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PAGES = Path(__file__).parents[1] / "fixtures" / "attacker"
+LOGINS = ("repolaunch-login", "repolaunch-build-login", "jupyterhub-hub-login")
+OURS_IN_FRAMES = ("home", "launch", "errors", "me", "hub", "token", "lab", "stopped")
+
+
+@dataclass
+class ServiceAt(Service):
+    """The service by another of its names."""
+
+    host: str = "127.0.0.1"
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Serves the pages that mean harm."""
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def attacker() -> Iterator[int]:
+    """The port at which they are."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(PAGES)))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def repo(git_daemon: GitHost) -> Repo:
+    """What everybody here launches."""
+    return repository(git_daemon)
+
+
+@dataclass
+class Victim:
+    """Somebody with a running session and a kernel in it."""
+
+    person: Person
+    project: str
+    kernel: str
+    account: str
+
+    @property
+    def at(self) -> str:
+        return self.person.service.base_url
+
+    @property
+    def session(self) -> str:
+        return f"{self.at}/user/project-{self.project}/"
+
+    async def ask(self, url: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
+        """As this person's browser."""
+        return await ask(self.person.context, self.person.service, url, method, **options)
+
+    async def state(self) -> dict[str, Any]:
+        """All that could have changed: as the service tells it, on disk, and in the browser."""
+        found: dict[str, Any] = {}
+        for path in ("me", "launches", "projects", "sessions"):
+            found[path] = _without_times(list(await self.ask(f"{self.at}/api/v1/{path}")))
+        for path in (f"{self.session}api/kernels", f"{self.session}api/contents", f"{self.at}/hub/api/user"):
+            found[path] = _without_times(list(await self.ask(path)))
+        files = self.person.workspace(self.project)
+        found["files"] = {path.name: path.read_text() for path in files.iterdir() if path.is_file()}
+        found["logins"] = sorted(
+            # Signed with their time: the hub writes the same login anew. The rest is what is signed.
+            (one["name"], one["path"], one["value"].split("|")[4])
+            for one in await self.person.context.cookies()
+            if one["name"] in LOGINS
+        )
+        containers = self.person.service.containers()
+        found["containers"] = sorted(str(one.id) for one in containers if self.project in str(one.name))
+        return found
+
+
+# An image is named by the registry's digest once it was pushed, which goes on behind a session that runs.
+MOVING = {"used", "image", "last_activity", "execution_state", "connections", "last_modified", "xsrf"}
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(one) for name, one in value.items() if name not in MOVING}
+    return [_without_times(one) for one in value] if isinstance(value, list) else value
+
+
+@asynccontextmanager
+async def victim(service: Service, host: str, chrome: Browser, who: str, repo: Repo) -> AsyncIterator[Victim]:
+    """Come as a guest or as a member, launch, start a kernel."""
+    named = ServiceAt(**vars(service), host=host)
+    async with somebody(named, chrome) as person:
+        if who == "member":
+            page = await person.open(f"/api/v1/login?as=member&next={quote(link(repo), safe='')}")
+            await page.locator("#username_input").fill(f"ada-{host.replace('.', '-')}")
+            await page.locator("#password_input").fill((service.data / "secrets/shared-password").read_text().strip())
+            await page.locator("#login_submit").click()
+        else:
+            page = await person.open(link(repo))
+        project = await lab(page)
+        await page.goto("about:blank")  # a page that is open saves its layout meanwhile
+        target = Victim(person, project, "", "")
+        _, me = await target.ask(f"{named.base_url}/api/v1/me")
+        cookies = await person.context.cookies(target.session)
+        xsrf = next(one["value"] for one in cookies if one["name"] == "_xsrf" and project in one["path"])
+        status, made = await target.ask(f"{target.session}api/kernels", "POST", json={}, headers={"X-XSRFToken": xsrf})
+        assert status == 201, made
+        target = replace(target, kernel=made["id"], account=me["name"])
+        for path in ("api/v1/launches", "hub/api/user"):  # what is compared can be seen at all
+            assert (await target.ask(f"{named.base_url}/{path}"))[0] == 200, path
+        yield target
+
+
+async def framed(page: Page) -> list[str]:
+    """Frames that show anything of ours."""
+    frames = [frame for frame in page.frames if frame.name in OURS_IN_FRAMES]
+    return [f"{one.name}: {one.url}" for one in frames if not one.url.startswith("chrome-error:")]
+
+
+ANONYMOUS = "build without"
+"""What every page may do that can ask at all: launch as nobody, and read of that launch."""
+
+
+async def attacked(target: Victim, origin: str) -> list[str]:
+    """Open the page that means harm at `origin`, let it try all it knows. Returns what it achieved."""
+    before = await target.state()
+    page = await target.person.context.new_page()
+    await page.goto(origin)
+    place = {
+        "at": target.at,
+        "session": target.session,
+        "kernel": target.kernel,
+        "project": target.project,
+        "account": target.account,
+    }
+    notes: dict[str, str] = await page.evaluate("place => attack(place)", place)
+    assert len(notes) > 180, "not all was tried"
+    assert notes[ANONYMOUS].count('"phase": "failed"') == 1, notes[ANONYMOUS]
+    assert target.account not in notes[ANONYMOUS]
+    achieved = [f"{name}: {what}" for name, what in notes.items() if what != "blocked" and name != ANONYMOUS]
+    achieved += await framed(page)
+    for one in target.person.context.pages[1:]:
+        await one.close()
+    after = await target.state()
+    return achieved + [f"{name}: {before[name]} → {after[name]}" for name in before if before[name] != after[name]]
+
+
+@pytest.mark.parametrize(
+    "who, host, origins",
+    [
+        # Browsers say where a request to this address comes from; another port is the same site, and sent cookies.
+        ("guest", "127.0.0.1", ("evil.test", "127.0.0.1")),
+        # To this one they say nothing; a name beside it is the same site.
+        ("member", "service.test", ("evil.test", "evil.service.test")),
+    ],
+)
+async def test_nothing_changes_and_nothing_is_read(
+    service: Service, chrome: Browser, repo: Repo, attacker: int, who: str, host: str, origins: tuple[str, ...]
+) -> None:
+    async with victim(service, host, chrome, who, repo) as target:
+        for origin in origins:
+            assert await attacked(target, f"http://{origin}:{attacker}/") == [], origin
