@@ -1,4 +1,4 @@
-"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `backup`, `restore`.
+"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `backup`, `restore`, `run`, `restart`.
 
 Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +23,9 @@ from launcher.operate.installation import Installation, InstallationError, find_
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from launcher.operate.children import Child
+
+Result = TypeVar("Result")
 DATA = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True,
     envvar="REPOLAUNCH_DATA", help="The data folder: everything that the service keeps.",
@@ -56,10 +61,45 @@ def up(port: int | None, data: Path, file: Path | None, example: bool, url: str,
     """
     from launcher.operate.up import Up, Wanted  # noqa: PLC0415  # Docker's SDK is slow to import
 
-    def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, None]:
+    def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, bool]:
         return Up(installation, chosen, Wanted(example=example and not url, url=url, ref=ref, json=as_json)).run()
 
-    _with_installation(data, file, run, find=open_installation, port=port)
+    if _with_installation(data, file, run, find=open_installation, port=port):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell is wanted
+
+
+@main.command("run")
+@click.argument("part", type=click.Choice(("ground", "registry", "proxy", "hub", "worker", "launcher")))
+@DATA
+@SETTINGS
+def run_part(part: str, data: Path, file: Path | None) -> None:
+    """Run one part of the service in the foreground, for systemd, compose and the like."""
+    from launcher.operate.part import become, prepare  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, Child | None]:
+        return prepare(installation, chosen, part)
+
+    child = _with_installation(data, file, run, find=open_installation)
+    if child is not None:
+        become(child)
+
+
+@main.command()
+@click.argument("part", default="", metavar="[PART]")
+@DATA
+@SETTINGS
+def restart(part: str, data: Path, file: Path | None) -> None:
+    """Start the service that runs again, or one PART of it (launcher, hub, proxy, registry). Sessions go on.
+
+    Without a PART it is `up` itself, and all of the code and settings that are there now: an upgrade.
+    """
+    from launcher.operate.restart import restart as again  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    async def run(installation: Installation, _: settings.Settings) -> None:
+        await again(installation, part)
+        click.echo(f"{part or 'The service'} was started again and answers.")
+
+    _with_installation(data, file, run)
 
 
 @main.command()
@@ -196,14 +236,14 @@ def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutin
 def _with_installation(
     data: Path,
     file: Path | None,
-    run: Callable[[Any, settings.Settings], Coroutine[Any, Any, None]],
+    run: Callable[[Any, settings.Settings], Coroutine[Any, Any, Result]],
     *,
     find: Callable[[Path], Installation | None] = find_installation,
     **overrides: Any,
-) -> None:
+) -> Result:
     try:
         chosen = settings.load(file, **overrides)
-        asyncio.run(run(find(data), chosen))
+        return asyncio.run(run(find(data), chosen))
     except (settings.SettingWrong, InstallationError, Refused) as error:
         click.echo(str(error), err=True)
         raise SystemExit(1) from None

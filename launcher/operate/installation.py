@@ -5,14 +5,17 @@ Everything that outlives a run of `repolaunch up` is below this folder, which on
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SECRETS = (
@@ -29,6 +32,8 @@ SECRETS = (
 
 SERVICE = "service.json"
 """In `run/` while the service runs: where it is."""
+LOCK = "up.lock"
+"""In `run/`: held by whoever runs the service, shared by those who run one part each."""
 RESTORING = ".restoring"
 """In a data folder while a backup is restored into it."""
 
@@ -127,6 +132,32 @@ def open_installation(folder: Path) -> Installation:
     return Installation(folder, identity, _ports(folder / "ports.json"))
 
 
+@contextlib.contextmanager
+def only_one(installation: Installation) -> Iterator[None]:
+    """Nobody else runs this installation, or a part of it, meanwhile. Raises InstallationError."""
+    with (installation.path("run") / LOCK).open("w") as lock:
+        _lock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def hold_part(installation: Installation, part: str) -> None:
+    """Be the only one with this part until the process ends, whatever program it becomes. Raises InstallationError."""
+    folder = installation.path("run")
+    for name, how in ((LOCK, fcntl.LOCK_SH), (f"{part}.lock", fcntl.LOCK_EX)):
+        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003  # the function takes it by place only
+        _lock(descriptor, how)
+
+
+def _lock(file: IO[str] | int, how: int) -> None:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InstallationError(
+            "The service already runs on this data folder. Stop it first, or choose another folder with --data."
+        ) from None
+
+
 def free_port() -> int:
     """A port of the loopback address that nobody uses just now."""
     with socket.socket() as probe:
@@ -137,7 +168,7 @@ def free_port() -> int:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads; it is never seen half written."""
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")  # several processes may write the same file
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
@@ -146,25 +177,36 @@ def write_private(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _kept(path: Path, make: object) -> str:
-    try:
-        kept = path.read_text().strip()
-    except FileNotFoundError:
-        kept = ""
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """What is in the file; made at first use, by one of those who ask at the same time."""
+    kept = _read(path)
     if not kept:
-        kept = make() if callable(make) else ""
-        write_private(path, kept + "\n")
+        new = path.with_name(f"{path.name}.{os.getpid()}.made")
+        write_private(new, make() + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+        if not (kept := _read(path)):
+            new.replace(path)  # what was there is an empty file, as a machine that lost its power may leave it
+            return _read(path)
+        new.unlink()
     return kept
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _ports(path: Path) -> Ports:
     try:
-        return Ports(**json.loads(path.read_text()))
-    except FileNotFoundError:
-        ports = Ports(*(free_port() for _ in Ports.__dataclass_fields__))
-        write_private(path, json.dumps(asdict(ports), indent=1) + "\n")
-        return ports
+        return Ports(**json.loads(_kept(path, _free_ports)))
     except (ValueError, TypeError):
         raise InstallationError(
             f"The file {path} is damaged. Restore it, or remove it to have new ports chosen."
         ) from None
+
+
+def _free_ports() -> str:
+    return json.dumps(asdict(Ports(*(free_port() for _ in Ports.__dataclass_fields__))), indent=1)

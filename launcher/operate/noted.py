@@ -114,6 +114,10 @@ async def end(left: Sequence[Left]) -> None:
     for one in left:
         signal_group(one.process.pid, signal.SIGKILL)
     await _ended(left)
+    for one in left:
+        # An `up` that began anew is still their parent, and the only one who can take notice of their end.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(one.process.pid, os.WNOHANG)  # noqa: ASYNC222  # it never waits
 
 
 async def _ended(left: Sequence[Left]) -> None:

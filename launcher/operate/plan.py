@@ -6,6 +6,7 @@ A child gets only what is named here; nothing of the operator's environment but 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from launcher.operate import example, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
-from launcher.operate.installation import InstallationError
+from launcher.operate.installation import SERVICE, InstallationError, write_private
 from launcher.operate.passwords import shared_password
 from launcher.projects.helper_container import Folders
 
@@ -144,6 +145,25 @@ class Plan:
         yield self._hub()
         yield worker.child(self.installation, self.settings, self.registry, passed_with_engine())
         yield self._launcher(with_example=with_example)
+
+    def part(self, name: str) -> Child:
+        """One part, for whoever keeps each running by itself. Raises InstallationError."""
+        for child in self.children(with_example=False):
+            if child.name == name:
+                return child
+        raise InstallationError(f"There is no {name} to run: the settings name one elsewhere.")
+
+    def note(self) -> None:
+        """Write down where the service is, for the command line and for the other parts."""
+        settings = self.settings
+        facts = {
+            "base_url": settings.base_url,
+            "local_url": settings.local_url,
+            "hub_api_url": self.hub_api_url,
+            "engine_root": self.engine_root,
+            "pid": str(os.getpid()),
+        }
+        write_private(self.installation.path("run") / SERVICE, json.dumps(facts))
 
     def _proxy(self) -> Child:
         if not PROXY.exists():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -19,29 +18,20 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from launcher.errors import WorkspaceFailed
-from launcher.operate import checks, engine, example, plan, sessions
+from launcher.operate import checks, example, ground, plan, sessions
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
-from launcher.operate.egress.guard import Bridge, Guard
-from launcher.operate.installation import SERVICE, Installation, InstallationError, write_private
+from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
 from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.passwords import announcement
-from launcher.projects.helper_container import HelperContainer, healthy
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
-    from pathlib import Path
-
     from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
-HELPER_S = 2.0
-"""Between two looks at the volume helper."""
-Result = TypeVar("Result")
 SIGN_IN = "/api/v1/login?as=member&next=/"
 """Where members sign in, also those whom this browser has made a guest before."""
 
@@ -65,16 +55,19 @@ class Up:
         run = installation.path("run")
         self._family = Family(installation.path("logs"), run / "children.json")
         self._run = run
+        self._anew = False
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         """Start everything, launch what was asked for, stay until SIGINT or SIGTERM, stop everything.
 
+        Returns whether this program is to be started again, as SIGUSR2 asks: then nothing was stopped.
         Raises InstallationError when something cannot be started; what was started by then is stopped.
         """
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        with _only_one(self._run):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR2, self._begin_anew, stop)
+        with only_one(self._installation):
             await checks.check(self._installation, self._settings)
             os.umask(0o077)  # logs, databases, notes: their owner's alone
             raise_descriptor_limit()
@@ -89,8 +82,16 @@ class Up:
                 else:
                     started.result()
                     await self._stay(stopped)
+                    if self._anew:
+                        stack.pop_all()  # nothing is stopped: the next `up` replaces each part in its turn
+                        return True
                 self._say("Stopping: sessions save and stop; workspaces stay.")
             self._say("Stopped.")
+            return False
+
+    def _begin_anew(self, stop: asyncio.Event) -> None:
+        self._anew = True
+        stop.set()
 
     async def _start(self, stack: AsyncExitStack) -> None:
         left = await asyncio.to_thread(self._family.find_left)
@@ -98,36 +99,23 @@ class Up:
             self._say(f"An earlier run left its {name} behind; it is replaced.")
         if "proxy" not in left:
             await asyncio.to_thread(check_port, self._settings.host, self._settings.port)
-        docker = await asyncio.to_thread(engine.connect)
-        if not await asyncio.to_thread(engine.base_image_is_here, docker):
-            raise InstallationError("The site's base image is missing. Run `make setup`.")
-        await asyncio.to_thread(engine.check_runtime, docker, self._settings.session_runtime)
+        docker = await ground.look(self._settings)
         stack.push_async_callback(self._family.stop)
-        gateway = await asyncio.to_thread(engine.ensure_network, docker, self._installation)
-        bridge = Bridge(engine.bridge(self._installation), gateway, self._installation.ports.hub)
-        guard = Guard(docker, self._installation, self._settings, bridge)
-        stack.push_async_callback(guard.remove)
-        walls = stack.enter_context(_task(guard.install()))
-        folders = plan.folders(self._installation, self._settings)
-        helper = HelperContainer(docker, self._installation.id, engine.BASE_IMAGE, folders)
-        stack.push_async_callback(_stop_helper, helper)
-        await _ensure_helper(helper)
-        stack.enter_context(_task(_keep_helper(helper, folders.socket)))
+        found = await ground.lay(stack, docker, self._installation, self._settings)
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
-        root = await asyncio.to_thread(engine.root, docker)
-        plans = plan.Plan(self._installation, self._settings, gateway, root)
-        self._say(await walls)
-        stack.enter_context(_task(guard.watch()))
+        plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root)
+        self._say(await found.walls)
+        stack.enter_context(ground.task(found.guard.watch()))
         for child in plans.children(with_example=self._wanted.example):
             await self._family.start(child)
             if child.name == "hub":
                 await plans.end_unknown_sessions()
                 stack.push_async_callback(sessions.stop_all, plans.hub_api_url, self._installation)
             self._say(f"{child.name} is ready")
-        stack.enter_context(_task(keep_ending_unknown_sessions(plans.hub_api_url, self._installation)))
+        stack.enter_context(ground.task(keep_ending_unknown_sessions(plans.hub_api_url, self._installation)))
         await self._family.end_left()
-        self._write_service(plans.hub_api_url)
+        plans.note()
         stack.callback((self._run / SERVICE).unlink, missing_ok=True)
 
     async def _stay(self, stopped: asyncio.Task[bool]) -> None:
@@ -171,11 +159,6 @@ class Up:
         self._say("  (whoever opens it gets the same environment in a project of their own)")
         self._say(f"\nOpen this link:  {self._settings.base_url}{final['launch_link']}")
 
-    def _write_service(self, hub_api_url: str) -> None:
-        settings = self._settings
-        facts = {"base_url": settings.base_url, "local_url": settings.local_url, "hub_api_url": hub_api_url}
-        write_private(self._run / SERVICE, json.dumps(facts | {"pid": os.getpid()}))
-
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr if self._wanted.json else sys.stdout, flush=True)  # people read this
 
@@ -201,44 +184,6 @@ class Printer:
             self._say(f"  {event['message']}")
 
 
-async def _ensure_helper(helper: HelperContainer) -> None:
-    try:
-        await asyncio.to_thread(helper.ensure)
-    except WorkspaceFailed as error:
-        raise InstallationError(f"The service cannot be started: {error.reason}.") from None
-
-
-async def _keep_helper(helper: HelperContainer, address: Path) -> None:
-    """The engine starts a helper that crashed again, but not for ever, and not after a restart of its own."""
-    while True:
-        await asyncio.sleep(HELPER_S)
-        if await asyncio.to_thread(healthy, address):
-            continue
-        log.warning("the volume helper does not answer; it is started again")
-        try:
-            await asyncio.to_thread(helper.ensure)
-        except WorkspaceFailed as error:
-            log.warning("%s; it is tried again in %g s", error.reason, HELPER_S)
-
-
-@contextlib.contextmanager
-def _task(work: Coroutine[Any, Any, Result]) -> Iterator[asyncio.Task[Result]]:
-    """Run `work` beside, until the end of the block."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        if not task.cancel() and not task.cancelled():
-            task.exception()  # seen: it is raised where the task is awaited, if it is
-
-
-async def _stop_helper(helper: HelperContainer) -> None:
-    try:
-        await asyncio.to_thread(helper.stop)
-    except WorkspaceFailed as error:
-        log.warning("%s", error.reason)
-
-
 def check_port(host: str, port: int) -> None:
     """Look whether the public address is ours to listen on. Blocks.
 
@@ -262,15 +207,3 @@ def raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextlib.contextmanager
-def _only_one(run: Any) -> Iterator[None]:
-    with (run / "up.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InstallationError(
-                "The service already runs on this data folder. Stop it first, or choose another folder with --data."
-            ) from None
-        yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,24 @@ def test_it_is_the_same_when_opened_again(tmp_path: Path) -> None:
     assert first.secret("operator-token") == second.secret("operator-token")
     assert first.secret("operator-token") != first.secret("proxy-token")
     assert len(set(asdict(first.ports).values())) == 5
+
+
+def test_parts_that_start_at_the_same_time_make_one_installation(tmp_path: Path) -> None:
+    """The ports, the identity and each secret are those of whoever came first, in every process."""
+    look = (
+        "import sys, pathlib; from launcher.operate.installation import open_installation;"
+        "one = open_installation(pathlib.Path(sys.argv[1])); sys.stdin.read();"
+        "print(one, [one.secret(f's{n}') for n in range(20)])"
+    )
+    argv = [sys.executable, "-c", look, str(tmp_path / "data")]
+    many = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    for one in many:
+        assert one.stdin is not None
+        one.stdin.close()
+        one.stdin = None
+    said = {one.communicate(timeout=60)[0] for one in many}
+    assert len(said) == 1
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.suffix in {".new", ".made"}]
 
 
 def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
