@@ -61,6 +61,15 @@ class Settings(BaseModel):
         description="An address whose every subdomain leads here (`https://hub.example.org`); "
         "sessions then live on subdomains of their own.",
     )
+    tls_certificate: str = Field(
+        "",
+        description="File with the certificate of the public address and those that it was signed with (PEM); "
+        "the proxy then speaks TLS. It is read again when it was renewed.",
+    )
+    tls_key: str = Field("", description="File with the certificate's private key (PEM, without a password).")
+    redirect_port: int = Field(
+        0, ge=0, le=65535, description="Port on which `http` is led to the TLS port. 0: none. Only with TLS."
+    )
     # ---- repositories
     allowed_protocols: tuple[str, ...] = Field(
         ("http", "https", "git", "ssh"),
@@ -283,7 +292,8 @@ class Settings(BaseModel):
     @property
     def base_url(self) -> str:
         """The address that people type, without a trailing slash."""
-        return self.public_url.rstrip("/") or self.wildcard_url.rstrip("/") or http_url(self.host, self.port)
+        own = http_url(self.host, self.port, tls=bool(self.tls_certificate))
+        return self.public_url.rstrip("/") or self.wildcard_url.rstrip("/") or own
 
     @property
     def local_url(self) -> str:
@@ -292,9 +302,10 @@ class Settings(BaseModel):
         return http_url(everywhere.get(self.host, self.host), self.port)
 
 
-def http_url(host: str, port: int) -> str:
+def http_url(host: str, port: int, *, tls: bool = False) -> str:
     """The address of a server; an IPv6 address gets its brackets."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _is_address(host: str) -> bool:

@@ -4,6 +4,7 @@
 // the path, as it was sent, has to reach the launcher. One that begins with two slashes would be read as a host's
 // name: it is the launcher's too, never a session's.
 
+import "./certificate.mjs"; // before the proxy makes its server
 import { ConfigurableProxy } from "configurable-http-proxy";
 import { lookAtAnswer } from "./reconnecting.mjs";
 

@@ -17,4 +17,7 @@ one_at_a_time
 "$SETUP/registry.sh"
 "$SETUP/restic.sh"
 "$SETUP/frontend.sh"
-if [ "$requirements" = dev ]; then "$SETUP/tests.sh"; fi
+if [ "$requirements" = dev ]; then
+  "$SETUP/tests.sh"
+  "$SETUP/compose.sh"
+fi

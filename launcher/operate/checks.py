@@ -48,6 +48,7 @@ async def check(installation: Installation, settings: Settings) -> None:
     _egress(settings)
     if settings.registry_ca_file:
         _authority(settings.registry_ca_file)
+    _tls(settings)
     await asyncio.to_thread(addresses, settings.host, settings.port)
     if settings.authenticator != SHARED:
         await _authenticator(settings.authenticator)
@@ -99,6 +100,33 @@ def _authority(value: str) -> None:
         ssl.create_default_context(cafile=value)
     except ssl.SSLError:
         raise SettingWrong("registry_ca_file", repr(value), "there is no certificate (PEM) in it") from None
+
+
+def _tls(settings: Settings) -> None:
+    """The certificate and its key, as the proxy will use them."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    for name, value, other in (("tls_certificate", certificate, key), ("tls_key", key, certificate)):
+        if other and not value:
+            raise SettingWrong(name, "''", "a certificate and its key are given together or not at all")
+        _file(name, value)
+    if settings.redirect_port and not certificate:
+        raise SettingWrong("redirect_port", str(settings.redirect_port), "there is no TLS port to lead to")
+    if not certificate:
+        return
+    if not settings.base_url.startswith("https:"):
+        raise SettingWrong("public_url", repr(settings.public_url), "with a certificate it begins with https")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        mismatch = "MISMATCH" in str(error)
+        reason = (
+            f"it does not belong to the certificate in {certificate}" if mismatch else "the pair cannot be read (PEM)"
+        )
+        raise SettingWrong("tls_key", repr(key), reason) from None
+
+
+def _no_password() -> str:
+    raise ValueError("a key with a password would have nobody to type it")
 
 
 async def _authenticator(value: str) -> None:

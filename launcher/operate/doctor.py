@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import docker.errors
 import requests.exceptions
+from cryptography import x509
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from launcher.disks import free_bytes, size
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 DISK_WANTED = 10 * 2**30
 DESCRIPTORS_WANTED = 4096
+DAY_S = 86400
+CERTIFICATE_DAYS = 7
+"""Fewer days than this are told."""
 NO_ANSWER = 599  # tornado's own status for a request that took too long
 CLOCK_EARLIEST = 1_767_225_600  # 2026-01-01: certificates and tokens fail on a clock that is before the project
 
@@ -60,6 +64,7 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         _clock,
         _descriptors,
         _programs,
+        *((lambda: _certificate(settings.tls_certificate),) if settings.tls_certificate else ()),
     )
     return [
         *await asyncio.gather(*(asyncio.to_thread(look) for look in local)),
@@ -204,6 +209,17 @@ def _programs() -> Finding:
     return Finding(
         "programs", ok=not missing, seen="git, curl, node" if not missing else f"no {', '.join(missing)}", todo=todo
     )
+
+
+def _certificate(file: str) -> Finding:
+    todo = "Renew it; the proxy takes the new files without a restart."
+    try:
+        ends = x509.load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return Finding("certificate", ok=False, seen=f"{file} cannot be read", todo=todo)
+    days = (ends.timestamp() - time.time()) / DAY_S
+    seen = f"valid until {ends:%Y-%m-%d}"
+    return Finding("certificate", ok=days >= CERTIFICATE_DAYS, seen=seen, todo="" if days >= CERTIFICATE_DAYS else todo)
 
 
 async def _answers(name: str, request: HTTPRequest) -> Finding:

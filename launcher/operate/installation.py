@@ -79,7 +79,7 @@ class Installation:
 
     def secret(self, name: str) -> str:
         """The secret of that name, made at first use, readable by its owner only."""
-        return _kept(self.folder / "secrets" / name, lambda: secrets.token_hex(32))
+        return kept_in(self.folder / "secrets" / name, lambda: secrets.token_hex(32))
 
     def path(self, *parts: str) -> Path:
         """A folder below the data folder, made if it is missing; it is its owner's alone."""
@@ -128,7 +128,7 @@ def open_installation(folder: Path) -> Installation:
         raise InstallationError(
             f"The data folder {folder} cannot be used: {error.strerror}. Choose another one with --data."
         ) from None
-    identity = _kept(folder / "secrets" / "installation", lambda: secrets.token_hex(4))
+    identity = kept_in(folder / "secrets" / "installation", lambda: secrets.token_hex(4))
     return Installation(folder, identity, _ports(folder / "ports.json"))
 
 
@@ -168,7 +168,7 @@ def free_port() -> int:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads; it is never seen half written."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")  # several processes may write the same file
+    new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")  # several processes may write the same file
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
@@ -177,11 +177,11 @@ def write_private(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
+def kept_in(path: Path, make: Callable[[], str]) -> str:
     """What is in the file; made at first use, by one of those who ask at the same time."""
     kept = _read(path)
     if not kept:
-        new = path.with_name(f"{path.name}.{os.getpid()}.made")
+        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}.made")
         write_private(new, make() + "\n")
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
@@ -201,7 +201,7 @@ def _read(path: Path) -> str:
 
 def _ports(path: Path) -> Ports:
     try:
-        return Ports(**json.loads(_kept(path, _free_ports)))
+        return Ports(**json.loads(kept_in(path, _free_ports)))
     except (ValueError, TypeError):
         raise InstallationError(
             f"The file {path} is damaged. Restore it, or remove it to have new ports chosen."

@@ -18,6 +18,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError
 
 from launcher.operate import checks, ground, plan
 from launcher.operate.installation import SERVICE, InstallationError, hold_part
+from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.up import raise_descriptor_limit
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def become(child: Child) -> NoReturn:
         _afterwards(child)
     os.umask(child.umask)
     raise_descriptor_limit()
+    if child.account is not None and not child.account.is_ours:
+        os.setgroups([])
+        os.setgid(child.account.group)
+        os.setuid(child.account.user)
     os.execvpe(child.argv[0], child.argv, child.env)  # noqa: S606  # no shell is wanted
 
 
@@ -71,8 +76,10 @@ async def _ground(installation: Installation, settings: Settings) -> None:
         found = await ground.lay(stack, client, installation, settings)
         log.warning("%s", await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
+        plans = plan.Plan(installation, settings, found.gateway, found.engine_root)
+        stack.enter_context(ground.task(keep_ending_unknown_sessions(plans.hub_api_url, installation)))
         # The note stays when this ends: the other parts may be started again without it.
-        plan.Plan(installation, settings, found.gateway, found.engine_root).note()
+        plans.note()
         await stop.wait()
 
 

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from deploy.hub.passwords import password_weakness
-from launcher.operate.installation import write_private
+from launcher.operate.installation import kept_in, write_private
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def shared_password(installation: Installation, settings: Settings) -> str:
             reason = f"the service listens on {settings.host}, where others can try it, and the password {weakness}"
             raise SettingWrong("shared_password", "(hidden)", reason)
         return settings.shared_password
-    path = installation.path("secrets") / "shared-password"
-    if not path.exists():
-        write_private(path, secrets.token_urlsafe(BYTES) + "\n")
-    return path.read_text().strip()
+    return kept_in(installation.path("secrets") / "shared-password", lambda: secrets.token_urlsafe(BYTES))
 
 
 def announcement(installation: Installation, settings: Settings) -> str:

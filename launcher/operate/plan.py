@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from launcher.operate import example, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
@@ -32,6 +33,7 @@ PROXY = ROOT / "deploy" / "proxy" / "node_modules" / ".bin" / "configurable-http
 PROXY_ESCAPES = ROOT / "deploy" / "proxy" / "escapes.mjs"
 DIST = ROOT / "frontend" / "dist"
 LOOPBACK = "127.0.0.1"
+HTTPS = 443
 
 PASSED = (
     "PATH",
@@ -129,6 +131,11 @@ class Plan:
         return f"http://{LOOPBACK}:{self.installation.ports.launcher}"
 
     @property
+    def local_url(self) -> str:
+        """Where the command line asks: the public proxy, or the launcher where a certificate names another host."""
+        return self.launcher_url if self.settings.tls_certificate else self.settings.local_url
+
+    @property
     def registry(self) -> str:
         """host:port of the registry."""
         return self.settings.registry or f"{LOOPBACK}:{self.installation.ports.registry}"
@@ -158,7 +165,7 @@ class Plan:
         settings = self.settings
         facts = {
             "base_url": settings.base_url,
-            "local_url": settings.local_url,
+            "local_url": self.local_url,
             "hub_api_url": self.hub_api_url,
             "engine_root": self.engine_root,
             "pid": str(os.getpid()),
@@ -177,12 +184,25 @@ class Plan:
             # What has no route is the launcher's: after a restart too, and on a stopped session's own subdomain.
             *("--default-target", self.launcher_url),
             *(("--host-routing",) if self.settings.wildcard_url else ()),
+            *self._tls(),
         )
         env = passed() | {
+            "REPOLAUNCH_TLS_CERTIFICATE": self.settings.tls_certificate,
+            "REPOLAUNCH_TLS_KEY": self.settings.tls_key,
             "CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token"),
             "NODE_OPTIONS": f"--import={PROXY_ESCAPES.as_uri()}",
         }
         return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes", restarted=self._restore_routes)
+
+    def _tls(self) -> tuple[str, ...]:
+        settings = self.settings
+        if not settings.tls_certificate:
+            return ()
+        # People type the port of the public address, which another machine may lead to ours.
+        typed = urlsplit(settings.base_url).port or HTTPS
+        redirect = ("--redirect-port", str(settings.redirect_port), "--redirect-to", str(typed))
+        pair = ("--ssl-cert", settings.tls_certificate, "--ssl-key", settings.tls_key)
+        return (*pair, *(redirect if settings.redirect_port else ()))
 
     async def end_unknown_sessions(self) -> None:
         """End the sessions that a killed hub was just starting."""

@@ -141,7 +141,7 @@ class Up:
         if not url:
             self._say(f"Ready: {base}/")
             return
-        client = Client(self._settings.local_url, self._installation.secret("operator-token"), base)
+        client = Client(self._installation.service()["local_url"], self._installation.secret("operator-token"), base)
         try:
             final = await client.launch({"url": url, "ref": ref}, Printer(self._say))
             if final["type"] == "ready":

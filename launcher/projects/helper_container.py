@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from dataclasses import dataclass
@@ -127,8 +128,14 @@ class HelperContainer:
         image = self._client.images.get(self._image).id
         # This module too: the flags are in it.
         ours = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-        parts = [image, code, ours, str(self._folders), str(CODE), *self._folders.owner]
+        parts = [image, code, ours, str(self._folders), *self._folders.owner]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _code(self) -> Path:
+        """A copy of the helper's code that the engine can mount: ours may be inside a container of its own."""
+        copy = self._folders.run.with_name("helper-code")
+        shutil.copytree(CODE, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        return copy
 
     def _create(self) -> Container:
         folders = self._folders
@@ -137,7 +144,7 @@ class HelperContainer:
             Mount("/checkouts", str(folders.checkouts), type="bind", read_only=True),
             Mount("/contents", str(folders.contents), type="bind", read_only=True),
             Mount("/run/volumes", str(folders.run), type="bind"),
-            Mount("/opt/repolaunch/volume_helper", str(CODE), type="bind", read_only=True),
+            Mount("/opt/repolaunch/volume_helper", str(self._code()), type="bind", read_only=True),
         ]
         return self._client.containers.create(
             self._image,
