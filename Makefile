@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-repos-big help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-compose test-repos-big help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -46,6 +46,9 @@ lock: ## the newest versions that fit into requirements/*.lock
 
 test-fuzz: setup-test ## the running service under many odd requests: make test-fuzz [CASES=500]
 	@REPOLAUNCH_FUZZ_CASES=$(CASES) exec $(BIN)/pytest tests/integration/test_fuzz.py -q -s --timeout=0
+
+test-compose: setup-test ## the compose file end to end: builds the image of the parts, minutes
+	@$(BIN)/python -m pytest tests/compose/end_to_end.py
 
 test-kills: setup-test ## kill -9 at random, while people work: make test-kills [ROUNDS=200] [SEED=n]
 	@KILL_ROUNDS="$${ROUNDS:-200}" KILL_SEED="$$SEED" $(BIN)/python -m pytest tests/kills

@@ -236,6 +236,10 @@ class Family:
             await child.restarted()
         return running
 
+    def processes(self) -> dict[str, int]:
+        """The process id of each that runs, by name."""
+        return {one.child.name: one.pid for one in self._running if one.pid is not None}
+
     async def stop(self) -> None:
         """Stop all, the last started first, and what a killed `up` left."""
         while self._running:

@@ -115,9 +115,10 @@ async def end(left: Sequence[Left]) -> None:
         signal_group(one.process.pid, signal.SIGKILL)
     await _ended(left)
     for one in left:
-        # An `up` that began anew is still their parent, and the only one who can take notice of their end.
+        # An `up` that began anew is still their parent, and the only one who can take notice of their end. It waits for
+        # the last of their threads: the first one alone may look like a whole process that has ended.
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(one.process.pid, os.WNOHANG)  # noqa: ASYNC222  # it never waits
+            await asyncio.to_thread(os.waitpid, one.process.pid, 0)
 
 
 async def _ended(left: Sequence[Left]) -> None:

@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.operate import checks, example, ground, plan, sessions
+from launcher.operate import checks, example, ground, logs, plan, sessions
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
 from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
@@ -107,6 +107,8 @@ class Up:
         plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root)
         self._say(await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
+        small = logs.keep_small(self._family.processes, self._installation.path("logs"))
+        stack.enter_context(ground.task(small))
         for child in plans.children(with_example=self._wanted.example):
             await self._family.start(child)
             if child.name == "hub":
