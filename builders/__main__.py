@@ -15,7 +15,7 @@ import signal
 import stat
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,7 +23,20 @@ from builders import engine
 from builders.catalogue import BUILDERS
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
-from builders.interface import Built, Error, Facts, Fingerprint, Found, Line, Log, Order, Pushed, Step, format_line
+from builders.interface import (
+    Built,
+    Error,
+    Facts,
+    Fingerprint,
+    Found,
+    Limits,
+    Line,
+    Log,
+    Order,
+    Pushed,
+    Step,
+    format_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -146,8 +159,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:
         name=asked.name,
         labels=dict(asked.label),
         date=asked.date,
-        memory=asked.memory,
-        cpus=asked.cpus,
+        limits=Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None}),
     )
     return Built(await _named(found.builder).build(order, speaker))
 
@@ -191,6 +203,7 @@ def _named(name: str) -> Builder:
     return next(builder for builder in BUILDERS if builder.name == name)
 
 
+LIMITS = tuple(each.name for each in fields(Limits))
 REVISION_LABEL = "org.opencontainers.image.revision"
 """The commit that an image was built from; whoever orders a build gives it."""
 
@@ -214,8 +227,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", required=True, help="the image's name in the engine, with a tag")
     build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
-    build.add_argument("--memory", type=int, default=None, help="bytes (not enforced by this engine yet)")
-    build.add_argument("--cpus", type=float, default=None, help="the same")
+    build.add_argument("--memory", type=int, help="bytes; this and those below but --log need the build engine")
+    build.add_argument("--cpus", type=float, help="cores")
+    build.add_argument("--processes", type=int, help="processes and threads")
+    build.add_argument("--disk", type=int, help="bytes that the steps write")
+    build.add_argument("--log", type=int, help="bytes of output")
 
     inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
     inspect.set_defaults(verb=_inspect)

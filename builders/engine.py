@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull, EngineDown
-from builders.interface import ENVIRONMENT
+from builders.interface import BUILD_CONTROL, BUILD_ENGINE, ENVIRONMENT
 from builders.text import says_full
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DISK = "container engine"
 TIMEOUT_S = 60
 """Seconds for one answer of the engine (a busy one takes its time); the verb's own time limit is another."""
 
-_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG"})
+_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG", BUILD_ENGINE, BUILD_CONTROL})
 PROXIES = tuple(name for name in ENVIRONMENT if name.lower().endswith("_proxy"))
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -36,8 +36,11 @@ def this_platform() -> str:
 
 
 @contextlib.contextmanager
-def client() -> Iterator[DockerClient]:
-    """A connection to the engine of DOCKER_HOST, else of this machine. Raises EngineDown, DiskFull, then and later."""
+def client(timeout_s: int = TIMEOUT_S, address: str = "") -> Iterator[DockerClient]:
+    """A connection to the engine at `address`, else of DOCKER_HOST, else of this machine.
+
+    Raises EngineDown, DiskFull, then and later.
+    """
     # docker and requests take 0.2 s to import, which `detect` does without.
     import docker  # noqa: PLC0415
     import docker.errors  # noqa: PLC0415
@@ -45,7 +48,8 @@ def client() -> Iterator[DockerClient]:
     import urllib3  # noqa: PLC0415
 
     try:
-        with contextlib.closing(docker.DockerClient.from_env(timeout=TIMEOUT_S)) as connection:
+        where = docker.DockerClient(base_url=address, timeout=timeout_s) if address else None
+        with contextlib.closing(where or docker.DockerClient.from_env(timeout=timeout_s)) as connection:
             connection.ping()
             yield connection
     except docker.errors.APIError as error:

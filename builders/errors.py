@@ -66,6 +66,46 @@ class BuildTimeout(BuilderError):
 
 
 @dataclass(eq=False)
+class BuildOutOfMemory(BuilderError):
+    """The build's steps wanted more memory than they may have; the kernel ended one."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildTooManyProcesses(BuilderError):
+    """The build's steps started more processes than they may have."""
+
+    processes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildDiskFull(BuilderError):
+    """The build's steps wrote more than they may."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildLogTooLong(BuilderError):
+    """The build printed more than is kept."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildAddressClosed(BuilderError):
+    """The build asked for an address that builds do not reach."""
+
+    address: str
+    step: str
+
+
+@dataclass(eq=False)
 class BuildBroken(BuilderError):
     """The builder itself broke."""
 

@@ -141,8 +141,16 @@ ENVIRONMENT = (
     "http_proxy",
     "https_proxy",
     "no_proxy",
+    "REPOLAUNCH_BUILD_ENGINE",
+    "REPOLAUNCH_BUILD_CONTROL",
 )
 """The variables that a builder process understands: all that it should be given."""
+BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
+"""Address of the engine that builds, if that is not DOCKER_HOST's: `unix:///…`."""
+BUILD_CONTROL = "REPOLAUNCH_BUILD_CONTROL"
+"""And the socket where that engine's supervisor gives leases."""
+OURS = "repolaunch.installation"
+"""The label of everything that an installation makes: an image that carries it is somebody's environment."""
 USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
 PASSWORD = "REPOLAUNCH_REGISTRY_PASSWORD"  # noqa: S105  # the name of the variable
 """And for the verbs that speak to the registry: its login. Never as an argument."""
@@ -190,6 +198,21 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What all steps of one build together may use. All but `log` need the build engine."""
+
+    memory: int = 4 * 2**30
+    """Bytes."""
+    cpus: float = 2.0
+    processes: int = 2048
+    """And threads."""
+    disk: int = 10 * 2**30
+    """Bytes that the steps write."""
+    log: int = 8 * 2**20
+    """Bytes of output."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One build: of what, as what. Carries no user, no URL and no secret."""
 
@@ -200,10 +223,7 @@ class Order:
     labels: Mapping[str, str]
     date: int
     """Seconds since the epoch: the SOURCE_DATE_EPOCH of the build."""
-    memory: int | None = None
-    """Bytes; None: no limit. This engine's builder does not enforce it (docs/reference/builders.md)."""
-    cpus: float | None = None
-    """The same."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Builder(Protocol):
@@ -231,6 +251,6 @@ class Builder(Protocol):
     async def build(self, order: Order, tell: Tell) -> str:
         """Build; the image's engine id. Cancelling it stops everything that it started.
 
-        Raises BuildFailed, BaseImageMissing, BuildBroken, EngineDown.
+        Raises BuildFailed, BaseImageMissing, BuildBroken, EngineDown, and the error of a limit that was passed.
         """
         ...

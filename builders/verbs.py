@@ -45,6 +45,8 @@ class Site:
     """User name and password at the registry."""
     build_s: int
     build_limit: int
+    options: tuple[str, ...] = ()
+    """More of `python -m builders build`: what one build may use."""
 
 
 class Verbs:
@@ -97,6 +99,7 @@ class Verbs:
             f"--platform={fields['platform']}",
             f"--name=repolaunch-{self._site.installation}-env:{fields['key']}",
             f"--date={fields['date']}",
+            *self._site.options,
             *(f"--label={name}={value}" for name, value in labels.items()),
             *("--", str(self._checkout(fields))),
         )

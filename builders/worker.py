@@ -17,6 +17,7 @@ without a result means that the worker went away.
 | SCRATCH | folder for temporary files, the worker's alone |
 | REGISTRY, PREFIX, TLS, CA_FILE | the registry, and the first part of the images' names in it |
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
+| BUILD_MEMORY, _CPUS, _PROCESSES, _DISK, _LOG | what one build may use (`lines.Limits`) |
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import signal
 import socket
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,9 @@ def given(environ: Mapping[str, str]) -> Given:
         login=login if login[0] else None,
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
+        options=tuple(
+            f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
+        ),
     )
     return Given(Path(environ[_PREFIX + "SOCKET"]), int(value("CLIENT") or os.getuid()), site)
 

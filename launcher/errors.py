@@ -200,6 +200,46 @@ class BuildTimeout(LauncherError):
 
 
 @dataclass(eq=False)
+class BuildOutOfMemory(LauncherError):
+    """The build's steps wanted more memory than they may have; the kernel ended one."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildTooManyProcesses(LauncherError):
+    """The build's steps started more processes than they may have."""
+
+    processes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildDiskFull(LauncherError):
+    """The build's steps wrote more than they may."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildLogTooLong(LauncherError):
+    """The build printed more than is kept."""
+
+    bytes: int
+    step: str
+
+
+@dataclass(eq=False)
+class BuildAddressClosed(LauncherError):
+    """The build asked for an address that builds do not reach."""
+
+    address: str
+    step: str
+
+
+@dataclass(eq=False)
 class BuildBroken(LauncherError):
     """The builder process itself broke (killed, or spoke nonsense)."""
 

@@ -193,6 +193,48 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "Make the environment smaller, or ask the operator to raise `build_timeout_s`.",
         (("step", "Step: {step}"),),
     ),
+    errors.BuildOutOfMemory: Row(
+        "build-out-of-memory",
+        422,
+        "The build ran out of memory",
+        "Its steps may use {bytes} of memory together, and wanted more.",
+        "Let the step do less at a time (fewer parallel jobs, smaller downloads), or ask the operator to raise "
+        "`build_memory`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildTooManyProcesses: Row(
+        "build-too-many-processes",
+        422,
+        "The build started too many processes",
+        "Its steps may have {processes} processes and threads at one time, and wanted more.",
+        "Let the step do less at a time (fewer parallel jobs), or ask the operator to raise `build_processes`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildDiskFull: Row(
+        "build-disk-full",
+        422,
+        "The build wrote too much",
+        "Its steps may write {bytes}, and wrote more.",
+        "Make the environment smaller, remove what a step downloads in the same step, or ask the operator to raise "
+        "`build_disk`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildLogTooLong: Row(
+        "build-log-too-long",
+        422,
+        "The build printed too much",
+        "It was stopped after {bytes} of output.",
+        "Let the step print less (`--quiet`, or its output into a file).",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildAddressClosed: Row(
+        "build-address-closed",
+        403,
+        "The build asked for an address that is closed to builds",
+        "It asked {address}, which is not an address of the public internet.",
+        "Use a public address in the Dockerfile, or ask the operator to list the network in `egress_allowed_networks`.",
+        (("step", "Step: {step}"),),
+    ),
     errors.BuildBroken: Row(
         "build-broken",
         500,
@@ -450,8 +492,20 @@ def _fact(name: str, value: object) -> str:
     if isinstance(value, tuple):
         between = "\n" if name == "tail" else ", "
         return between.join(plain(str(one)) for one in value)
+    if name == "bytes" and isinstance(value, int):
+        return _size(value)
     # A reason ends a sentence, whose full stop is the row's; in all others a dot may mean something.
     return plain(str(value).rstrip(". \n") if name == "reason" else str(value))
+
+
+def _size(count: int) -> str:
+    """A number of bytes as people say it."""
+    size, unit = float(count), "bytes"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:  # noqa: PLR2004  # a unit has 1024 of the next smaller
+            break
+        size, unit = size / 1024, bigger
+    return f"{size:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def row_of(error: BaseException) -> Row:

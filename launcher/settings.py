@@ -95,6 +95,20 @@ class Settings(BaseModel):
     # ---- builds
     build_timeout_s: float = Field(3600, gt=0, description="Seconds that one build may take.")
     build_limit: int = Field(2, ge=1, description="Builds at one time; others wait and are told their place.")
+    build_engine: str = Field(
+        "shared",
+        description="Where images are built. `own`: in a container with an engine of its own, where the limits below "
+        "hold and the egress rules do. `shared`: by the engine of the sessions, where only time and output are "
+        "limited. Else the folder of a build engine that is kept by somebody else.",
+    )
+    build_memory: int = Field(4 * 2**30, ge=64 * 2**20, description="Bytes of memory of one build.")
+    build_cpus: float = Field(2.0, gt=0, description="Processor cores of one build.")
+    build_processes: int = Field(2048, ge=64, description="Processes and threads of one build.")
+    build_disk: int = Field(10 * 2**30, ge=2**20, description="Bytes that the steps of one build may write.")
+    build_log: int = Field(8 * 2**20, ge=2**16, description="Bytes of output of one build.")
+    build_cache: int = Field(
+        20 * 2**30, ge=2**20, description="Bytes of build cache that the build engine keeps; the oldest goes first."
+    )
     # ---- registry
     registry: str = Field(
         "", description="Registry of the images, `host[:port]`. Empty: a registry of our own on this machine."

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections import deque
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders import engine
+from builders import engine, transfer
 from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
 from builders.interface import Declaration, Log, Order, Step, Tell
+from builders.lease import GRACE_S, leased
 from builders.process import Command, ProgramMissing, output, running
 from builders.repo2docker import files
+from builders.repo2docker.bases import bases
 from builders.repo2docker.buildkit import TAIL, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
+    from builders.lease import Lease
+    from builders.process import Child
     from builders.repo2docker.render import Context
 
 _REVISION = 1
@@ -54,7 +60,13 @@ class Repo2Docker:
         ):
             await _buildx(env)
             context = await asyncio.to_thread(self._read, order, Path(scratch), tell)
-            return await self._run(order, context, env, Path(scratch), tell)
+            async with leased(order.limits, tell) as lease:
+                if not lease.parent:
+                    return await self._run(order, lease, context, env, Path(scratch), tell)
+                starts = await asyncio.to_thread(transfer.bring, await asyncio.to_thread(bases, context), tell)
+                image = await self._run(order, lease, context, env | lease.environment, Path(scratch), tell)
+                await asyncio.to_thread(transfer.fetch, image, order.name, starts)
+                return image
 
     def _read(self, order: Order, scratch: Path, tell: Tell) -> Context:
         # repo2docker takes a quarter of a second to import, which `detect` does without.
@@ -74,34 +86,56 @@ class Repo2Docker:
         except Unreadable as error:
             raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
 
-    async def _run(self, order: Order, context: Context, env: Mapping[str, str], scratch: Path, tell: Tell) -> str:
+    async def _run(  # the parts of one build
+        self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], scratch: Path, tell: Tell
+    ) -> str:
         image_id = scratch / "image-id"
         command = Command(
             argv=(
                 *("docker", "buildx", "build", "--progress=plain", "--load"),
-                *(f"--platform={order.found.platform}", f"--tag={order.name}", f"--iidfile={image_id}"),
+                *(f"--platform={order.found.platform}", f"--tag={lease.image or order.name}"),
+                *((f"--cgroup-parent={lease.parent}",) if lease.parent else ()),
                 *((f"--file={context.dockerfile}",) if context.dockerfile else ()),
                 *(f"--label={name}={value}" for name, value in _labels(order).items()),
                 *(f"--build-arg={name}={value}" for name, value in context.arguments.items()),
                 # By name only: the tool takes the value from its environment; no list of processes shows it.
                 *(f"--build-arg={name}" for name in engine.PROXIES if name in env),
-                *("--", str(context.source) if context.dockerfile else "-"),
+                *(f"--iidfile={image_id}", "--", str(context.source) if context.dockerfile else "-"),
             ),
             env=env,
             cwd=scratch,
             stdin=None if context.dockerfile else context.source,
         )
-        read = Output(self.name)
-        async with running(command) as child:
+        read = Output(self.name, order.limits.log)
+        async with running(command) as child, stopping(child, lease):
             async for raw in child.lines():
                 if (line := read.read(raw)) is not None:
                     tell(line)
             status = await child.wait()
+        # Not from the status: a step whose program was killed may end well.
+        if passed := await lease.passed(read.step):
+            raise passed
         if status < 0:
             raise BuildBroken(f"docker buildx was ended by signal {-status}")
         if status:
-            raise read.error(status)
+            raise read.error(status, walled=bool(lease.parent))
         return image_id.read_text("ascii").strip()
+
+
+@asynccontextmanager
+async def stopping(child: Child, lease: Lease) -> AsyncIterator[None]:
+    """End the child when the build has passed a limit and does not notice that its steps are gone."""
+
+    async def stop() -> None:
+        await lease.told.wait()
+        await asyncio.sleep(GRACE_S)
+        child.signal(signal.SIGTERM)
+
+    task = asyncio.create_task(stop())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _labels(order: Order) -> dict[str, str]:

@@ -8,23 +8,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 from collections import defaultdict, deque
 
 from builders.engine import DISK
-from builders.errors import BaseImageMissing, BuilderError, BuildFailed, DiskFull, EngineDown
-from builders.interface import Line, Log, Step
+from builders.errors import (
+    BaseImageMissing,
+    BuildAddressClosed,
+    BuilderError,
+    BuildFailed,
+    BuildLogTooLong,
+    DiskFull,
+    EngineDown,
+)
+from builders.interface import Limits, Line, Log, Step
 from builders.text import clean, says_full
 
 TAIL = 20
 """Lines of the failed step that an error carries."""
 
+DEFAULT = Limits()
 _WRITTEN = re.compile(r"#(\d+) (\d+\.\d+) ?(.*)", re.DOTALL)
 _STEP = re.compile(r"#(\d+) (\[(?:[^\]]+ )?\d+/\d+\] .+)")
 _WANTED = re.compile(r"#(\d+) (?:\[internal\] load metadata for|resolve image config for|FROM) (\S+)")
 _FAILED = re.compile(r"#(\d+) ERROR: (.+)")
 _END = re.compile(r"(?:ERROR|error): (.+)")
 _STATUS = re.compile(r"exit code: (\d+)\b")
+_DIALLED = re.compile(
+    r"\bdial tcp \[?([0-9a-fA-F.:]+?)\]?:\d+: connect: (?:connection refused|operation not permitted)"
+)
 _CANCELLED = re.compile(r"\bcancel+ed\b")
 _ENGINE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to receive status: rpc error: code = Unavailable"
@@ -46,8 +60,8 @@ _HUB = re.compile(r"^docker\.io/(?:library/)?")
 class Output:
     """Reads the output; afterwards knows what went wrong."""
 
-    def __init__(self, builder: str) -> None:
-        """Of a build by `builder`."""
+    def __init__(self, builder: str, most: int = DEFAULT.log) -> None:
+        """Of a build by `builder`; `most` is how many bytes it may be."""
         self.step = ""
         """The last step that began."""
         self._builder = builder
@@ -56,9 +70,16 @@ class Output:
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
         self._failed: tuple[str, str] | None = None
         self._end = ""
+        self._most, self._bytes = most, 0
 
     def read(self, raw: str) -> Line | None:
-        """What a line says; None for a blank one, and for a step's name that was seen before."""
+        """What a line says; None for a blank one, and for a step's name that was seen before.
+
+        Raises BuildLogTooLong for the line that is too much.
+        """
+        self._bytes += len(raw) + 1
+        if self._bytes > self._most:
+            raise BuildLogTooLong(self._most, self.step)
         # First what a step wrote: a stranger chose that text, and it must not be taken for BuildKit's own words.
         if match := _WRITTEN.fullmatch(raw):
             number, after, text = match[1], match[2], clean(match[3])
@@ -72,9 +93,11 @@ class Output:
         self._note(line)
         return Log(line) if line else None
 
-    def error(self, status: int) -> BuilderError:
-        """What went wrong, after the tool ended with `status`."""
+    def error(self, status: int, *, walled: bool = False) -> BuilderError:
+        """What went wrong, after the tool ended with `status`; `walled`: some addresses are closed to the engine."""
         number, reason = self._failed or ("", "")
+        if walled and (closed := _closed(reason or self._end)):
+            return BuildAddressClosed(closed, self._steps.get(number, self.step))
         if number in self._wanted:
             return BaseImageMissing(_HUB.sub("", self._wanted[number]))
         if not number and _ENGINE.search(self._end):
@@ -102,3 +125,11 @@ class Output:
                 self._failed = (match[1], match[2])
         elif match := _END.fullmatch(line):
             self._end = match[1]
+
+
+def _closed(reason: str) -> str:
+    """The address that could not be reached, if it is one that nobody outside an institution has."""
+    with contextlib.suppress(ValueError):
+        if (found := _DIALLED.search(reason)) and not ipaddress.ip_address(found[1]).is_global:
+            return found[1]
+    return ""

@@ -13,7 +13,8 @@ VENV="$ROOT/.venv"
 BUILD="$ROOT/build"
 LOGS="$BUILD/setup-logs"
 BASE_IMAGE="localhost/repolaunch/base:1"
-export ROOT SETUP VENV BUILD LOGS BASE_IMAGE
+BUILD_ENGINE_IMAGE="localhost/repolaunch/build-engine:1"
+export ROOT SETUP VENV BUILD LOGS BASE_IMAGE BUILD_ENGINE_IMAGE
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 

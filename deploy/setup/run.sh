@@ -14,6 +14,7 @@ one_at_a_time
 "$SETUP/filter.sh"
 "$SETUP/buildx.sh"
 "$SETUP/base.sh"
+"$SETUP/build_engine.sh"
 "$SETUP/registry.sh"
 "$SETUP/restic.sh"
 "$SETUP/frontend.sh"

@@ -24,6 +24,7 @@ from launcher.projects.helper_container import Folders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from launcher.operate.build_engine import Place
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
@@ -114,6 +115,8 @@ class Plan:
     gateway: str
     engine_root: str = ""
     """Where the engine keeps its images, as it says itself."""
+    builds: Place | None = None
+    """Where images are built; None: by the engine of the sessions."""
 
     @property
     def hub_url(self) -> str:
@@ -150,7 +153,8 @@ class Plan:
             yield Child("example", example.daemon_argv(folder, self.installation.ports.example), passed())
         yield self._proxy()
         yield self._hub()
-        yield worker.child(self.installation, self.settings, self.registry, passed_with_engine())
+        engines = passed_with_engine() | (self.builds.environment if self.builds else {})
+        yield worker.child(self.installation, self.settings, self.registry, engines)
         yield self._launcher(with_example=with_example)
 
     def part(self, name: str) -> Child:

@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.operate import checks, example, ground, logs, plan, sessions
+from launcher.operate import build_engine, checks, example, ground, logs, plan, sessions
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
 from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
@@ -104,7 +104,8 @@ class Up:
         found = await ground.lay(stack, docker, self._installation, self._settings)
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
-        plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root)
+        builds = await build_engine.start(stack, docker, self._installation, self._settings)
+        plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root, builds)
         self._say(await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
         small = logs.keep_small(self._family.processes, self._installation.path("logs"))

@@ -9,6 +9,9 @@ from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child
 
+LIMITS = ("memory", "cpus", "processes", "disk", "log")
+"""Of one build: fields of `builders/interface.py` and, after `build_`, settings."""
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +36,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "CA_FILE": settings.registry_ca_file,
         "BUILD_LIMIT": str(settings.build_limit),
         "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",
+        **{f"BUILD_{name.upper()}": str(getattr(settings, f"build_{name}")) for name in LIMITS},
     }
     env = {**environ} | {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}
     env |= {"REPOLAUNCH_REGISTRY_USERNAME": username, "REPOLAUNCH_REGISTRY_PASSWORD": password} if username else {}

@@ -200,6 +200,47 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Correct its name in the repository, or ask the operator which images can be used.",
     ),
     (
+        errors.BuildOutOfMemory(200 * 2**20, "[2/2] RUN make"),
+        422,
+        "The build ran out of memory",
+        "Its steps may use 200 MiB of memory together, and wanted more.\nStep: [2/2] RUN make",
+        (
+            "Let the step do less at a time (fewer parallel jobs, smaller downloads), or ask the operator to raise "
+            "`build_memory`."
+        ),
+    ),
+    (
+        errors.BuildTooManyProcesses(2048, ""),
+        422,
+        "The build started too many processes",
+        "Its steps may have 2048 processes and threads at one time, and wanted more.",
+        "Let the step do less at a time (fewer parallel jobs), or ask the operator to raise `build_processes`.",
+    ),
+    (
+        errors.BuildDiskFull(3 * 2**29, ""),
+        422,
+        "The build wrote too much",
+        "Its steps may write 1.5 GiB, and wrote more.",
+        (
+            "Make the environment smaller, remove what a step downloads in the same step, or ask the operator to raise "
+            "`build_disk`."
+        ),
+    ),
+    (
+        errors.BuildLogTooLong(500, ""),
+        422,
+        "The build printed too much",
+        "It was stopped after 500 bytes of output.",
+        "Let the step print less (`--quiet`, or its output into a file).",
+    ),
+    (
+        errors.BuildAddressClosed("10.0.0.5", ""),
+        403,
+        "The build asked for an address that is closed to builds",
+        "It asked 10.0.0.5, which is not an address of the public internet.",
+        "Use a public address in the Dockerfile, or ask the operator to list the network in `egress_allowed_networks`.",
+    ),
+    (
         errors.BuildTimeout(3600, "RUN sleep infinity"),
         504,
         "The build took too long",

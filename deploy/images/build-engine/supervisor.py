@@ -1,0 +1,278 @@
+"""The first process of the build engine's container: cgroups, the walls, dockerd, and a lease for every build.
+
+It listens on a Unix socket. A connection is one request, a line of JSON:
+
+    {"lease": {"id": …, "image": NAME, "memory": BYTES, "cpus": N, "processes": N, "disk": BYTES}}
+        → {"parent": CGROUP}: pass it to the build; then, if the build passes a limit, {"limit": WHICH}, once: its steps
+          have been ended. After {"ended": true} → {"verdict": WHICH or ""}. When the connection ends, so do the steps;
+          the cgroup goes, and the image NAME is removed from this engine.
+    {"export": {"image": ID, "name": NAME, "has": [LAYERS]}} → {"ok": true} and an archive for `docker load`
+    {"ping": true} → {"ready": true} if the engine answers, else {"ready": false}
+
+WHICH is memory, processes, disk (the build's own limit) or room (the engine's disk is full, and it wrote most).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cgroups
+import disk
+import layers
+
+log = logging.getLogger("build-engine")
+SOCKETS = Path("/run/build-engine")
+ENGINE = SOCKETS / "engine.sock"
+CONTROL = SOCKETS / "control.sock"
+WALLS = SOCKETS / "walls.nft"
+DATA = Path("/var/lib/docker")
+LOOK_S = 0.1
+SILENT_S = 60.0
+"""How long the engine may say nothing before it is ended and started again."""
+LONGEST_LINE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a lease asks for. Raises TypeError, ValueError for what is none."""
+
+    id: str
+    image: str
+    memory: int
+    cpus: float
+    processes: int
+    disk: int
+
+    def __post_init__(self) -> None:
+        """Look at it: the id becomes a folder's name."""
+        if not self.id.isalnum() or not self.id.isascii():
+            raise ValueError(self.id)
+        if min(self.memory, self.cpus, self.processes, self.disk) <= 0:
+            raise ValueError(self.id)
+
+
+class Lease:
+    """One build, from the order to its end."""
+
+    _lock: ClassVar = threading.Lock()
+    _all: ClassVar[list[Lease]] = []
+
+    def __init__(self, order: Order, floor: int) -> None:
+        """Make the build's cgroup. `floor` is how many bytes the engine's disk keeps free."""
+        self.order, self._floor = order, floor
+        self.cgroup = cgroups.Cgroup(order)
+        self._written = disk.Written(DATA)
+        self.bytes = 0
+        self._over = ""
+        self._ended = threading.Event()
+        with self._lock:
+            self._all.append(self)
+        threading.Thread(target=self._watch_disk, daemon=True).start()
+
+    def passed(self) -> str:
+        """Which limit it has passed, if any."""
+        self.cgroup.stamp()
+        return self.cgroup.passed() or self._over
+
+    def close(self) -> None:
+        """End what is left of it."""
+        self._ended.set()
+        with self._lock:
+            self._all.remove(self)
+        self.cgroup.remove()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask("DELETE", f"/images/{quote(self.order.image)}")
+
+    def _watch_disk(self) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            self.bytes = self._written.look(self.cgroup.pids())
+            if self.bytes > self.order.disk:
+                self._over = self._over or "disk"
+            elif disk.free(DATA) < self._floor and self._wrote_most():
+                self._over = self._over or "room"
+            # A tree of a million files is not looked at all the time.
+            self._ended.wait(max(0.5, 3 * (time.monotonic() - began)))
+
+    def _wrote_most(self) -> bool:
+        with self._lock:
+            return max(self._all, key=lambda one: one.bytes, default=self) is self
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """One connection."""
+
+    server: Server
+
+    def handle(self) -> None:
+        """Answer its request."""
+        with contextlib.suppress(OSError):
+            try:
+                request = json.loads(self.rfile.readline(LONGEST_LINE))
+                ((verb, asked),) = request.items()
+                {"lease": self._lease, "export": self._export, "ping": self._ping}[verb](asked)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._say(error=f"not understood: {type(error).__name__}")
+
+    def _say(self, **line: Any) -> None:
+        self.wfile.write(json.dumps(line).encode() + b"\n")
+
+    def _ping(self, _: object) -> None:
+        self._say(ready=answers())
+
+    def _export(self, asked: dict[str, Any]) -> None:
+        image, name, has = str(asked["image"]), str(asked["name"]), [str(one) for one in asked["has"]]
+        if not image.removeprefix("sha256:").isalnum():
+            raise ValueError(image)
+        self._say(ok=True)
+        try:
+            layers.Store(DATA).export(image, name, has, self.wfile)
+        except (layers.Damaged, OSError, ValueError, KeyError) as error:
+            # The archive stays unfinished, which whoever reads it notices.
+            log.warning("export of %s: %s %s", image, type(error).__name__, error)
+
+    def _lease(self, asked: dict[str, Any]) -> None:
+        order = Order(**asked)
+        try:
+            lease = Lease(order, self.server.floor)
+        except OSError as error:
+            self._say(error=f"no limits can be set: {error.strerror} ({error.filename})")
+            return
+        try:
+            self._say(parent=lease.cgroup.parent)
+            self._keep(lease)
+        finally:
+            lease.close()
+
+    def _keep(self, lease: Lease) -> None:
+        told = ""
+        while True:
+            ready, _, _ = select.select([self.connection], [], [], LOOK_S)
+            told, before = told or lease.passed(), told
+            if told:
+                lease.cgroup.kill()
+            if told and not before:
+                self._say(limit=told)
+            if ready:
+                if not self.rfile.readline(LONGEST_LINE):
+                    return
+                self._say(verdict=told)
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Listens for builders."""
+
+    daemon_threads = True
+    floor: int
+
+
+class Connection(http.client.HTTPConnection):
+    """To the engine's socket."""
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(ENGINE))
+
+
+def ask(method: str, path: str, timeout: float = 10) -> int:
+    """The status of the engine's answer. Raises OSError, HTTPException."""
+    connection = Connection("engine", timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request(method, path)
+        return connection.getresponse().status
+
+
+def answers() -> bool:
+    """Whether the engine does."""
+    try:
+        return ask("GET", "/_ping", timeout=5) == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def keep_engine(asked: argparse.Namespace) -> None:
+    """Run dockerd; start it again when it ends or says nothing any more."""
+    config = {
+        "dns": asked.dns,
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": f"{asked.cache}B"}},
+        "log-level": "warn",
+    }
+    Path("/run/dockerd.json").write_text(json.dumps(config))
+    # Room for all that a builder is willing to relay: BuildKit's own limit would hide why a build failed.
+    output = {"BUILDKIT_STEP_LOG_MAX_SIZE": str(64 * 2**20), "BUILDKIT_STEP_LOG_MAX_SPEED": "-1"}
+    argv = ("dockerd", "--config-file=/run/dockerd.json", f"--host=unix://{ENGINE}", f"--group={asked.group}")
+    while True:
+        for note in ("/run/docker.pid", "/var/run/docker.pid"):
+            Path(note).unlink(missing_ok=True)
+        engine = subprocess.Popen(argv, env={**os.environ, **output})
+        _watch(engine)
+        log.warning("dockerd ended with status %s; it is started again", engine.returncode)
+        time.sleep(1)
+
+
+def _watch(engine: subprocess.Popen[bytes]) -> None:
+    """Until it ends."""
+    heard = time.monotonic()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    while engine.poll() is None:
+        if stop.wait(0.5):
+            engine.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                engine.wait(8)
+            engine.kill()
+            sys.exit(0)
+        if time.monotonic() - heard < SILENT_S / 4:
+            continue
+        if answers():
+            heard = time.monotonic()
+        elif time.monotonic() - heard > SILENT_S:
+            engine.kill()
+            engine.wait()
+
+
+def main() -> None:
+    """Prepare, listen, keep the engine running."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dns", action="append", default=[], help="name server of the builds' steps")
+    parser.add_argument("--group", type=int, default=0, help="whose the sockets are")
+    parser.add_argument("--cache", type=int, default=20 * 2**30, help="bytes of build cache that are kept")
+    parser.add_argument("--floor", type=int, default=2 * 2**30, help="bytes that stay free on the engine's disk")
+    asked = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", level="INFO")
+    cgroups.prepare()
+    subprocess.run(("mount", "-o", "remount,bind,rw", "/proc/sys"), check=True)
+    # What a build may reach; without it nothing is built.
+    subprocess.run(("nft", "--file", str(WALLS)), check=True)
+    CONTROL.unlink(missing_ok=True)
+    server = Server(str(CONTROL), Handler)
+    server.floor = asked.floor
+    os.chown(CONTROL, 0, asked.group)
+    CONTROL.chmod(0o660)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    keep_engine(asked)
+
+
+if __name__ == "__main__":
+    main()
