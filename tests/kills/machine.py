@@ -214,7 +214,7 @@ class Machine:
 
     async def _unknown_sessions(self) -> list[str]:
         """Containers that the hub does not know, and servers without a container. Both lists move: looked at again."""
-        token = (self.service.data / "secrets" / "supervisor-token").read_text().strip()
+        token = (self.service.data / "secrets" / "launcher-token").read_text().strip()
         running = set((await asyncio.to_thread(self.engine.running)).values())
         try:
             async with (
