@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from launcher.operate import checks, ground, plan
+from launcher.operate import build_engine, checks, ground, plan
 from launcher.operate.installation import SERVICE, InstallationError, hold_part
 from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.up import raise_descriptor_limit
@@ -45,7 +45,8 @@ async def prepare(installation: Installation, settings: Settings, part: str) -> 
         return None
     noted = await _noted(installation)
     gateway = urlsplit(noted["hub_api_url"]).hostname or ""
-    child = plan.Plan(installation, settings, gateway, noted.get("engine_root", "")).part(part)
+    builds = build_engine.place(installation, settings)
+    child = plan.Plan(installation, settings, gateway, noted.get("engine_root", ""), builds).part(part)
     if part == "launcher":
         await plan.migrate(installation, settings)
     if child.before is not None:
@@ -76,6 +77,7 @@ async def _ground(installation: Installation, settings: Settings) -> None:
         found = await ground.lay(stack, client, installation, settings)
         log.warning("%s", await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
+        await build_engine.start(stack, client, installation, settings)
         plans = plan.Plan(installation, settings, found.gateway, found.engine_root)
         stack.enter_context(ground.task(keep_ending_unknown_sessions(plans.hub_api_url, installation)))
         # The note stays when this ends: the other parts may be started again without it.
