@@ -43,7 +43,7 @@ from launcher.explain import explain
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
 from launcher.operate.egress import note
-from launcher.operate.installation import write_private
+from launcher.operate.installation import CERTIFICATES, write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
 from launcher.rates import LOOPBACK, Rates
@@ -80,7 +80,6 @@ DIST = Path(__file__).parents[1] / "frontend" / "dist"
 PREFIX = "REPOLAUNCH_LAUNCHER_"
 OWN = "launcher"
 """The launcher's own folder in the data folder; it writes there, and where the checkouts are."""
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +240,8 @@ class Composed:
         limits = SessionLimits(
             settings.session_memory, settings.session_cpus, settings.session_processes, settings.session_tmp_bytes
         )
-        certificates = str(CERTIFICATES) if CERTIFICATES.exists() else ""
-        site = Site(settings.base_url, certificates, settings.session_runtime)
-        return Resolve(find, self.volumes.volume, limits, site, self._given.data / OWN / "passwd", self._walls)
+        site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime)
+        return Resolve(find, self.volumes.volume, limits, site, self._walls)
 
     def _walls(self) -> bool:
         return self._given.settings.egress == "open" or note.read(self._given.data / "run").ok

@@ -5,13 +5,19 @@ The hub obeys the launcher, and adds the walls that no answer can lower.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import posixpath
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from docker.types import Mount, Ulimit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deploy.hub.seccomp import profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PORT = 8888
 Absolute = Annotated[str, Field(pattern=r"^/")]
@@ -22,6 +28,10 @@ HOSTNAME = "session"
 """Says nothing about the machine or the project."""
 OPEN_FILES = 16384
 LOG = {"type": "json-file", "config": {"max-size": "1m", "max-file": "2"}}
+PASSWD = "/etc/passwd"  # noqa: S105  # a file
+MOST_OF_PASSWD = 2**20
+CERTIFICATES = "/etc/repolaunch/ca-certificates.crt"
+"""Where a session finds the authorities that this site trusts (launcher/sessions/resolve.py names it too)."""
 
 
 class _Answer(BaseModel):
@@ -36,15 +46,11 @@ class Volume(_Answer):
     target: Absolute
 
 
-class Bind(_Answer):
-    """A file of the host that the session may read."""
-
-    source: Absolute
-    target: Absolute
-
-
 class Allowance(_Answer):
-    """The launcher's answer. An image is named by a digest only: an engine's image id or a registry's digest."""
+    """The launcher's answer. An image is named by a digest only: an engine's image id or a registry's digest.
+
+    It names one folder of the host, its project's workspace (see `Ground.mounts`), and no file.
+    """
 
     image: Annotated[str, Field(pattern=r"^(\S+@)?sha256:[0-9a-f]{64}$")]
     volume: Volume
@@ -57,7 +63,10 @@ class Allowance(_Answer):
     cpu: Annotated[float, Field(gt=0)]
     pids: Annotated[int, Field(ge=16)]
     tmpfs: dict[Absolute, str]
-    binds: tuple[Bind, ...] = ()
+    passwd: Annotated[str, Field(max_length=MOST_OF_PASSWD)] = ""
+    """What the session's `/etc/passwd` says; `""`: what the image says."""
+    certificates: bool = False
+    """Whether it is to have the site's certificate authorities."""
     args: tuple[str, ...] = ()
     runtime: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]*$")] = ""
 
@@ -82,14 +91,48 @@ def _is_at_or_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def host_config(allowance: Allowance, network: str) -> dict[str, Any]:
-    """Arguments of docker's `create_host_config`: limits as allowed, walls as always."""
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What sessions may see of this machine's files. The hub knows that by itself: the launcher cannot widen it."""
+
+    workspaces: Path
+    """The folder whose folders are the projects' workspaces, by their ids."""
+    own: Path
+    """A folder of the hub for the files that it writes for sessions."""
+    certificates: str = ""
+    """The file with the certificate authorities that this site trusts; `""`: there is none."""
+
+    def is_workspace_of(self, project: str, device: str) -> bool:
+        """Say whether `device` is this project's workspace, and nothing else."""
+        return device == str(self.workspaces / project)
+
+    def mounts(self, allowance: Allowance) -> list[Mount]:
+        """The files that a session reads. Blocks: it may write one."""
+        sources = {}
+        if allowance.passwd:
+            sources[PASSWD] = str(self._passwd(allowance.passwd))
+        if allowance.certificates and self.certificates:
+            sources[CERTIFICATES] = self.certificates
+        return [Mount(target, source, type="bind", read_only=True) for target, source in sources.items()]
+
+    def _passwd(self, text: str) -> Path:
+        path = self.own / hashlib.sha256(text.encode()).hexdigest()
+        if not path.exists():
+            self.own.mkdir(parents=True, exist_ok=True)
+            new = path.with_name(f".{path.name}-{os.getpid()}")
+            new.write_text(text, encoding="utf-8")
+            new.chmod(0o644)
+            new.replace(path)
+        return path
+
+
+def host_config(allowance: Allowance, network: str, files: list[Mount]) -> dict[str, Any]:
+    """Arguments of docker's `create_host_config`: limits as allowed, walls as always, `files` by `Ground.mounts`."""
     volume = Mount(allowance.volume.target, allowance.volume.name, type="volume", no_copy=True)
-    binds = [Mount(bind.target, bind.source, type="bind", read_only=True) for bind in allowance.binds]
     return {
         "network_mode": network,
         "runtime": allowance.runtime or None,
-        "mounts": [volume, *binds],
+        "mounts": [volume, *files],
         "mem_limit": allowance.memory,
         "memswap_limit": allowance.memory,
         "nano_cpus": round(allowance.cpu * 1e9),

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from deploy.hub.allowance import Ground
 from deploy.hub.authenticators import door, find, guarded
 from deploy.hub.names import LAUNCHER, PROJECTS, SUPERVISOR
 from deploy.hub.settings import SHARED_PASSWORD, headers, read
@@ -130,6 +131,7 @@ c.DockerSpawner.network_name = settings.network
 c.DockerSpawner.use_internal_ip = True
 c.DockerSpawner.remove = False
 c.ProjectSpawner.installation = settings.installation
+c.ProjectSpawner.ground = Ground(Path(settings.workspaces), Path(settings.files), settings.certificates)
 c.ProjectSpawner.launcher_url = settings.launcher_url
 c.ProjectSpawner.resolve_secret = settings.resolve_secret
 c.ProjectSpawner.answer_timeout = start_timeout

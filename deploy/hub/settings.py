@@ -15,6 +15,9 @@
 | OAUTH_REDIRECT | where the hub sends people back to the launcher | `/api/v1/oauth_callback` |
 | INSTALLATION | id that labels everything in Docker | required |
 | NETWORK | Docker network of the sessions | required |
+| WORKSPACES | folder of the projects' workspaces: sessions see no other folder of this machine | required |
+| FILES | folder in which the hub keeps the files that it writes for sessions | required |
+| CERTIFICATES | file with the certificate authorities that sessions are to trust | the image's own |
 | START_TIMEOUT_S | seconds that a server may take to answer | `180` |
 | GUESTS | `1`: people who have not signed in get in as guests; `0`: they do not | `0` |
 | GUESTS_PER_ADDRESS, GUESTS_IN_ALL | new guests within ten minutes, from one address and in all; `0`: no limit | `0` |
@@ -60,6 +63,8 @@ class HubSettings:
     resolve_secret: str
     installation: str
     network: str
+    workspaces: str
+    files: str
     supervisor_token: str = ""
     connect_url: str = ""
     oauth_redirect: str = "/api/v1/oauth_callback"
@@ -75,6 +80,7 @@ class HubSettings:
     wildcard_url: str = ""
     registry_username: str = ""
     registry_password: str = ""
+    certificates: str = ""
     log_level: str = "info"
 
     @property
@@ -93,7 +99,7 @@ class HubSettings:
         return {name.strip() for name in self.members.split(",") if name.strip()} - {"*"}
 
 
-REQUIRED = 10
+REQUIRED = 12
 """The first fields have no default."""
 
 

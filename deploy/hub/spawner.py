@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from requests.exceptions import RequestException
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
-from traitlets import Float, Unicode, default
+from traitlets import Float, Instance, Unicode, default
 
 from deploy.hub.accounts import join
-from deploy.hub.allowance import PORT, Allowance, container, host_config
+from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
 
@@ -61,6 +61,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     """Starts a project's server as its project is allowed at this moment; fails closed, with a sentence."""
 
     installation = Unicode(help="Labels everything that is made in Docker.").tag(config=True)
+    ground = Instance(Ground, help="What sessions may see of this machine's files.").tag(config=True)
     launcher_url = Unicode(help="Where `/internal/resolve` is.").tag(config=True)
     resolve_secret = Unicode(help="Shows the launcher that the hub asks.").tag(config=True)
     answer_timeout = Float(180.0, help="Seconds that a server may take to answer.").tag(config=True)
@@ -160,7 +161,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         await asyncio.gather(self._have_image(allowance), self._have_volume(allowance), self._clear_old())
         self._tell(20, "Starting the container")
         arguments = container(allowance, self.get_env(), self._labels())
-        arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name))
+        files = await asyncio.get_running_loop().run_in_executor(self.executor, self.ground.mounts, allowance)
+        arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name, files))
         made = await self.docker("create_container", name=self.object_name, **arguments)
         self.object_id = made["Id"]
         await self._run(allowance)
@@ -211,6 +213,9 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
     async def _have_volume(self, allowance: Allowance) -> None:
         wanted = allowance.volume
+        if not self.ground.is_workspace_of(project_of(self.user.name) or "", wanted.device):
+            said = "The launcher named a workspace that is not this project's."
+            raise NoSession(REFUSED, said, log_message=f"{said} {wanted.device}")
         options = {"type": "none", "o": "bind", "device": wanted.device}
         try:
             found = await self.docker("inspect_volume", wanted.name)

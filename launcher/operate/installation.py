@@ -12,11 +12,11 @@ import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SECRETS = (
     "proxy-token",  # hub → proxy
@@ -30,6 +30,8 @@ SECRETS = (
 )
 
 
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""The authorities that this machine trusts, where it says so in the usual place; sessions are given them."""
 SERVICE = "service.json"
 """In `run/` while the service runs: where it is."""
 LOCK = "up.lock"

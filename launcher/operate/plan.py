@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from launcher.operate import example, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
-from launcher.operate.installation import SERVICE, InstallationError, write_private
+from launcher.operate.installation import CERTIFICATES, SERVICE, InstallationError, write_private
 from launcher.operate.passwords import shared_password
 from launcher.projects.helper_container import Folders
 
@@ -232,6 +232,9 @@ class Plan:
             "RESOLVE_SECRET": installation.secret("resolve-secret"),
             "INSTALLATION": installation.id,
             "NETWORK": installation.network,
+            "WORKSPACES": str(installation.folder / "workspaces"),
+            "FILES": str(folder / "files"),
+            "CERTIFICATES": str(CERTIFICATES) if CERTIFICATES.exists() else "",
             "START_TIMEOUT_S": f"{settings.session_start_timeout_s:.0f}",
             "GUESTS": "1" if settings.guests else "0",
             "GUESTS_PER_ADDRESS": str(settings.guests_per_address),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import posixpath
 import re
 from dataclasses import asdict, dataclass
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from launcher.model import Project
 
@@ -24,7 +21,6 @@ WORK = f"{WORKSPACE}/work"
 HOME = f"{WORKSPACE}/home"
 USER = "1000:1000"
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  # the session's own tmpfs
-PASSWD = "/etc/passwd"  # noqa: S105  # a file
 CERTIFICATES = "/etc/repolaunch/ca-certificates.crt"
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
 SERVER_ARGS = (
@@ -70,8 +66,8 @@ class Site:
     """What every session of this installation is told."""
 
     public_url: str
-    certificates: str = ""
-    """File of the host with the certificate authorities that sessions are to trust; `""`: the image's own."""
+    certificates: bool = False
+    """Whether sessions get the certificate authorities that this machine trusts, or have the image's own."""
     runtime: str = ""
     """The container engine's runtime for sessions (`runsc`, `kata`); `""`: its own."""
 
@@ -82,14 +78,6 @@ class Volume:
 
     name: str
     device: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """A file of the host that a session may read."""
-
-    source: str
     target: str
 
 
@@ -108,7 +96,8 @@ class Allowance:
     cpu: float
     pids: int
     tmpfs: dict[str, str]
-    binds: tuple[Bind, ...]
+    passwd: str
+    certificates: bool
     args: tuple[str, ...]
     runtime: str = ""
 
@@ -155,12 +144,9 @@ def environment(project: Project, site: Site) -> dict[str, str]:
     return values
 
 
-def allowance(project: Project, limits: Limits, site: Site, mount: Mount, passwd: str) -> Allowance:
-    """What the session of this project may have; `passwd` is a file of the host with `facts.passwd`."""
+def allowance(project: Project, limits: Limits, site: Site, mount: Mount) -> Allowance:
+    """What the session of this project may have."""
     facts = project.image.facts
-    binds = [Bind(passwd, PASSWD)]
-    if site.certificates:
-        binds.append(Bind(site.certificates, CERTIFICATES))
     return Allowance(
         image=project.image.name,
         volume=Volume(mount.name, mount.device, WORKSPACE),
@@ -173,7 +159,8 @@ def allowance(project: Project, limits: Limits, site: Site, mount: Mount, passwd
         cpu=limits.cpus,
         pids=limits.processes,
         tmpfs=_tmpfs(facts.volumes, limits.tmp_bytes),
-        binds=tuple(binds),
+        passwd=facts.passwd,
+        certificates=site.certificates,
         args=SERVER_ARGS,
         runtime=site.runtime,
     )
@@ -188,7 +175,6 @@ class Resolve:
         mount: Callable[[str], Mount],
         limits: Limits,
         site: Site,
-        folder: Path,
         walls: Callable[[], bool] = lambda: True,
     ) -> None:
         """`walls` says whether sessions are kept from where they must not reach."""
@@ -196,8 +182,6 @@ class Resolve:
         self._mount = mount
         self._limits = limits
         self._site = site
-        self._folder = folder
-        """For passwd files, named by their digest; containers of sessions read them."""
         self._walls = walls
 
     async def answer(self, question: object) -> Answer:
@@ -212,19 +196,8 @@ class Resolve:
         project = await self._find(match[1])
         if project is None:
             return Answer(404, {"message": "There is no such project any more."})
-        passwd = await asyncio.to_thread(self._passwd, project.image.facts.passwd)
-        allowed = allowance(project, self._limits, self._site, self._mount(project.id), passwd)
+        allowed = allowance(project, self._limits, self._site, self._mount(project.id))
         return Answer(200, asdict(allowed))
-
-    def _passwd(self, text: str) -> str:
-        path = self._folder / hashlib.sha256(text.encode()).hexdigest()
-        if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f".{path.name}-{os.getpid()}")
-            new.write_text(text, encoding="utf-8")
-            new.chmod(0o644)
-            new.replace(path)
-        return str(path)
 
 
 def _tmpfs(volumes: tuple[str, ...], size: int) -> dict[str, str]:

@@ -136,7 +136,7 @@ class Walls:
     def make(self, program: str, change: Change) -> str:
         """A running container as the hub makes it, but for the change."""
         allowance = self.allowance(program)
-        hosts = host_config(allowance, self.network)
+        hosts = host_config(allowance, self.network, [])
         labels = {"repolaunch.installation": self.service.id, "repolaunch.kind": "wall-test"}
         arguments = container(allowance, {}, labels)
         change(hosts, arguments)
@@ -485,5 +485,5 @@ async def test_a_runtime_that_the_engine_lacks_stops_the_start(tmp_path: Path) -
 
 async def test_the_runtime_reaches_the_container(walls: Walls) -> None:
     chosen = walls.allowance("pass").model_copy(update={"runtime": "runc"})
-    assert host_config(chosen, "x")["runtime"] == "runc"
-    assert walls.client.api.create_host_config(**host_config(chosen, "x"))["Runtime"] == "runc"
+    assert host_config(chosen, "x", [])["runtime"] == "runc"
+    assert walls.client.api.create_host_config(**host_config(chosen, "x", []))["Runtime"] == "runc"

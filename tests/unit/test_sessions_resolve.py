@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.model import Image, ImageFacts, ImageRef, Project
-from launcher.sessions.resolve import Limits, Resolve, Site, allowance, environment
+from launcher.sessions.resolve import CERTIFICATES, Limits, Resolve, Site, allowance, environment
 
 FACTS = ImageFacts(
     engine_id="sha256:" + "a" * 64,
@@ -44,16 +42,11 @@ class Mounted:
     device = "/data/workspaces/abcdefghij"
 
 
-def resolve(tmp_path: Path, *projects: Project) -> Resolve:
+def resolve(*projects: Project) -> Resolve:
     async def find(project: str) -> Project | None:
         return {one.id: one for one in projects}.get(project)
 
-    return Resolve(find, lambda _: Mounted(), LIMITS, SITE, tmp_path / "passwd")
-
-
-def text_and_mode(path: Path) -> tuple[str, int]:
-    """What a file holds, and who may read it."""
-    return path.read_text(), stat.S_IMODE(path.stat().st_mode)
+    return Resolve(find, lambda _: Mounted(), LIMITS, SITE)
 
 
 QUESTION = {"account": "project-abcdefghij", "server": "", "user_options": {"project": "abcdefghij"}}
@@ -77,32 +70,32 @@ QUESTION = {"account": "project-abcdefghij", "server": "", "user_options": {"pro
         QUESTION | {"user_options": {"project": "abcdefghij", "image": "evil"}},
     ],
 )
-async def test_whoever_is_not_a_project_asking_for_itself_is_refused(tmp_path: Path, question: object) -> None:
-    answer = await resolve(tmp_path, PROJECT).answer(question)
+async def test_whoever_is_not_a_project_asking_for_itself_is_refused(question: object) -> None:
+    answer = await resolve(PROJECT).answer(question)
     assert (answer.status, answer.body) == (403, {"message": "Only a project has a session, and only its own."})
 
 
-async def test_a_project_that_is_gone_is_refused(tmp_path: Path) -> None:
-    assert (await resolve(tmp_path).answer(QUESTION)).status == 404
+async def test_a_project_that_is_gone_is_refused() -> None:
+    assert (await resolve().answer(QUESTION)).status == 404
 
 
-async def test_a_project_gets_its_own(tmp_path: Path) -> None:
-    answer = await resolve(tmp_path, PROJECT).answer(QUESTION)
+async def test_a_project_gets_its_own() -> None:
+    answer = await resolve(PROJECT).answer(QUESTION)
     assert answer.status == 200
     body: dict[str, Any] = answer.body
     assert body["image"] == FACTS.engine_id
     assert body["volume"] == {"name": Mounted.name, "device": Mounted.device, "target": "/workspace"}
     assert (body["memory"], body["cpu"], body["pids"]) == (2**30, 2.0, 512)
     assert body["user"] == "1000:1000"
-    assert text_and_mode(Path(body["binds"][0]["source"])) == (FACTS.passwd, 0o644)
-    again = await resolve(tmp_path, PROJECT).answer(QUESTION)
+    assert (body["passwd"], body["certificates"]) == (FACTS.passwd, False)
+    again = await resolve(PROJECT).answer(QUESTION)
     assert again == answer
 
 
 def test_a_pushed_image_is_named_by_its_registry_digest() -> None:
     ref = ImageRef("127.0.0.1:5000", "repolaunch/env", "sha256:" + "b" * 64)
     pushed = replace(PROJECT, image=replace(PROJECT.image, ref=ref))
-    assert allowance(pushed, LIMITS, SITE, Mounted(), "/p").image == f"127.0.0.1:5000/repolaunch/env@sha256:{'b' * 64}"
+    assert allowance(pushed, LIMITS, SITE, Mounted()).image == f"127.0.0.1:5000/repolaunch/env@sha256:{'b' * 64}"
 
 
 def test_the_environment() -> None:
@@ -143,8 +136,8 @@ def test_an_images_own_packages_stay_importable() -> None:
 
 
 def test_certificates_are_mounted_and_named_where_the_site_has_some() -> None:
-    site = Site("https://hub.example.org", certificates="/data/run/ca.crt")
-    allowed = allowance(PROJECT, LIMITS, site, Mounted(), "/p")
-    target = allowed.binds[1].target
-    assert allowed.binds[1].source == "/data/run/ca.crt"
-    assert {allowed.environment[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")} == {target}
+    site = Site("https://hub.example.org", certificates=True)
+    allowed = allowance(PROJECT, LIMITS, site, Mounted())
+    assert allowed.certificates
+    named = {allowed.environment[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")}
+    assert named == {CERTIFICATES}
