@@ -576,6 +576,8 @@ async def test_addresses_that_are_not_open(faulty: Faulty, git_http: GitHttpHost
             (f"{git_http.base}/away/repo.git", "10.0.0.1", "private"),
         ):
             title, seen = "This address is not open to launches", f"{host} leads to a {kind} address."
+            if "/away/" in url:
+                seen += f"\n{url} redirects there."
             await both(faulty.service, Told("address-refused", 403, title, seen, PUBLIC, "resolve"), url)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -676,9 +678,8 @@ async def test_the_engine_is_away_when_a_session_starts(faulty: Faulty, git_daem
         assert answer.status in {202, 204}
     with faulty.without(faulty.engine):
         found, _ = await asked(service, url=repo.url, ref="main")
-    seen = "The container engine could not start the session."
-    todo = "Launch again. If it happens again, look at what the environment installs, or tell the operator."
-    assert found == Told("spawn-failed", 500, "The session did not start", seen, todo, "session")
+    seen = "It did not answer while the session started."
+    assert found == Told("engine-down", 503, "The container engine does not answer", seen, LATER, "session")
     found, _ = await asked(service, url=repo.url, ref="main")
     assert found.code == "ready", found
 
