@@ -27,6 +27,8 @@ _STOP_S = 20
 """How long the worker may take to stop what nobody wants any more."""
 _ANSWER_S = 30
 """For what the worker answers by itself."""
+_DEAF, _DEAF_S = 3, 0.2
+"""How often, and after how many seconds, a worker of which nothing was heard is asked once more."""
 _T = TypeVar("_T")
 
 
@@ -74,12 +76,30 @@ class Worker:
 
     async def _twice(self, line: bytes, told: Told) -> lines.Line:
         with contextlib.suppress(_Gone):
-            return await self._once(line, told)
+            return await self._begun(line, told)
         told(lines.Progress("The build worker ended in the midst of it and is asked again."))
         try:
-            return await self._once(line, told)
+            return await self._begun(line, told)
         except _Gone:
             raise BuildBroken("the build worker ended in the midst of it, twice") from None
+
+    async def _begun(self, line: bytes, told: Told) -> lines.Line:
+        """Ask; a worker that is just ending may still take a connection, of which nothing is ever heard."""
+        heard = False
+
+        def listen(one: lines.Line) -> None:
+            nonlocal heard
+            heard = True
+            told(one)
+
+        for _ in range(_DEAF):
+            try:
+                return await self._once(line, listen)
+            except _Gone:
+                if heard:
+                    raise
+            await asyncio.sleep(_DEAF_S)
+        return await self._once(line, told)
 
     async def _once(self, line: bytes, told: Told) -> lines.Line:
         reader, writer = await self._connect()
