@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
+import secrets
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -131,7 +133,9 @@ async def test_the_hub_accepts_and_never_answers(own_service: Service, visit: Vi
     person, tally = visit.kept.person, visit.kept.world.tally
     slow = visit.kept.world.git.make_repo(
         files={
-            "Dockerfile": "FROM localhost/repolaunch/base:1\nRUN for i in $(seq 20); do echo step-$i; sleep 1; done\n"
+            "Dockerfile": "FROM localhost/repolaunch/base:1\n"
+            # Never the engine's cache of an earlier run: its steps say nothing.
+            f"RUN : {secrets.token_hex(8)}; for i in $(seq 40); do echo line-$i; sleep 1; done\n"
         }
     )
     building = await person.ask("POST", "/api/v1/launches", {"url": slow.url, "ref": "main"})
@@ -167,7 +171,7 @@ async def _first_step(http: aiohttp.ClientSession, events: str) -> AsyncGenerato
     async def lines() -> AsyncGenerator[str, None]:
         async with http.get(events, timeout=aiohttp.ClientTimeout(total=300)) as answer:
             async for event in read_events(answer):
-                if "step-" in event.get("message", ""):
+                if re.search(r"line-\d", event.get("message", "")):
                     yield event["message"]
 
     following = lines()
