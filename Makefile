@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-compose test-repos-big help setup setup-test run serve test test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-compose test-repos-big help setup setup-test run serve test test-long test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -33,6 +33,9 @@ test: setup-test ## every check and every test: make test [PYTEST_ARGS="-k name"
 
 test-faults: setup-test ## the engine killed, hung and filled, and full disks, at length
 	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=900 tests/integration/test_faults_*.py $(PYTEST_ARGS)
+
+test-long: setup-test ## every test that `make test` leaves out because it takes minutes
+	@exec $(BIN)/python -m pytest -m long --timeout=900 $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh

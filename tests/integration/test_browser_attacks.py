@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.fixtures.journey import Person
     from tests.fixtures.repos import GitHost, Repo
 
-pytestmark = [pytest.mark.engine, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.long, pytest.mark.engine, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGES = Path(__file__).parents[1] / "fixtures" / "attacker"
 LOGINS = ("repolaunch-login", "repolaunch-build-login", "jupyterhub-hub-login")

@@ -90,6 +90,7 @@ async def visit(own_service: Service, git_daemon: GitHost) -> AsyncIterator[Visi
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 async def test_the_hub_is_away(own_service: Service, visit: Visit) -> None:
     """Sessions answer for as long as they remember who asks; then they say that they wait, and nothing ends."""
     assert f"--HubOAuth.cache_max_age={CACHED_S}" in SERVER_ARGS

@@ -249,6 +249,7 @@ def start_before(service: Service, code: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.long
 async def test_hub_and_launcher_of_the_version_before(parts: Parts, before: Path, git_daemon: GitHost) -> None:
     """With a session open and a build under way: the one answers throughout, the other ends well, its log whole."""
     service = parts.service
