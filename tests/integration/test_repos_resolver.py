@@ -227,9 +227,9 @@ async def test_redirects_are_followed_to_allowed_addresses(resolver: GitResolver
 )
 async def test_redirects_to_closed_addresses(git_http: GitHttpHost, target: str, kind: str) -> None:
     resolver = GitResolver(AddressPolicy([], [git_http.base.removeprefix("http://")]), PROTOCOLS)
-    git_http.redirects["/inwards"] = target
+    git_http.redirects["/closed-redirect"] = target
     with pytest.raises(AddressRefused) as caught:
-        await resolver.resolve(parse_url(f"{git_http.base}/inwards"))
+        await resolver.resolve(parse_url(f"{git_http.base}/closed-redirect"))
     assert caught.value.kind == kind
 
 
