@@ -6,8 +6,8 @@ The hub obeys the launcher, and adds the walls that no answer can lower.
 from __future__ import annotations
 
 import hashlib
-import os
 import posixpath
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -119,7 +119,8 @@ class Ground:
         path = self.own / hashlib.sha256(text.encode()).hexdigest()
         if not path.exists():
             self.own.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(f".{path.name}-{os.getpid()}")
+            # Two sessions may start at once, each with the same text: each has a file of its own until it is whole.
+            new = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
             new.write_text(text, encoding="utf-8")
             new.chmod(0o644)
             new.replace(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def test_the_hub_understands_the_launcher(tmp_path: Path) -> None:
     assert (written.read_text(), stat.S_IMODE(written.stat().st_mode)) == ("root:x:0", 0o644)
     assert (written.parent, host["mounts"][2]["Source"]) == (tmp_path / "files", "/ca")
     assert CERTIFICATES == NAMED
+
+
+def test_sessions_that_start_at_once_get_whole_files(tmp_path: Path) -> None:
+    for number in range(200):
+        ground = Ground(tmp_path, tmp_path / str(number))
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(ground.mounts, [Allowance.model_validate(answer())] * 4))
+        assert {Path(mounts[0]["Source"]).read_text() for mounts in made} == {"root:x:0"}
+        assert len(list((tmp_path / str(number)).iterdir())) == 1
 
 
 def test_the_launcher_names_no_other_file_of_the_machine(tmp_path: Path) -> None:
