@@ -1,6 +1,6 @@
 """What can go wrong in a builder process, as facts.
 
-Each class has the name and the facts of one in `launcher/errors.py`: that is how an error crosses the process border
+Each class has the name and the facts of one in `launcher/errors/`: that is how an error crosses the process border
 (`{"type":"error","error":<name>,"facts":{…}}`). `tests/contract/test_builders_errors.py` compares the two.
 """
 

@@ -39,7 +39,7 @@ class Launch:
     async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
         """Resume the project that this account has for this link, or make one; then start its server.
 
-        Raises the errors of the stages (launcher/errors.py).
+        Raises the errors of the stages (launcher/errors/).
         """
         project = await self._stages.projects.find(asked.account, asked.ref)
         if project is None:

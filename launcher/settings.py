@@ -6,15 +6,28 @@ separated by commas. `docs/reference/settings.md` is generated from this module 
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from launcher.setting_kinds import (
+    Addresses,
+    Bytes,
+    Endpoints,
+    Host,
+    ImagePrefix,
+    Networks,
+    NetworksOrEndpoints,
+    Ports,
+    Protocols,
+    Registry,
+    Url,
+    is_address,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +37,6 @@ NOT_SETTINGS = {"REPOLAUNCH_DATA", "REPOLAUNCH_SETTINGS"}
 """Variables of the command line: where the data folder and the settings file are."""
 SECRET_WORDS = ("password", "secret", "token", "key")
 """The value of an unknown setting is not shown where one of these is in its name."""
-PROTOCOLS = ("http", "https", "git", "ssh", "file")
-LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?"
-HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
-REGISTRY = re.compile(rf"({LABEL}(\.{LABEL})*)(:[0-9]{{1,5}})?")
-PREFIX_OF_IMAGES = re.compile(r"([a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)?")
-Bytes = Annotated[int, Field(ge=0)]
 
 
 @dataclass(eq=False)
@@ -50,13 +57,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # ---- addresses
-    host: str = Field("127.0.0.1", description="Address on which the public proxy listens.")
+    host: Host = Field("127.0.0.1", description="Address on which the public proxy listens.")
     port: int = Field(8000, ge=1, le=65535, description="Port on which the public proxy listens.")
-    public_url: str = Field(
+    public_url: Url = Field(
         "",
         description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example).",
     )
-    wildcard_url: str = Field(
+    wildcard_url: Url = Field(
         "",
         description="An address whose every subdomain leads here (`https://hub.example.org`); "
         "sessions then live on subdomains of their own.",
@@ -71,16 +78,16 @@ class Settings(BaseModel):
         0, ge=0, le=65535, description="Port on which `http` is led to the TLS port. 0: none. Only with TLS."
     )
     # ---- repositories
-    allowed_protocols: tuple[str, ...] = Field(
+    allowed_protocols: Protocols = Field(
         ("http", "https", "git", "ssh"),
         description="Protocols by which repositories are fetched. `file` opens local paths and is off by default.",
     )
-    allowed_networks: tuple[str, ...] = Field(
+    allowed_networks: Networks = Field(
         (),
         description="Networks (`10.1.0.0/16`) among the loopback, private and link-local ranges "
         "where repositories may lie. All others of those ranges are refused.",
     )
-    allowed_endpoints: tuple[str, ...] = Field(
+    allowed_endpoints: Endpoints = Field(
         (), description="Single servers (`127.0.0.1:9418`) where repositories may lie, by address and port."
     )
     resolve_timeout_s: float = Field(
@@ -110,10 +117,12 @@ class Settings(BaseModel):
         20 * 2**30, ge=2**20, description="Bytes of build cache that the build engine keeps; the oldest goes first."
     )
     # ---- registry
-    registry: str = Field(
+    registry: Registry = Field(
         "", description="Registry of the images, `host[:port]`. Empty: a registry of our own on this machine."
     )
-    registry_prefix: str = Field("repolaunch", description="First part of the names of our images in the registry.")
+    registry_prefix: ImagePrefix = Field(
+        "repolaunch", description="First part of the names of our images in the registry."
+    )
     registry_username: str = Field("", description="User name at the registry.")
     registry_password: str = Field("", description="Password at the registry.", repr=False)
     registry_tls: bool = Field(
@@ -142,7 +151,7 @@ class Settings(BaseModel):
         "", description="A JupyterHub configuration file that is read last, for the authenticator's own settings."
     )
     # ---- how often strangers may come, within ten minutes; 0: as often as they like
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: Addresses = Field(
         (),
         description="Addresses of the proxies in front of ours (`10.0.0.5`), which say who the visitor is; those on "
         "this machine always may.",
@@ -183,15 +192,15 @@ class Settings(BaseModel):
         "hub; without the rules none starts. `open`: they reach whatever this machine reaches.",
     )
     egress_table: str = Field("", description="File to use in place of the egress table, `deploy/egress/egress.toml`.")
-    egress_allowed_networks: tuple[str, ...] = Field(
+    egress_allowed_networks: NetworksOrEndpoints = Field(
         (),
         description="Networks (`10.1.0.0/16`) that sessions and builds may reach though the egress table closes them, "
         "but for its closed ports; and single servers (`10.1.2.3:25`).",
     )
-    egress_closed_networks: tuple[str, ...] = Field(
+    egress_closed_networks: Networks = Field(
         (), description="Networks that are closed to sessions and builds beyond those of the egress table."
     )
-    egress_closed_ports: tuple[int, ...] = Field(
+    egress_closed_ports: Ports = Field(
         (), description="Ports that are closed to sessions and builds, wherever they lead, beyond the table's."
     )
     # ---- storage
@@ -212,95 +221,14 @@ class Settings(BaseModel):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
-    @field_validator("allowed_networks", "egress_closed_networks")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            ipaddress.ip_network(one, strict=False)
-        return value
-
-    @field_validator("allowed_endpoints")
-    @classmethod
-    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            host, _, port = one.rpartition(":")
-            if not port.isdigit() or not 0 < int(port) < 2**16:
-                raise ValueError(f"{one!r} is not an address and a port")
-            ipaddress.ip_address(host.strip("[]"))
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            ipaddress.ip_address(one)
-        return value
-
-    @field_validator("egress_allowed_networks")
-    @classmethod
-    def _networks_or_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            host, _, port = one.rpartition(":")
-            if port.isdigit() and (host.startswith("[") or "." in host):
-                cls._endpoints((one,))
-            else:
-                ipaddress.ip_network(one)
-        return value
-
-    @field_validator("egress_closed_ports")
-    @classmethod
-    def _ports(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        for one in value:
-            if not 0 < one < 2**16:
-                raise ValueError(f"{one} is no port")
-        return value
-
-    @field_validator("host")
-    @classmethod
-    def _host(cls, value: str) -> str:
-        if not _is_address(value) and not HOST.fullmatch(value):
-            raise ValueError("it is neither an IP address nor a name")
-        return value
-
-    @field_validator("public_url", "wildcard_url")
-    @classmethod
-    def _urls(cls, value: str) -> str:
-        if value:
-            _check_url(value)
-        return value
-
     @field_validator("wildcard_url")
     @classmethod
     def _wildcard(cls, value: str, info: ValidationInfo) -> str:
         public = info.data.get("public_url", "")
         if value and public and value.rstrip("/") != public.rstrip("/"):
             raise ValueError("public_url is another address; sessions are below the one that people type")
-        if _is_address(urlsplit(value).hostname or ""):
+        if is_address(urlsplit(value).hostname or ""):
             raise ValueError("an IP address has no subdomains; give a name")
-        return value
-
-    @field_validator("allowed_protocols")
-    @classmethod
-    def _protocols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            if one not in PROTOCOLS:
-                raise ValueError(f"{one!r} is none of {', '.join(PROTOCOLS)}")
-        return value
-
-    @field_validator("registry")
-    @classmethod
-    def _registry(cls, value: str) -> str:
-        found = REGISTRY.fullmatch(value)
-        port = int(value.rpartition(":")[2]) if found and ":" in value else 1
-        if value and not (found and 0 < port < 2**16):
-            raise ValueError("it is not of the form host or host:port")
-        return value
-
-    @field_validator("registry_prefix")
-    @classmethod
-    def _registry_prefix(cls, value: str) -> str:
-        if not PREFIX_OF_IMAGES.fullmatch(value):
-            raise ValueError("an image's name has small letters, digits and single . _ - / between them")
         return value
 
     @property
@@ -320,26 +248,6 @@ def http_url(host: str, port: int, *, tls: bool = False) -> str:
     """The address of a server; an IPv6 address gets its brackets."""
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_url(value: str) -> None:
-    """Raises ValueError for what is not `http(s)://host[:port][/]`."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("it is not of the form http://host or https://host")
-    if not _is_address(parts.hostname) and not HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{parts.hostname!r} is neither an IP address nor a name")
-    _ = parts.port  # raises ValueError with a reason
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("it may have a host and a port only: no path, query, fragment or user name")
 
 
 def _shown(name: str, value: object) -> str:

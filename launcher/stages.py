@@ -1,7 +1,7 @@
 """The interfaces of a launch, in the order in which it meets them.
 
 Owned by the code that uses them (`launcher/launch.py`). A stage returns its value and *tells* progress
-to a callable that never blocks. Errors are those of `launcher/errors.py`.
+to a callable that never blocks. Errors are those of `launcher/errors/`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Tell = Callable[[Event], None]
 
 Explain = Callable[[BaseException, Stage | None], Failed]
-"""What an error is to people (`launcher/explain.py`); the stage is where it happened, if that is known."""
+"""What an error is to people (`launcher/explain/`); the stage is where it happened, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)

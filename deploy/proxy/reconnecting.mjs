@@ -4,7 +4,7 @@
 //   the hub is away                  a session cannot ask who somebody is and answers with an error: it says so instead
 //   the launcher is away             there is nobody to make a page of an error: a page of our own
 //
-// The texts are rows of launcher/explain.py, word for word (tests/unit/test_proxy_texts.py). A page asks again by itself.
+// The texts are rows of launcher/explain/, word for word (tests/unit/test_proxy_texts.py). A page asks again by itself.
 
 import http from "node:http";
 import { ConfigurableProxy } from "configurable-http-proxy";

@@ -41,7 +41,7 @@ def facts(engine_id: str) -> ImageFacts:
 
 
 def explain(error: BaseException, stage: Stage | None) -> Failed:
-    """Say the error's name; of what is no LauncherError, what everybody is told (`launcher/explain.py`)."""
+    """Say the error's name; of what is no LauncherError, what everybody is told (`launcher/explain/`)."""
     if not isinstance(error, LauncherError):
         return real_explain(error, stage)
     name = type(error).__name__

@@ -1,4 +1,4 @@
-"""What the proxy says by itself are rows of `explain.py`, word for word."""
+"""What the proxy says by itself are rows of `launcher/explain/`, word for word."""
 
 from __future__ import annotations
 

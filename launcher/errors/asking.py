@@ -1,0 +1,66 @@
+"""What can be wrong with a request, and with who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.errors.base import LauncherError
+
+
+@dataclass(eq=False)
+class LaunchMissing(LauncherError):
+    """No launch has that id (or none that you may see)."""
+
+    id: str
+
+
+@dataclass(eq=False)
+class ProjectMissing(LauncherError):
+    """No project has that id (or none that you may see)."""
+
+    id: str
+
+
+@dataclass(eq=False)
+class LoginRequired(LauncherError):
+    """Who asks is not known, and has to be."""
+
+    login: str
+
+
+@dataclass(eq=False)
+class Forbidden(LauncherError):
+    """Who asks is known and may not do `what`."""
+
+    what: str
+
+
+@dataclass(eq=False)
+class TooOften(LauncherError):
+    """A limit of so many within ten minutes is reached: `what` names it; there is room again after `seconds`."""
+
+    what: str
+    seconds: int
+
+
+@dataclass(eq=False)
+class BodyTooLarge(LauncherError):
+    """A request's body has more bytes than are taken."""
+
+    limit: int
+
+
+@dataclass(eq=False)
+class BadRequest(LauncherError):
+    """A request that does not have its form: `where` is a field, a header or a parameter."""
+
+    where: str
+    seen: str
+    form: str
+
+
+@dataclass(eq=False)
+class Stopped(LauncherError):
+    """Somebody stopped the launch or the build."""
+
+    by: str

@@ -1,0 +1,70 @@
+"""How wrong requests are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from launcher import errors
+from launcher.explain.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
+    errors.LaunchMissing: Row(
+        "launch-missing",
+        404,
+        "There is no such launch",
+        "No launch that you may see is called “{id}”.",
+        "Open the link again to start one.",
+    ),
+    errors.ProjectMissing: Row(
+        "project-missing",
+        404,
+        "There is no such project",
+        "No project that you may see is called “{id}”.",
+        "Check the address, or open the link that made the project.",
+    ),
+    errors.LoginRequired: Row(
+        "login-required",
+        401,
+        "Please log in",
+        "It is not known who asks.",
+        "Open {login} in a browser. Programs: send the header `Authorization: token …`.",
+    ),
+    errors.Forbidden: Row(
+        "forbidden",
+        403,
+        "You may not do this",
+        "Your account may not {what}.",
+        "Log in with another account, or ask the project's owner.",
+    ),
+    errors.BadRequest: Row(
+        "bad-request",
+        400,
+        "The request cannot be understood",
+        "{where}: {seen}",
+        "Expected: {form}.",
+    ),
+    errors.TooOften: Row(
+        "too-often",
+        429,
+        "Too many people at once",
+        "{what} within ten minutes, and no more for now.",
+        "Wait {seconds} seconds and try again. Whoever signs in is not counted.",
+    ),
+    errors.BodyTooLarge: Row(
+        "body-too-large",
+        413,
+        "The request is too large",
+        "Its body has more than {limit} bytes.",
+        "Send less: nothing that this service takes is so long.",
+    ),
+    errors.Stopped: Row(
+        "stopped",
+        409,
+        "The launch was stopped",
+        "It was stopped by {by}.",
+        "Launch again.",
+    ),
+}

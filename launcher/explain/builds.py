@@ -1,0 +1,142 @@
+"""How what went wrong with an environment and its build is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from launcher import errors
+from launcher.explain.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
+    errors.EnvironmentConflict: Row(
+        "environment-conflict",
+        422,
+        "The repository declares more than one environment",
+        "It has: {found}.",
+        "Keep one of them and remove the others.",
+    ),
+    errors.EnvironmentMissing: Row(
+        "environment-missing",
+        422,
+        "The repository declares no environment",
+        "None of these is there: {looked_for}.",
+        "Add one of them to the repository.",
+    ),
+    errors.EnvironmentBroken: Row(
+        "environment-broken",
+        422,
+        "The environment cannot be read",
+        "“{path}”: {reason}.",
+        "Correct the file in the repository.",
+    ),
+    errors.BuildFailed: Row(
+        "build-failed",
+        422,
+        "The build failed",
+        "{builder} ended with status {status}.",
+        "Correct what the last lines complain about in the repository; the log has every line.",
+        (("step", "Step: {step}"), ("tail", "Its last lines:\n{tail}")),
+    ),
+    errors.BaseImageMissing: Row(
+        "base-image-missing",
+        422,
+        "The base image cannot be had",
+        "The environment builds on the image “{image}”, which does not exist or cannot be reached from here.",
+        "Correct its name in the repository, or ask the operator which images can be used.",
+    ),
+    errors.BuildTimeout: Row(
+        "build-timeout",
+        504,
+        "The build took too long",
+        "It was stopped after {seconds} seconds.",
+        "Make the environment smaller, or ask the operator to raise `build_timeout_s`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildOutOfMemory: Row(
+        "build-out-of-memory",
+        422,
+        "The build ran out of memory",
+        "Its steps may use {bytes} of memory together, and wanted more.",
+        "Let the step do less at a time (fewer parallel jobs, smaller downloads), or ask the operator to raise "
+        "`build_memory`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildTooManyProcesses: Row(
+        "build-too-many-processes",
+        422,
+        "The build started too many processes",
+        "Its steps may have {processes} processes and threads at one time, and wanted more.",
+        "Let the step do less at a time (fewer parallel jobs), or ask the operator to raise `build_processes`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildDiskFull: Row(
+        "build-disk-full",
+        422,
+        "The build wrote too much",
+        "Its steps may write {bytes}, and wrote more.",
+        "Make the environment smaller, remove what a step downloads in the same step, or ask the operator to raise "
+        "`build_disk`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildLogTooLong: Row(
+        "build-log-too-long",
+        422,
+        "The build printed too much",
+        "It was stopped after {bytes} of output.",
+        "Let the step print less (`--quiet`, or its output into a file).",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildAddressClosed: Row(
+        "build-address-closed",
+        403,
+        "The build asked for an address that is closed to builds",
+        "It asked {address}, which is not an address of the public internet.",
+        "Use a public address in the Dockerfile, or ask the operator to list the network in `egress_allowed_networks`.",
+        (("step", "Step: {step}"),),
+    ),
+    errors.BuildBroken: Row(
+        "build-broken",
+        500,
+        "The build was interrupted",
+        "The builder itself broke: {reason}.",
+        "Launch again. If it happens again, tell the operator.",
+    ),
+    errors.EngineDown: Row(
+        "engine-down",
+        503,
+        "The container engine does not answer",
+        "{reason}.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    errors.RegistryDown: Row(
+        "registry-down",
+        503,
+        "The image registry does not answer",
+        "Asking {registry} failed: {reason}.",
+        "Try again in a few minutes. Operators: run `repolaunch doctor`.",
+    ),
+    errors.ServerMissing: Row(
+        "server-missing",
+        422,
+        "The image has no notebook server",
+        "No single-user server is on the image's PATH ({path}).",
+        "Install `jupyterhub` and `jupyterlab` in the environment.",
+    ),
+    errors.UserUnfit: Row(
+        "user-unfit",
+        422,
+        "The image cannot run as an ordinary user",
+        "As user 1000: {reason}.",
+        "Let the image's files be readable, and its programs runnable, by the user with id 1000.",
+    ),
+    errors.VolumeUnfit: Row(
+        "volume-unfit",
+        422,
+        "The image declares a volume that no session can have",
+        "The volume “{volume}” {reason}.",
+        "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
+    ),
+}

@@ -1,0 +1,57 @@
+"""How wrong launch links are told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from launcher import errors
+from launcher.explain.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
+    errors.UnknownProvider: Row(
+        "unknown-provider",
+        400,
+        "Unknown provider",
+        "The link names the provider “{provider}”.",
+        "Use one of: {known}.",
+    ),
+    errors.BadSpec: Row(
+        "bad-spec",
+        400,
+        "The link does not have the form of its provider",
+        "For the provider “{provider}” the link says “{spec}”: {reason}.",
+        "Write it as {form}.",
+    ),
+    errors.BadUrl: Row(
+        "bad-url",
+        400,
+        "This is not the address of a repository",
+        "The address is “{url}”: {reason}.",
+        "Give the address that `git clone` would take, for example https://example.org/group/name.git.",
+    ),
+    errors.BadRef: Row(
+        "bad-ref",
+        400,
+        "This cannot be a branch, tag or commit",
+        "The reference is “{ref}”: {reason}.",
+        "Give the name of a branch or tag, or a commit's id.",
+    ),
+    errors.ProtocolRefused: Row(
+        "protocol-refused",
+        400,
+        "This protocol is not allowed",
+        "The address “{url}” uses {protocol}.",
+        "Use one of: {allowed}.",
+    ),
+    errors.AddressRefused: Row(
+        "address-refused",
+        403,
+        "This address is not open to launches",
+        "{host} leads to a {kind} address.",
+        "Use a repository on a public server, or ask the operator to list its network in `allowed_networks`.",
+        (("via", "{via} redirects there."),),
+    ),
+}
