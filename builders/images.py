@@ -45,14 +45,38 @@ class EngineImages:
 
     async def containers(self, *labels: str) -> list[dict[str, Any]]:
         """Every container, stopped ones too, that has all these labels (`name=value`). Raises EngineDown."""
-        filters = quote(json.dumps({"label": labels}))
+        filters = quote(json.dumps({"label": labels} if labels else {}))
         _, body = await self._ask("GET", f"/containers/json?all=1&filters={filters}")
         found: list[dict[str, Any]] = _json(body)
         return found
 
-    async def remove_container(self, identity: str) -> None:
-        """Remove a container with its anonymous volumes; no error if it is gone. Raises EngineDown."""
-        await self._ask("DELETE", f"/containers/{identity}?force=1&v=1")
+    async def container(self, identity: str) -> dict[str, Any] | None:
+        """What the engine says of one container; None: it has none. Raises EngineDown."""
+        status, body = await self._ask("GET", f"/containers/{identity}/json")
+        found: dict[str, Any] | None = None if status == _MISSING else _json(body)
+        return found
+
+    async def remove_container(self, identity: str, *, force: bool = True) -> None:
+        """Remove a container, no error if it is gone. Raises EngineDown.
+
+        With `force` though it runs, and with its anonymous volumes; else one that runs stays, and so do its volumes.
+        """
+        await self._ask("DELETE", f"/containers/{identity}" + ("?force=1&v=1" if force else ""))
+
+    async def images(self) -> list[dict[str, Any]]:
+        """Every image, in short. Raises EngineDown."""
+        _, body = await self._ask("GET", "/images/json")
+        found: list[dict[str, Any]] = _json(body)
+        return found
+
+    async def remove_image(self, name: str) -> None:
+        """Take this name from its image, which goes with its last; not where a container uses it. Raises EngineDown."""
+        await self._ask("DELETE", f"/images/{quote(name, safe=':@/')}")
+
+    async def root(self) -> Path:
+        """The folder where the engine keeps its images, on the engine's machine. Raises EngineDown."""
+        _, body = await self._ask("GET", "/info")
+        return Path(_json(body)["DockerRootDir"])
 
     async def _ask(self, method: str, path: str) -> tuple[int, bytes]:
         """Status and body, of an answer that is none of the engine's own faults. Raises EngineDown."""

@@ -52,9 +52,18 @@ class Site:
 class Verbs:
     """The verbs of `requests.VERBS`."""
 
-    def __init__(self, site: Site, engine: EngineImages, registry: Registry, *, python: str = sys.executable) -> None:
-        """`registry` is the only one that is ever spoken to."""
+    def __init__(
+        self,
+        site: Site,
+        engine: EngineImages,
+        registry: Registry,
+        used: Callable[[str], None],
+        *,
+        python: str = sys.executable,
+    ) -> None:
+        """`registry` is the only one that is ever spoken to; `used` hears of each image that a launch asks for."""
         self._site = site
+        self._used = used
         self._engine = engine
         self._registry = registry
         self._python = python
@@ -67,6 +76,7 @@ class Verbs:
         match request.verb:
             case "has":
                 found = await self._engine.image(fields["engine_id"])
+                self._used(fields["engine_id"])
                 await send(_known(fields["engine_id"] if found else ""))
             case "find":
                 await send(_known(await self._registry.find(fields["key"])))

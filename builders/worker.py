@@ -17,19 +17,20 @@ without a result means that the worker went away.
 | SCRATCH | folder for temporary files, the worker's alone |
 | REGISTRY, PREFIX, TLS, CA_FILE | the registry, and the first part of the images' names in it |
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
+| SESSION_LOG_DAYS, IMAGE_DAYS, IMAGE_ROOM | what the engine keeps (`retention.Keep`) |
 | BUILD_MEMORY, _CPUS, _PROCESSES, _DISK, _LOG | what one build may use (`lines.Limits`) |
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ from builders.images import EngineImages
 from builders.leftovers import remove_containers, remove_files
 from builders.registry import Registry
 from builders.requests import LONGEST, Request, RequestWrong, parse_request
+from builders.retention import Keep, Retention
 from builders.sockets import listening
 from builders.verbs import Site, Verbs
 
@@ -62,6 +64,7 @@ class Given:
     socket: Path
     client: int
     site: Site
+    keep: Keep
 
 
 class Worker:
@@ -180,7 +183,9 @@ def given(environ: Mapping[str, str]) -> Given:
             f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
         ),
     )
-    return Given(Path(environ[_PREFIX + "SOCKET"]), int(value("CLIENT") or os.getuid()), site)
+    days = (float(value("SESSION_LOG_DAYS") or 0), float(value("IMAGE_DAYS") or 0))
+    keep = Keep(*days, room=int(value("IMAGE_ROOM") or 0))
+    return Given(Path(environ[_PREFIX + "SOCKET"]), int(value("CLIENT") or os.getuid()), site, keep)
 
 
 def registry(environ: Mapping[str, str], login: tuple[str, str] | None) -> Registry:
@@ -205,15 +210,19 @@ async def run(environ: Mapping[str, str]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await asyncio.to_thread(remove_files, asked.site.scratch, asked.site.contents)
     engine, known = EngineImages(environ), registry(environ, asked.site.login)
-    verbs = Verbs(asked.site, engine, known)
-    clearing = asyncio.create_task(remove_containers(engine, asked.site.installation, but_of=verbs.life))
+    retention = Retention(engine, known, asked.site.installation, asked.keep, time.time)
+    verbs = Verbs(asked.site, engine, known, retention.touch)
+    beside = [
+        asyncio.create_task(remove_containers(engine, asked.site.installation, but_of=verbs.life)),
+        asyncio.create_task(retention.run()),
+    ]
     log.warning("the build worker listens")
     try:
         await Worker(asked, verbs).run(stop)
     finally:
-        clearing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await clearing
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         known.close()
 
 

@@ -28,6 +28,12 @@ def is_address(host: str) -> bool:
     return True
 
 
+def http_url(host: str, port: int, *, tls: bool = False) -> str:
+    """The address of a server; an IPv6 address gets its brackets."""
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def _network(one: str) -> None:
     ipaddress.ip_network(one, strict=False)
 

@@ -26,6 +26,7 @@ from launcher.setting_kinds import (
     Protocols,
     Registry,
     Url,
+    http_url,
     is_address,
 )
 
@@ -213,6 +214,20 @@ class Settings(BaseModel):
         description="Bytes that stay free on the disks of the data folder and of the container engine: with less, "
         "no new launch begins. Projects that exist can be opened all the same. 0: launches begin with any.",
     )
+    image_days: float = Field(
+        30,
+        ge=0,
+        description="Days after which the container engine gives up an image that no session used; the registry keeps "
+        "it, and the next launch fetches it from there. 0: never.",
+    )
+    image_room_bytes: Bytes = Field(
+        10 * 2**30,
+        description="Bytes that are to be free on the container engine's disk: with less, images that nobody used for "
+        "an hour are given up, those unused for longest first. 0: only `image_days` counts.",
+    )
+    session_log_days: float = Field(
+        7, ge=0, description="Days that the log of a session that has ended stays in the container engine. 0: for ever."
+    )
     # ---- operating
     launcher_user: str = Field(
         "",
@@ -242,12 +257,6 @@ class Settings(BaseModel):
         """Where this machine reaches the public proxy, whatever stands in front of it."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # recognised, not listened on
         return http_url(everywhere.get(self.host, self.host), self.port)
-
-
-def http_url(host: str, port: int, *, tls: bool = False) -> str:
-    """The address of a server; an IPv6 address gets its brackets."""
-    scheme = "https" if tls else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _shown(name: str, value: object) -> str:
