@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-compose test-repos-big help setup setup-test run serve test test-long test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-compose test-repos-big help setup setup-test run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -36,6 +36,9 @@ test-faults: setup-test ## the engine killed, hung and filled, and full disks, a
 
 test-long: setup-test ## every test that `make test` leaves out because it takes minutes
 	@exec $(BIN)/python -m pytest -m long --timeout=900 $(PYTEST_ARGS)
+
+test-mutations: setup-test ## each protection taken away from a copy, its test seen to fail: about half an hour [ONLY=words]
+	@exec $(BIN)/python -m tests.mutations.run $(ONLY)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh

@@ -206,11 +206,19 @@ async def test_headers_of_pages(built: Site, path: str) -> None:
         assert "script-src 'self';" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
+        for part in (
+            "base-uri 'none'",
+            "form-action 'self'",
+            "connect-src 'self'",
+            "require-trusted-types-for 'script'",
+        ):
+            assert part in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert "camera=()" in answer.headers["Permissions-Policy"]
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert "Strict-Transport-Security" not in answer.headers, "the site has no TLS"
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Server" not in answer.headers
@@ -227,6 +235,7 @@ async def test_with_tls_browsers_are_told_to_stay_there(bare_site: Site, *, wild
         for path in ("/docs/errors", "/nowhere", "/api/v1/me", "/health"):
             async with site.client.get(site.base + path) as answer:
                 assert answer.headers["Strict-Transport-Security"] == policy
+                assert answer.headers["Cache-Control"] == "no-store"
         async with site.client.get(site.base + "/api/v1/login", allow_redirects=False) as answer:
             assert "; Secure" in answer.headers["Set-Cookie"]
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from deploy.hub.spawner import ProjectSpawner
-from launcher.errors import SpawnFailed
+from launcher.errors import SpawnFailed, SpawnRefused
 from launcher.model import Account, ImageRef, Kind
 from tests.fixtures.hub import BASE, free_port
 
@@ -118,6 +118,22 @@ async def test_a_volume_of_that_name_over_another_folder_is_refused(hub_site: Hu
     with pytest.raises(SpawnFailed) as failed:
         await hub_site.sessions().start(project, NOBODY, lambda _: None)
     assert failed.value.reason == "The workspace's volume leads to another folder; the operator has to look."
+
+
+async def test_a_volume_that_nobody_foresaw_is_refused(hub_site: HubSite) -> None:
+    """The image was looked into before, and found to have none: the hub looks again, at what it starts."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(secrets.token_hex(8)))
+    name = f"localhost/repolaunch-test-{secrets.token_hex(4)}"
+    hub_site.engine.api.import_image_from_data(packed.getvalue(), repository=name, changes=["VOLUME /a-disk"])
+    try:
+        project = hub_site.with_facts(hub_site.project(), engine_id=str(hub_site.engine.images.get(name).id))
+        with pytest.raises(SpawnRefused) as refused:
+            await hub_site.sessions().start(project, NOBODY, lambda _: None)
+        assert refused.value.reason == "The image declares a volume that this session may not have."
+    finally:
+        hub_site.engine.images.remove(name)
 
 
 async def test_a_folder_that_is_gone_starts_nothing_and_names_no_path(hub_site: HubSite) -> None:

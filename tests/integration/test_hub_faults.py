@@ -9,7 +9,7 @@ import pytest
 from launcher.errors import HubDown, SpawnRefused, SpawnTimeout
 from launcher.model import Account, Kind
 from launcher.sessions.hub import HubClient
-from tests.fixtures.hub import Browser, free_port
+from tests.fixtures.hub import Browser, Workspace, free_port
 
 if TYPE_CHECKING:
     from tests.fixtures.hub import HubSite
@@ -53,6 +53,16 @@ async def test_refusals_and_nonsense_fail_closed(hub_site: HubSite, status: int,
         assert await refusal(hub_site) == sentence
     finally:
         hub_site.stand_in.answer = None
+
+
+async def test_another_folder_than_the_projects_own_is_refused(
+    hub_site: HubSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that somebody has taken over names another project's workspace, or the machine's own folders."""
+    other = hub_site.project().id
+    for device in (str(hub_site.folder / "workspaces" / other), "/etc", str(hub_site.folder / "workspaces")):
+        monkeypatch.setattr(hub_site.stand_in, "mount", lambda project, where=device: Workspace(f"x-{project}", where))
+        assert await refusal(hub_site) == "The launcher named a workspace that is not this project's."
 
 
 async def test_the_hub_starts_with_its_own_secret_only(hub_site: HubSite) -> None:

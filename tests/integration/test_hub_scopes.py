@@ -130,6 +130,34 @@ def test_nobody_but_projects_is_in_reach(site: HubSite, browser: Browser) -> Non
     assert "person" not in [
         one["name"] for one in requests.get(f"{site.api}/users", headers=headers, timeout=30).json()
     ]
+    seen = requests.get(f"{site.api}/users/person", headers=headers, timeout=30).json()
+    assert seen["name"] == "person"
+    assert {"groups", "created", "last_activity", "servers"}.isdisjoint(seen), seen
     for token in (site.environ["REPOLAUNCH_HUB_SUPERVISOR_TOKEN"], "nonsense", ""):
         made = site.ask(f"{site.api}/project-accounts/project-abcdefghij", token, {})
         assert made.status_code == 403, (token, made.status_code)
+
+
+def test_the_supervisor_reaches_nobody_but_projects(site: HubSite, browser: Browser) -> None:
+    """It sees and stops projects' servers and restores the proxy's routes; it starts, shares and makes nothing."""
+    browser.sign_in("person")
+    project = site.project()
+    headers = {"Authorization": f"token {site.environ['REPOLAUNCH_HUB_SUPERVISOR_TOKEN']}"}
+    as_launcher = {"Authorization": f"token {site.token}"}
+    path = f"{site.api}/project-accounts/{project.account}"
+    requests.post(path, headers=as_launcher, timeout=30).raise_for_status()
+    for method, path, body in (
+        ("GET", "/users/person", None),
+        ("DELETE", "/users/person/server", None),
+        ("POST", "/users/person/server", None),
+        ("POST", f"/users/{project.account}/server", {"user_options": {"project": project.id}}),
+        ("POST", f"/users/{project.account}/tokens", {}),
+        ("POST", f"/shares/{project.account}/", {"user": "somebody"}),
+        ("DELETE", "/users/person", None),
+        ("POST", "/shutdown", {}),
+    ):
+        answer = requests.request(method, site.api + path, headers=headers, json=body, timeout=30)
+        assert answer.status_code in {403, 404}, (method, path, answer.status_code, answer.text)
+    found = requests.get(f"{site.api}/users", headers=headers, timeout=30).json()
+    assert project.account in [one["name"] for one in found]
+    assert "person" not in [one["name"] for one in found]

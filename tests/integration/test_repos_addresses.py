@@ -25,6 +25,23 @@ def test_a_name_server_that_answers_differently_the_second_time(tmp_path: Path) 
     assert told["outcomes"] == [refused, refused, refused, {"file": "public"}]
 
 
+def test_a_name_server_that_answers_differently_to_curl(tmp_path: Path) -> None:
+    assert in_namespace("rebinding_for_curl", tmp_path) == {"status": 200, "private requests": []}
+
+
+def test_what_a_repository_names(tmp_path: Path) -> None:
+    told = in_namespace("named_by_a_repository", tmp_path)
+    assert told["private requests"] == []
+    for name, file in (("submodule", "lib"), ("lfs", "f"), ("lfs-redirect", "f")):
+        assert f"{PRIVATE} leads to a private address." in told["outcomes"][name], name
+        assert file in told["outcomes"][name]
+
+
+def test_what_the_machine_configured_runs_nothing(tmp_path: Path) -> None:
+    told = in_namespace("machine_configured", tmp_path)
+    assert told == {"control": ["filter", "hook"], "outcome": {"file": "x"}, "ran": []}
+
+
 def test_every_address_of_a_name_counts(tmp_path: Path) -> None:
     told = in_namespace("mixed", tmp_path)
     kinds = {"metadata": "link-local", "loopback": "loopback", "this-host": "unspecified"}

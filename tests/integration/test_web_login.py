@@ -70,6 +70,49 @@ async def test_a_guest_comes_in_and_may_become_a_member(hub_site: HubSite, bare_
         assert member["xsrf"] != guest["xsrf"]
 
 
+async def until_callback(browser: aiohttp.ClientSession) -> URL:
+    """Begin a login and follow it up to the address that would end it: it carries a real code of the hub's."""
+    here = URL(PAGE)
+    async with browser.get("/api/v1/login", params={"next": PAGE}, allow_redirects=False) as answer:
+        here = URL(answer.headers["Location"])
+    for _ in range(10):
+        if here.path == "/api/v1/oauth_callback":
+            return here
+        async with browser.get(here, allow_redirects=False) as answer:
+            here = URL(answer.headers["Location"])
+    raise AssertionError(here)
+
+
+async def test_a_code_of_somebody_elses_login_signs_nobody_in(hub_site: HubSite, bare_site: Site) -> None:
+    """Login CSRF: whoever means harm gets a code for their own account and has somebody's browser bring it."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with (
+        people(hub_site, bare_site) as (_, attacker),
+        aiohttp.ClientSession(hub_site.public, cookie_jar=jar) as victim,
+    ):
+        theirs = await until_callback(attacker)
+        seen = {}
+        for who in ("nobody", "a guest"):
+            if who == "a guest":
+                async with victim.get("/api/v1/login", params={"next": PAGE}) as answer:
+                    assert answer.url.path == PAGE
+            before = await me(victim)
+            own = await until_callback(victim)
+            # As it is; and with the state of a login that this browser has begun itself.
+            for url in (theirs, own.update_query(code=theirs.query["code"])):
+                async with victim.get(url, allow_redirects=False) as answer:
+                    seen[who, url == theirs] = (answer.status, (await answer.json())["error"]["seen"])
+            assert (await me(victim)) == before, who
+        for who in ("nobody", "a guest"):
+            assert seen[who, True] == (400, "state: This login is not known here."), seen
+            assert seen[who, False] == (400, "code: JupyterHub does not know this login."), seen
+        # The code was good all the while, where it belongs.
+        fresh = await until_callback(attacker)
+        async with attacker.get(fresh) as answer:
+            assert answer.url.path == PAGE
+        assert (await me(attacker))["name"].startswith("guest-")
+
+
 async def test_tokens_of_projects_and_services_are_nobodys(hub_site: HubSite, bare_site: Site) -> None:
     hub = hub_site.client()
     await hub.ensure_account("project-bbbbbbbbbb")
