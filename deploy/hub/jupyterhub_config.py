@@ -42,6 +42,10 @@ c.Proxy.extra_routes = {f"{domain}/": settings.launcher_url}
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.db_url = settings.db_url
+# Of an older version: copied first. One of a newer version is refused before the hub is started.
+c.JupyterHub.upgrade_db = True
+# It does that by the program `alembic`, which lies beside this Python whether or not that folder is on the PATH.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 c.JupyterHub.cookie_secret_file = settings.cookie_secret_file
 c.JupyterHub.log_level = settings.log_level.upper()
 

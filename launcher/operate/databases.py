@@ -34,7 +34,7 @@ def copy_sqlite(source: Path, target: Path) -> str | None:
         ):
             from_.backup(to)  # all pages in one step, so the copy is of one moment whatever is written meanwhile
             (said,) = to.execute("PRAGMA integrity_check").fetchone()
-            found = _revision(to)
+            found = revision(to)
     except sqlite3.Error as error:
         raise InstallationError(f"The database {source} cannot be copied: {error}.") from None
     if said != "ok":
@@ -42,7 +42,8 @@ def copy_sqlite(source: Path, target: Path) -> str | None:
     return found
 
 
-def _revision(database: sqlite3.Connection) -> str | None:
+def revision(database: sqlite3.Connection) -> str | None:
+    """What its tables are at, as alembic notes it; None where nothing is noted."""
     try:
         row = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from launcher.operate import build_engine, checks, ground, plan
+from launcher.operate import build_engine, checks, ground, hub_database, plan
 from launcher.operate.installation import SERVICE, InstallationError, hold_part
 from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.up import raise_descriptor_limit
@@ -49,6 +49,8 @@ async def prepare(installation: Installation, settings: Settings, part: str) -> 
     child = plan.Plan(installation, settings, gateway, noted.get("engine_root", ""), builds).part(part)
     if part == "launcher":
         await plan.migrate(installation, settings)
+    if part == "hub":
+        await asyncio.to_thread(hub_database.check, installation)
     if child.before is not None:
         await child.before()
     return child

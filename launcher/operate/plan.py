@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from launcher.operate import example, leftovers, registry, sessions, worker
+from launcher.operate import example, hub_database, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
 from launcher.operate.installation import CERTIFICATES, SERVICE, InstallationError, write_private
@@ -223,7 +223,7 @@ class Plan:
         values = {
             "PUBLIC_URL": settings.base_url,
             "BIND_URL": self.hub_url,
-            "DB_URL": f"sqlite:///{folder / 'hub.sqlite'}",
+            "DB_URL": f"sqlite:///{hub_database.path(installation)}",
             "COOKIE_SECRET_FILE": str(folder / "cookie-secret"),
             "PROXY_API_URL": f"http://{LOOPBACK}:{installation.ports.proxy_api}",
             "LAUNCHER_URL": self.launcher_url,

@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.operate import build_engine, checks, example, ground, logs, plan, sessions
+from launcher.operate import build_engine, checks, example, ground, hub_database, logs, plan, sessions
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused, sentences
 from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
@@ -104,6 +104,7 @@ class Up:
         found = await ground.lay(stack, docker, self._installation, self._settings)
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
+        await asyncio.to_thread(hub_database.check, self._installation)
         builds = await build_engine.start(stack, docker, self._installation, self._settings)
         plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root, builds)
         self._say(await found.walls)

@@ -11,12 +11,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import psutil
 import pytest
 
+from launcher.operate import hub_database
 from launcher.operate.account import DATABASE, LAUNCHER
 from launcher.store.revision import REVISION
 from tests.fixtures.service import ROOT, Service, SessionClient, phases, visiting
@@ -285,23 +287,57 @@ async def test_hub_and_launcher_of_the_version_before(parts: Parts, before: Path
 
 
 def test_a_database_of_a_newer_version_is_refused(own_service: Service) -> None:
-    """A downgrade: one sentence that names both, exit code 1, and nothing is changed."""
+    """A downgrade, of the launcher or of the hub: one sentence, exit code 1, and nothing is changed."""
     own_service.start()
     own_service.stop()
-    path = own_service.data / LAUNCHER / DATABASE
+    restore = "a newer version has used it. Start that version, or restore the backup that was made before the upgrade."
+    launchers = (
+        own_service.data / LAUNCHER / DATABASE,
+        "launcher",
+        (
+            "The database cannot be used. upgrade: The database is at revision 9999, which this version of repolaunch "
+            f"does not know (it knows up to {REVISION}): {restore}"
+        ),
+    )
+    hubs = (
+        own_service.data / "hub" / hub_database.DATABASE,
+        "hub",
+        f"The hub's database is at revision 9999, which JupyterHub {version('jupyterhub')} does not know: {restore}",
+    )
+    for path, part, said in (launchers, hubs):
+        before = _set_revision(path, "9999")
+        content = path.read_bytes()
+        for command in (("up", "--no-example"), ("run", part)):
+            (own_service.data / "run" / "service.json").write_text('{"hub_api_url": "http://127.0.0.1:1/hub/api"}')
+            done = repolaunch(own_service, *command)
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1] == said
+        assert path.read_bytes() == content
+        _set_revision(path, before)
+
+
+def test_the_hubs_database_of_an_older_version_is_brought_up_to_date(own_service: Service) -> None:
+    """By itself, after a copy; who signed in before is still known."""
+    path = own_service.data / "hub" / hub_database.DATABASE
+    own_service.start()
+    own_service.stop()
     with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("ALTER TABLE spawners DROP COLUMN display_name")
+        accounts = set(database.execute("SELECT name FROM users"))
+        database.commit()
+    newest = _set_revision(path, "ff1860e38070")
+    own_service.start()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest,)]
+        assert set(database.execute("SELECT name FROM users")) == accounts
+    assert len(list(path.parent.glob("hub.sqlite.*-*"))) == 1, sorted(path.parent.iterdir())
+
+
+def _set_revision(path: Path, revision: str) -> str:
+    """Pretend that a database is at this revision; the one that it was at."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        ((before,),) = database.execute("SELECT version_num FROM alembic_version").fetchall()
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         database.commit()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = path.read_bytes()
-    for command in (("up", "--no-example"), ("run", "launcher")):
-        (own_service.data / "run" / "service.json").write_text('{"hub_api_url": "http://127.0.0.1:1/hub/api"}')
-        done = repolaunch(own_service, *command)
-        assert done.returncode == 1
-        said = (
-            "The database cannot be used. upgrade: The database is at revision 9999, which this version of repolaunch "
-            f"does not know (it knows up to {REVISION}): a newer version has used it. Start that version, or restore "
-            "the backup that was made before the upgrade."
-        )
-        assert done.stderr.splitlines()[-1] == said
-    assert path.read_bytes() == content
+    return str(before)
