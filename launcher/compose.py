@@ -52,6 +52,7 @@ from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
 from launcher.repos.resolver import GitResolver
+from launcher.sessions.awaited import Awaited
 from launcher.sessions.hub import HubClient
 from launcher.sessions.resolve import Limits as SessionLimits
 from launcher.sessions.resolve import Resolve, Site
@@ -153,6 +154,7 @@ class Composed:
         self.sessions = HubSessions(
             self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
         )
+        self.awaited = Awaited(self.sessions)
         self.projects = WorkspaceProjects(
             self.project_rows, self.image_rows, self.volumes, self.checkouts, random.SystemRandom()
         )
@@ -168,7 +170,7 @@ class Composed:
             Remembered(self.builders, EnvironmentRows(self.database)),
             self.images,
             self.projects,
-            self.sessions,
+            self.awaited,
         )
         self.launches = Launches(
             CountedStory(Launch(stages), self.metrics),
@@ -285,7 +287,9 @@ class Composed:
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
         stack.push_async_callback(self.images.close)
+        stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
+        stack.callback(self.awaited.leave)
         await self.pushing.recover()
         await self.launches.recover()
 

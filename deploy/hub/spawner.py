@@ -70,6 +70,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
     allowance: Allowance | None = None
     _told: list[dict[str, Any]]
+    _making: asyncio.Future[None] | None = None
+    """A container on its way: also while nobody waits for it any more."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._told = []
@@ -163,14 +165,21 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         arguments = container(allowance, self.get_env(), self._labels())
         files = await asyncio.get_running_loop().run_in_executor(self.executor, self.ground.mounts, allowance)
         arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name, files))
-        made = await self.docker("create_container", name=self.object_name, **arguments)
-        self.object_id = made["Id"]
-        await self._run(allowance)
+        # A start that is cancelled leaves no container of which nobody knows: what was asked of the engine is done to
+        # the end, and then stopped (`poll`).
+        self._making = asyncio.ensure_future(self._make(arguments, allowance))
+        self._making.add_done_callback(lambda made: made.cancelled() or made.exception())  # heard, if nobody waits
+        await asyncio.shield(self._making)
         state = await self.docker("inspect_container", self.object_id)
         address = state["NetworkSettings"]["Networks"][self.network_name]["IPAddress"]
         self._tell(50, "Waiting for the server to answer")
         await self._wait_for_answer(allowance, f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
         return address, PORT
+
+    async def _make(self, arguments: dict[str, Any], allowance: Allowance) -> None:
+        made = await self.docker("create_container", name=self.object_name, **arguments)
+        self.object_id = made["Id"]
+        await self._run(allowance)
 
     async def _run(self, allowance: Allowance) -> None:
         try:
@@ -304,6 +313,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     # ------------------------------------------------------------------ afterwards
     async def poll(self) -> str | int | None:
         """None while the server runs, and while the engine cannot be asked: that is no reason to give a session up."""
+        if self._making is not None:
+            await asyncio.wait([self._making])
         if not self.object_id:
             return 0
         try:

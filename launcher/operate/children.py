@@ -22,7 +22,7 @@ from launcher.operate.installation import InstallationError
 from launcher.operate.noted import PART, Left, Noted, end, find, signal_group, write
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from pathlib import Path
 
     from launcher.operate.account import Account
@@ -139,10 +139,23 @@ class Running:
             self.restarts += 1
             try:
                 await self._spawn()
-            except OSError as error:
-                log.error("%s cannot be started: %s", self.child.name, error.strerror)  # noqa: TRY400  # a sentence
+            except (OSError, InstallationError) as error:
+                log.error("%s cannot be started: %s", self.child.name, error)  # noqa: TRY400  # a sentence
                 continue
-            await self._again()
+            await self._until(self._process.wait(), self._again())
+
+    async def _until(self, next_end: Coroutine[Any, Any, int], work: Coroutine[Any, Any, None]) -> None:
+        """Do what follows a start, at the longest until the child ends once more: that is never noticed late."""
+        after = asyncio.create_task(work, name=f"after the start of {self.child.name}")
+        ended = asyncio.create_task(next_end)
+        try:
+            await asyncio.wait({after, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            after.cancel()
+            ended.cancel()
+            (error, _) = await asyncio.gather(after, ended, return_exceptions=True)
+        if isinstance(error, Exception):
+            log.error("what follows a start of %s was not done: %s", self.child.name, error, exc_info=error)
 
     def _tell_end(self, status: int, tries: int, pause: float) -> None:
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"

@@ -19,6 +19,7 @@ import requests.exceptions
 from cryptography import x509
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
+from builders.sockets import open_socket
 from launcher.disks import free_bytes, size
 from launcher.operate import engine
 from launcher.operate.egress import note
@@ -77,12 +78,13 @@ def _parts(installation: Installation) -> tuple[Awaitable[Finding], ...]:
     try:
         noted = installation.service()
     except InstallationError:
-        return tuple(_away(name) for name in ("proxy", "hub", "launcher"))
+        return tuple(_away(name) for name in ("proxy", "hub", "worker", "launcher"))
     host = urlsplit(noted["base_url"]).netloc
     restarts = {one.name: one.restarts for one in read(installation.folder / "run" / "children.json")}
     asked = (
         _answers("proxy", HTTPRequest(f"http://127.0.0.1:{installation.ports.proxy_api}/api/routes")),
         _answers("hub", HTTPRequest(f"{noted['hub_api_url']}/")),
+        _worker(installation),
         _answers("launcher", HTTPRequest(f"{noted['local_url']}/health", headers={"Host": host})),
     )
     return tuple(_with_restarts(one, restarts) for one in asked)
@@ -94,6 +96,18 @@ async def _with_restarts(asked: Awaitable[Finding], restarts: dict[str, int]) ->
     times = restarts.get(found.name, 0)
     often = "once" if times == 1 else f"{times} times"
     return replace(found, seen=f"{found.seen}; it ended {often} and was started again") if times else found
+
+
+async def _worker(installation: Installation) -> Finding:
+    """It answers on a socket that only the launcher's user may open."""
+    try:
+        _, writer = await open_socket(installation.folder / "run" / "worker" / "worker.sock")
+        writer.transport.abort()
+    except PermissionError:
+        return Finding("worker", ok=True, seen="is there; only the launcher may ask it")
+    except OSError:
+        return Finding("worker", ok=False, seen="does not answer", todo="Look at logs/worker.log.")
+    return Finding("worker", ok=True, seen="answers")
 
 
 async def _away(name: str) -> Finding:

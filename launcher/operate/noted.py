@@ -47,6 +47,18 @@ class Noted:
         except psutil.NoSuchProcess:
             return cls(name, pid, 0.0, restarts)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is this very process that runs under its id."""
+        return self.process() is not None
+
+    def process(self) -> psutil.Process | None:
+        """The process, if it is this very one that has the id."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.pid)
+            return found if abs(found.create_time() - self.began) < SAME_S else None
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -89,10 +101,9 @@ def find(note: Path) -> list[Left]:
 
 def _noted(note: Path) -> Iterator[Left]:
     for one in read(note):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(one.pid)
-            if abs(process.create_time() - one.began) < SAME_S:
-                yield Left(one, process)
+        process = one.process()
+        if process is not None:
+            yield Left(one, process)
 
 
 def _marked(note: Path) -> Iterator[Left]:

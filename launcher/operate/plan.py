@@ -18,6 +18,7 @@ from launcher.operate import example, hub_database, leftovers, registry, session
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
 from launcher.operate.installation import CERTIFICATES, SERVICE, InstallationError, write_private
+from launcher.operate.noted import Noted
 from launcher.operate.passwords import shared_password
 from launcher.projects.helper_container import Folders
 
@@ -173,6 +174,7 @@ class Plan:
             "hub_api_url": self.hub_api_url,
             "engine_root": self.engine_root,
             "pid": str(os.getpid()),
+            "began": str(Noted.of("up", os.getpid(), 0).began),
         }
         write_private(self.installation.path("run") / SERVICE, json.dumps(facts))
 

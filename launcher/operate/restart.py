@@ -44,8 +44,10 @@ async def restart(installation: Installation, part: str) -> None:
 
 
 def _up(installation: Installation) -> int:
-    pid = int(installation.service().get("pid") or 0)
-    if not psutil.pid_exists(pid):
+    note = installation.service()
+    pid = int(note.get("pid") or 0)
+    # The note of an `up` that was killed names a process that may be anybody's by now.
+    if not noted.Noted("up", pid, float(note.get("began") or 0)).runs:
         raise InstallationError("The service does not run on this data folder. Start it with `repolaunch up`.")
     if not _children(installation):
         raise InstallationError("Each part runs by itself here: start it again where it is kept (systemctl, compose).")
@@ -57,7 +59,7 @@ def _children(installation: Installation) -> list[noted.Noted]:
 
 
 def _part(installation: Installation, part: str) -> noted.Noted:
-    known = {one.name: one for one in _children(installation)}
+    known = {one.name: one for one in _children(installation) if one.runs}
     if part not in known:
         raise InstallationError(f"There is no {part} here. The parts are: {', '.join(sorted(known))}.")
     return known[part]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STOP_S = 40.0
 PAGE = 100
+ROUTES_S = 60.0
+AGAIN_S = 0.2
 
 
 async def stop_all(hub_api_url: str, installation: Installation) -> None:
@@ -57,10 +59,22 @@ async def active(hub_api_url: str, installation: Installation) -> set[str] | Non
 
 
 async def restore_routes(hub_api_url: str, installation: Installation) -> None:
-    """Have the hub tell its routes to a proxy that was started again. What fails is logged."""
+    """Have the hub tell its routes to a proxy that was started again.
+
+    Until it has, nobody reaches a session: a hub that is away or too busy is asked again. One that starts tells its
+    routes by itself. What fails for too long is logged.
+    """
     headers = {"Authorization": f"token {installation.secret('supervisor-token')}"}
-    request = HTTPRequest(f"{hub_api_url}/proxy", "POST", headers, body="{}")
-    try:
-        await AsyncHTTPClient().fetch(request)
-    except (OSError, HTTPError) as error:
-        log.warning("the proxy's routes could not be restored: %s", error)
+    request = HTTPRequest(f"{hub_api_url}/proxy", "POST", headers, body="{}", request_timeout=ROUTES_S)
+    clock = asyncio.get_running_loop().time
+    until = clock() + ROUTES_S
+    while True:
+        try:
+            await AsyncHTTPClient().fetch(request)
+        except (OSError, HTTPError) as error:
+            if clock() > until:
+                log.warning("the proxy's routes could not be restored: %s", error)
+                return
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return

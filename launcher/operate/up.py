@@ -58,14 +58,16 @@ class Up:
         self._anew = False
 
     async def run(self) -> bool:
-        """Start everything, launch what was asked for, stay until SIGINT or SIGTERM, stop everything.
+        """Start everything, launch what was asked for, stay until SIGINT, SIGTERM or SIGHUP, stop everything.
 
+        SIGHUP says that the terminal was closed; under `nohup` it means nothing.
         Returns whether this program is to be started again, as SIGUSR2 asks: then nothing was stopped.
         Raises InstallationError when something cannot be started; what was started by then is stopped.
         """
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGUSR2, self._begin_anew, stop)
         with only_one(self._installation):
             await checks.check(self._installation, self._settings)
@@ -86,6 +88,7 @@ class Up:
                         stack.pop_all()  # nothing is stopped: the next `up` replaces each part in its turn
                         return True
                 self._say("Stopping: sessions save and stop; workspaces stay.")
+            await self._family.stop()  # what an earlier run left, if a signal came before it was replaced
             self._say("Stopped.")
             return False
 
@@ -164,7 +167,11 @@ class Up:
         self._say(f"\nOpen this link:  {self._settings.base_url}{final['launch_link']}")
 
     def _say(self, line: str) -> None:
-        print(line, file=sys.stderr if self._wanted.json else sys.stdout, flush=True)  # people read this
+        stream = sys.stderr if self._wanted.json else sys.stdout
+        try:
+            print(line, file=stream, flush=True)  # people read this
+        except OSError:  # the terminal was closed: nobody reads, and everything is still to be stopped in order
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Printer:

@@ -98,6 +98,11 @@ class HubSessions:
         await self._hub.stop(account)
         await self._gone(account)
 
+    async def is_starting(self, project: str) -> bool:
+        """Whether the server of the project with this id is on its way. Raises HubDown."""
+        server = await self._hub.server(ACCOUNT_PREFIX + project)
+        return server is not None and server.pending == "spawn"
+
     async def list(self) -> tuple[Running, ...]:
         """All sessions of projects that exist now."""
         states = {"spawn": "starting", "stop": "stopping"}

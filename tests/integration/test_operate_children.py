@@ -54,6 +54,28 @@ async def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     assert not psutil.pid_exists(second)
 
 
+async def test_what_follows_a_start_never_keeps_the_next_end_from_being_noticed(tmp_path: Path) -> None:
+    """Neither when it hangs nor when it breaks: a dead child is back within 5 s."""
+    family, times = Family(tmp_path, tmp_path / "note.json"), 0
+
+    async def restarted() -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise KeyError("nobody thought of this")
+        await asyncio.sleep(60)
+
+    running = await family.start(replace(server(free_port()), restarted=restarted))
+    for number in (1, 2, 3):
+        first = running.pid
+        assert first is not None
+        psutil.Process(first).kill()
+        async with asyncio.timeout(5):
+            while running.pid in {None, first} or times < number:  # another process
+                await asyncio.sleep(0.05)
+    await family.stop()
+
+
 async def test_a_child_that_cannot_start_shows_its_last_lines(tmp_path: Path) -> None:
     argv = (sys.executable, "-c", "import sys; sys.exit('no such colour: octarine')")
     family = Family(tmp_path, tmp_path / "note.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import stat
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tests.fixtures.registry import RunningRegistry
 
 UP = ROOT / "deploy" / "setup" / "up.sh"
-PARTS = {"registry", "proxy", "hub", "launcher"}
+PARTS = {"registry", "proxy", "hub", "worker", "launcher"}
 LOOKED_AT = {"engine", "buildx", "base image", "runtime", "egress", "clock", "descriptors", "programs"} | {
     "disk",
     "engine disk",
@@ -171,6 +172,71 @@ def test_after_a_killed_up_the_next_one_replaces_what_it_left(where: Service) ->
     assert not [one for one in after.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_second_up_and_a_stale_note(where: Service) -> None:
+    """One data folder, one `up`; a note that names a process of somebody else's leads to nobody's end."""
+    where.start()
+    before = {name: where.child(name).pid for name in PARTS}
+    second = repolaunch("up", "--no-example", "--data", str(where.data), "--port", str(free_port()))
+    assert (second.returncode, second.stdout, second.stderr) == (
+        1,
+        "",
+        "The service already runs on this data folder. Stop it first, or choose another folder with --data.\n",
+    )
+    assert {name: where.child(name).pid for name in PARTS} == before
+    where.kill()
+    note = where.data / "run" / "service.json"
+    with subprocess.Popen(["sleep", "60"]) as other:
+        note.write_text(json.dumps(json.loads(note.read_text()) | {"pid": str(other.pid)}))
+        done = repolaunch("restart", "--data", str(where.data))
+        assert (done.returncode, done.stderr) == (
+            1,
+            "The service does not run on this data folder. Start it with `repolaunch up`.\n",
+        )
+        time.sleep(0.2)  # SIGUSR2 would have ended it by now
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_terminal_that_is_closed_stops_the_service(where: Service) -> None:
+    """As Ctrl-C does, though nobody reads any more what it says; under `nohup` it goes on."""
+    shell = f"exec {sys.executable} -m launcher up --no-example --data {where.data} --port {where.port}"
+    env = os.environ | {"REPOLAUNCH_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    for nohup in ("trap '' HUP; ", ""):
+        master, terminal = pty.openpty()
+        up = subprocess.Popen(["bash", "-c", nohup + shell], cwd=ROOT, env=env, stdin=terminal, stdout=terminal,
+                              stderr=terminal, start_new_session=True)  # fmt: skip
+        os.close(terminal)
+        said = b""
+        while b"Ready: " not in said:
+            said += os.read(master, 4096)
+        processes = [process for _, process in truths.marked(where.data / "run" / "children.json")]
+        assert len(processes) == len(PARTS)
+        os.close(master)  # the kernel tells the terminal's first process: SIGHUP
+        up.send_signal(signal.SIGHUP)
+        if nohup:
+            time.sleep(1)
+            assert up.poll() is None
+            up.terminate()
+        assert up.wait(timeout=60) == 0
+        assert truths.marked(where.data / "run" / "children.json") == []
+        assert not (where.data / "run" / "service.json").exists()
+
+
+def test_an_up_that_is_told_to_stop_while_it_starts(where: Service) -> None:
+    """At any moment: it ends well, what a killed one left is gone, and nothing of its own is left."""
+    where.start()
+    where.kill()
+    assert len(truths.marked(where.data / "run" / "children.json")) == len(PARTS)
+    for seconds in (0.8, 2, 3):
+        where.begin()
+        assert where.process is not None
+        time.sleep(seconds)
+        where.stop()
+        assert where.process.returncode in {0, -signal.SIGTERM}  # the latter before anything was begun
+    assert truths.marked(where.data / "run" / "children.json") == []
+    assert where.containers() == []
+
+
 def test_an_up_that_is_killed_while_it_starts(where: Service) -> None:
     """At any moment: the next one finds all that was started, and each part runs once."""
     for seconds in (0.5, 1.5, 2.5, 4):
@@ -194,7 +260,7 @@ def test_doctor_where_the_service_does_not_run(tmp_path: Path) -> None:
     open_installation(tmp_path / "data")
     done = repolaunch("doctor", "--data", str(tmp_path / "data"))
     assert done.returncode == 1
-    for name in ("proxy", "hub", "launcher"):
+    for name in ("proxy", "hub", "worker", "launcher"):
         assert re.search(rf"^FAIL  {name} +does not run on this data folder\n +Start it with `repolaunch up`\.$",
                          done.stdout, re.MULTILINE), done.stdout  # fmt: skip
     assert re.search(r"^FAIL  registry +does not answer$", done.stdout, re.MULTILINE)

@@ -16,6 +16,8 @@ from launcher.errors import SpawnFailed, SpawnRefused
 from launcher.model import Account, Event, Kind, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from launcher.model import Project
     from tests.fixtures.hub import HubSite
 
@@ -23,12 +25,23 @@ pytestmark = pytest.mark.engine
 NOBODY = Account("", Kind.ANONYMOUS)
 
 
+@pytest.fixture(autouse=True)
+async def nothing_left(hub_site: HubSite) -> AsyncIterator[None]:
+    """A test that failed leaves no session to the next one."""
+    yield
+    sessions = hub_site.sessions()
+    await asyncio.gather(*(sessions.stop(one.project) for one in await sessions.list()))
+
+
 def _get(site: HubSite, project: Project, path: str, token: str) -> requests.Response:
     return site.ask(f"{site.public}/user/{project.account}/{path}", token)
 
 
 async def _run_cell(site: HubSite, project: Project, token: str, code: str) -> str:
-    """Run code in a new kernel, over its websocket; what it prints."""
+    """Run code in a new kernel, over its websocket; what it prints.
+
+    What it prints and the reply come on two channels, in any order: only `idle`, on the first, says that all was heard.
+    """
     headers = {"Authorization": f"token {token}"}
     base = f"{site.public}/user/{project.account}/api/kernels"
     made = await asyncio.to_thread(requests.post, base, headers=headers, timeout=30, json={"name": "python3"})
@@ -43,11 +56,13 @@ async def _run_cell(site: HubSite, project: Project, token: str, code: str) -> s
         heard = await asyncio.wait_for(socket.read_message(), 30)
         assert heard is not None
         answer = json.loads(heard)
+        if answer["parent_header"].get("msg_id") != "m1":
+            continue
+        assert answer["msg_type"] != "error", answer
         if answer["msg_type"] == "stream":
             printed += answer["content"]["text"]
-        if answer["msg_type"] == "execute_reply":
+        if answer["msg_type"] == "status" and answer["content"]["execution_state"] == "idle":
             socket.close()
-            assert answer["content"]["status"] == "ok", answer
             return printed
 
 
