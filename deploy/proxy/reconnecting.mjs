@@ -45,11 +45,22 @@ function say(req, res, told) {
   return true;
 }
 
+// The colours are those of frontend/src/style.css; nothing is loaded, for there may be nobody to load it from.
+const STYLE = `
+:root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--line:#d9dde4;--text:#1b1f27;--muted:#565e6c;--accent:#1f5fbf}
+@media (prefers-color-scheme:dark){:root{--page:#14161b;--card:#1c1f26;--line:#343a45;--text:#e7eaef;--muted:#a3abb9;--accent:#86b2f7}}
+body{margin:0;background:var(--page);color:var(--text);font:1rem/1.5 system-ui,sans-serif}
+main{box-sizing:border-box;max-width:40rem;width:calc(100% - 1.5rem);margin:12vh auto;padding:1.5rem;background:var(--card);border:1px solid var(--line);border-radius:1rem}
+h1{margin:0 0 .75rem;font-size:1.5rem}p{margin:.5rem 0}.todo{color:var(--muted)}
+.turns{height:.25rem;margin-top:1.25rem;border-radius:1rem;background:linear-gradient(90deg,var(--line) 40%,var(--accent) 50%,var(--line) 60%) 0/200%;animation:turn 1.5s linear infinite}
+@keyframes turn{to{background-position:-200%}}
+@media (prefers-reduced-motion:reduce){.turns{animation:none}}
+`;
+
 const pageOf = ({ title, seen, todo }) => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="${AGAIN_S}">
-<meta name="viewport" content="width=device-width"><title>${title}</title>
-<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:15vh auto;padding:0 1rem}</style>
-</head><body><main><h1>${title}</h1><p>${seen}</p><p>${todo}</p></main></body></html>
+<meta name="viewport" content="width=device-width"><title>${title}</title><style>${STYLE}</style>
+</head><body><main><h1>${title}</h1><p>${seen}</p><p class="todo">${todo}</p><div class="turns" aria-hidden="true"></div></main></body></html>
 `;
 
 // ---- the proxy itself was restarted
