@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from launcher import __version__, settings
+from launcher.disks import FULL
 from launcher.operate import restic
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, find_installation, open_installation
@@ -34,6 +35,7 @@ SETTINGS = click.option(
     "--settings", "file", type=click.Path(path_type=Path, dir_okay=False), envvar="REPOLAUNCH_SETTINGS",
     help="The settings file (TOML).",
 )  # fmt: skip
+NO_ROOM = "There is no room left on a disk. What was saved before is kept. Make room; `repolaunch doctor` shows where."
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
 
 
@@ -246,6 +248,11 @@ def _with_installation(
         return asyncio.run(run(find(data), chosen))
     except (settings.SettingWrong, InstallationError, Refused) as error:
         click.echo(str(error), err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        click.echo(NO_ROOM, err=True)
         raise SystemExit(1) from None
 
 

@@ -20,7 +20,7 @@ from traitlets import Float, Instance, Unicode, default
 
 from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
-from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
+from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, raise_if_broken, tail_of
 from deploy.hub.names import project_of
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             self._tell(5, "Fetching the image")
             login = {"username": self.registry_username, "password": self.registry_password}
             try:
-                await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
+                told = await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
+                raise_if_broken(told)
                 return await self._inspected()
             except (APIError, DockerException) as error:
                 raise of_engine(error, "The image could not be fetched from the registry.") from error

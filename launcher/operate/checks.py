@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from launcher.disks import free_bytes, size
 from launcher.operate.account import account
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import TableWrong
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 IMPORT_S = 60
+LEAST = 8 * 2**20
+"""Bytes that the databases and the notes need to begin with."""
 LOAD = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -39,7 +42,8 @@ if not (isinstance(found, type) and issubclass(found, Authenticator)):
 
 
 async def check(installation: Installation, settings: Settings) -> None:
-    """Raises SettingWrong for the first setting that does not fit this machine."""
+    """Raises SettingWrong for the first setting that does not fit this machine, InstallationError without room."""
+    await asyncio.to_thread(_room, installation)
     shared_password(installation, settings)
     account(settings)
     _database(settings.database_url)
@@ -52,6 +56,16 @@ async def check(installation: Installation, settings: Settings) -> None:
     await asyncio.to_thread(addresses, settings.host, settings.port)
     if settings.authenticator != SHARED:
         await _authenticator(settings.authenticator)
+
+
+def _room(installation: Installation) -> None:
+    """No part could keep what it is told; each would end with words of its own."""
+    free = free_bytes(installation.folder)
+    if free < LEAST:
+        raise InstallationError(
+            f"The disk of the data folder {installation.folder} has {size(free)} free; the service starts only with "
+            f"{size(LEAST)} or more. Make room there and start it again; nothing was changed."
+        )
 
 
 def addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:

@@ -126,12 +126,12 @@ def open_installation(folder: Path) -> Installation:
             folder.chmod(0o700)
         (folder / "secrets").mkdir(exist_ok=True, mode=0o700)
         (folder / "secrets").chmod(0o700)
+        identity = kept_in(folder / "secrets" / "installation", lambda: secrets.token_hex(4))
+        return Installation(folder, identity, _ports(folder / "ports.json"))
     except OSError as error:
         raise InstallationError(
             f"The data folder {folder} cannot be used: {error.strerror}. Choose another one with --data."
         ) from None
-    identity = kept_in(folder / "secrets" / "installation", lambda: secrets.token_hex(4))
-    return Installation(folder, identity, _ports(folder / "ports.json"))
 
 
 @contextlib.contextmanager

@@ -28,6 +28,9 @@ SERVER_ARGS = (
     "--HubOAuth.cache_max_age=30",
     # jupyter-collaboration would keep its history in the workspace.
     "--SQLiteYStore.db_path=/tmp/jupyter-ystore.db",
+    # While the container engine hangs or is away, nobody reads what a server prints, and after 64 KiB of it the server
+    # would stand still: a line for each request is a minute or so.
+    "--Application.log_level=WARN",
 )
 NO_WALLS = (
     "No session starts now: the rules that keep sessions from private networks are not in place. "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.operate.installation import free_port
-from tests.fixtures.faults import MIB, at_work, fine, metric, ready, said, until_ill
+from tests.fixtures.faults import KEPT, MIB, at_work, fine, full, metric, ready, said, until_ill
 from tests.fixtures.own_engine import Disk, small_disk
 from tests.fixtures.service import Service, Visitor, visiting
 
@@ -32,18 +32,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 PARTS = ("launcher", "hub", "proxy")
 SIZE = 256 * MIB
 FLOOR = 4 * MIB
-FULL = "A disk of this server is full"
-KEPT = (
-    "Try again later: links that you have opened before still lead to your files. "
-    "Operators: make room; `repolaunch doctor` shows where."
-)
-ROOM = "Try again later. Operators: make room; `repolaunch doctor` shows where."
-
-
-def full(place: str) -> tuple[str, int, str, str, str]:
-    """What is told where the disk of a place is full."""
-    seen = f"There is no room left on the disk of the {place}. What was saved before is kept."
-    return ("disk-full", 507, FULL, seen, ROOM)
 
 
 @dataclass

@@ -1,53 +1,54 @@
-"""The container engine killed, hung and filled: what people are told, what lives on, and that all goes on afterwards.
+"""The container engine killed and hung: what people are told, what lives on, and that all goes on afterwards.
 
 On an engine of the test's own (tests/fixtures/own_engine.py), under a service that uses it for everything.
+Filled: test_faults_filled.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
-from launcher.operate.installation import free_port
-from tests.fixtures.faults import MIB, at_work, containers, counted, fine, ready, said, states, until_ill
-from tests.fixtures.service import Service, visiting
+from tests.fixtures.faults import (
+    LATER,
+    at_work,
+    containers,
+    counted,
+    fine,
+    ills,
+    on,
+    ready,
+    said,
+    states,
+    until_ill,
+)
+from tests.fixtures.service import serving, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.fixtures.own_engine import OwnEngine
     from tests.fixtures.repos import GitHost
-    from tests.fixtures.service import SessionClient
+    from tests.fixtures.service import Service, SessionClient, Visitor
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
-LATER = "Try again in a few minutes. Operators: run `repolaunch doctor`."
-KEPT = (
-    "Try again later: links that you have opened before still lead to your files. "
-    "Operators: make room; `repolaunch doctor` shows where."
-)
-FULL = "A disk of this server is full"
-SEEN = "There is no room left on the disk of the container engine. What was saved before is kept."
-ROOM = "Try again later. Operators: make room; `repolaunch doctor` shows where."
-FLOOR = 64 * MIB
+TITLE = "The container engine does not answer"
 HANGS_S = 15.0
+LONG_S = 75.0
+"""Longer than any question to the engine waits."""
 
 
 @pytest.fixture(scope="module")
 def served(own_engine: OwnEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on the engine of our own."""
-    env = {**own_engine.env, "REPOLAUNCH_DISK_FLOOR_BYTES": str(FLOOR)}
-    one = Service(tmp_path_factory.mktemp("faults") / "data", free_port(), env)
-    try:
-        one.start()
+    with serving(tmp_path_factory.mktemp("faults") / "data", on(own_engine)) as one:
         yield one
-    finally:
-        one.stop()  # what it leaves in the engine goes with the engine
-        shutil.rmtree(one.data, ignore_errors=True)
 
 
 # --------------------------------------------------------------------------- killed
@@ -62,9 +63,9 @@ async def test_killed(served: Service, own_engine: OwnEngine, git_daemon: GitHos
                 assert await counted(session, kernel) == 1
                 told = await until_ill(served, "Docker engine")
                 assert told == {"Docker engine": "Nothing listens at its address."}
-                title, seen = "The container engine does not answer", "Nothing listens at its address."
+                seen = "Nothing listens at its address."
                 away = await visitor.launch(fine(git_daemon).url, "main")
-                assert said(away[-1]) == ("engine-down", 503, title, seen, LATER)
+                assert said(away[-1]) == ("engine-down", 503, TITLE, seen, LATER)
                 assert (await states(visitor))[project] == "running"
                 await session.write("kept.txt", "kept")
             finally:
@@ -116,21 +117,49 @@ async def moving(session: SessionClient, kernel: str) -> None:
     await asyncio.sleep(0.3)
 
 
-# --------------------------------------------------------------------------- filled
 @pytest.mark.long
-async def test_filled_by_a_build(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
-    """It says at which step, and whose disk; the next try finds nothing in its way."""
-    step = "RUN head -c 300M /dev/zero > /tmp/large"
-    repo = fine(git_daemon, f"{step}\n")
+async def test_hung_for_longer_than_anybody_waits(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
+    """Launches end with a sentence, watchers hear that they are still connected; what the engine does late is ended."""
     async with visiting(served) as visitor:
         await visitor.enter()
-        own_engine.disk.fill(leave=2 * FLOOR)
-        try:
-            failed = await visitor.launch(repo.url, "main")
-        finally:
-            own_engine.disk.empty()
-        code, status, title, seen, todo = said(failed[-1])
-        assert (code, status, title, todo) == ("disk-full", 507, FULL, ROOM)
-        assert seen.startswith(f"{SEEN}\nStep: [3/3] {step}\nIts last lines:\n")
-        assert "No space left on device" in seen
-        ready(await visitor.launch(repo.url, "main"))
+        repo = fine(git_daemon)
+        async with at_work(visitor, repo.url) as (project, _, _):
+            pass
+        async with at_work(visitor, fine(git_daemon).url) as (busy, session, kernel):
+            began = time.monotonic()
+            with own_engine.hung():
+                watched = [asyncio.create_task(watch(visitor, url)) for url in (repo.url, fine(git_daemon).url)]
+                async with asyncio.timeout(400):
+                    while not all(one.done() for one in watched) or time.monotonic() - began < LONG_S:
+                        await moving(session, kernel)
+                        assert (await ills(served)).keys() <= {"Docker engine"}
+                        await asyncio.sleep(1)  # what a server prints is read by nobody now: a pipe holds 64 KiB
+                assert (await ills(served)) == {"Docker engine": "No answer within 5 seconds."}
+            started, built = [await one for one in watched]
+            for told, silences in (started, built):
+                assert said(told)[:3] == ("engine-down", 503, TITLE)
+                assert said(told)[4] == LATER
+                assert silences, "in the midst of nothing, a watcher hears that its stream lives"
+            assert said(started[0])[3] == "It did not answer while the session started."
+            assert await until_ill(served) == {}
+            async with asyncio.timeout(120):
+                while containers(served).keys() != {busy}:
+                    await asyncio.sleep(1)
+            assert await states(visitor) == {project: "stopped", busy: "running"}
+            async with at_work(visitor, repo.url) as (again, _, _):
+                assert again == project
+                assert containers(served).keys() == {project, busy}
+
+
+async def watch(visitor: Visitor, url: str) -> tuple[dict[str, Any], int]:
+    """Launch; the last event, and how often the stream said that it lives."""
+    status, launch = await visitor.post("/api/v1/launches", {"url": url, "ref": "main"})
+    assert status == 201, launch
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+    keepalives, last = 0, {}
+    async with visitor.http.get(f"/api/v1/launches/{launch['id']}/events", timeout=timeout) as answer:
+        async for line in answer.content:
+            keepalives += line.startswith(b":keepalive")
+            if line.startswith(b"data:"):
+                last = json.loads(line[5:])
+    return last, keepalives
