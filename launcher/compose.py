@@ -143,10 +143,10 @@ class Composed:
             settings.checkout_max_submodules,
         )
         self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
-        worker = Worker(data / "run" / "worker" / "worker.sock")
-        self.builders = Builders(worker, build_s=int(settings.build_timeout_s))
-        self.engine = Engine(worker)
-        self.registry = Registry(worker, given.registry, settings.registry_prefix)
+        self.worker = Worker(data / "run" / "worker" / "worker.sock")
+        self.builders = Builders(self.worker, build_s=int(settings.build_timeout_s))
+        self.engine = Engine(self.worker)
+        self.registry = Registry(self.worker, given.registry, settings.registry_prefix)
         self.volumes = HelperVolumes(
             data / "run" / "volumes" / "helper.sock", data / "checkouts", data / "workspaces", given.id
         )
@@ -251,6 +251,7 @@ class Composed:
     def _checks(self) -> dict[str, Any]:
         return {
             "JupyterHub API": self.hub.version,
+            "build worker": self.worker.health,
             "Docker registry": self.registry.health,
             "Docker engine": self.engine.health,
             "database": self.database.check,

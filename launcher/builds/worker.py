@@ -74,6 +74,11 @@ class Worker:
             raise BuildBroken(f"the build worker answered with {type(final).__name__}")
         return final
 
+    async def health(self) -> None:
+        """Look whether it listens. Raises EngineDown."""
+        _, writer = await self._connect(patience_s=0)
+        writer.transport.abort()
+
     async def _twice(self, line: bytes, told: Told) -> lines.Line:
         with contextlib.suppress(_Gone):
             return await self._begun(line, told)
@@ -102,7 +107,7 @@ class Worker:
         return await self._once(line, told)
 
     async def _once(self, line: bytes, told: Told) -> lines.Line:
-        reader, writer = await self._connect()
+        reader, writer = await self._connect(self._patience_s)
         try:
             writer.write(line)
             return await _heard(reader, told)
@@ -114,8 +119,8 @@ class Worker:
         finally:
             writer.transport.abort()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        until = asyncio.get_running_loop().time() + self._patience_s
+    async def _connect(self, patience_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        until = asyncio.get_running_loop().time() + patience_s
         while True:
             try:
                 return await open_socket(self._path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
 from builders.sockets import open_socket
+from launcher.operate import code
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import PART, Left, Noted, end, find, signal_group, write
 
@@ -134,7 +135,7 @@ class Running:
             tries = 0 if clock() - began > STEADY_S else tries
             pause = BACK_OFF_S[min(tries, len(BACK_OFF_S) - 1)]
             tries += 1
-            self._tell_end(status, tries, pause)
+            self._tell_end(status, tries, pause, await asyncio.to_thread(code.changed))
             await asyncio.sleep(pause)
             self.restarts += 1
             try:
@@ -157,11 +158,11 @@ class Running:
         if isinstance(error, Exception):
             log.error("what follows a start of %s was not done: %s", self.child.name, error, exc_info=error)
 
-    def _tell_end(self, status: int, tries: int, pause: float) -> None:
+    def _tell_end(self, status: int, tries: int, pause: float, changed: str) -> None:
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         again = f" for the {tries}th time in a row" if tries > OFTEN else ""
         why = f" {self._reason()}" if tries >= OFTEN else ""
-        log.warning("%s %s%s; it is started again in %g s.%s", self.child.name, how, again, pause, why)
+        log.warning("%s %s%s; it is started again in %g s.%s%s", self.child.name, how, again, pause, changed, why)
 
     async def _again(self) -> None:
         """After a restart: wait until it answers, and tell who wants to know. It may have ended again by then."""
@@ -223,6 +224,7 @@ class Family:
     def __init__(self, logs: Path, note: Path) -> None:
         """`note` is the file that lists process ids, start times and restarts."""
         self._logs, self._note = logs, note
+        code.began()
         self._running: list[Running] = []
         self._left: list[Left] = []
 

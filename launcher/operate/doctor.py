@@ -21,7 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from builders.sockets import open_socket
 from launcher.disks import free_bytes, size
-from launcher.operate import engine
+from launcher.operate import build_engine, engine
 from launcher.operate.egress import note
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
@@ -69,7 +69,9 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
     )
     return [
         *await asyncio.gather(*(asyncio.to_thread(look) for look in local)),
-        *await asyncio.gather(_registry(installation, settings), *_parts(installation)),
+        *await asyncio.gather(
+            _registry(installation, settings), *_parts(installation), asyncio.to_thread(_builds, installation, settings)
+        ),
     ]
 
 
@@ -234,6 +236,19 @@ def _certificate(file: str) -> Finding:
     days = (ends.timestamp() - time.time()) / DAY_S
     seen = f"valid until {ends:%Y-%m-%d}"
     return Finding("certificate", ok=days >= CERTIFICATE_DAYS, seen=seen, todo="" if days >= CERTIFICATE_DAYS else todo)
+
+
+def _builds(installation: Installation, settings: Settings) -> Finding:
+    """Where builds go."""
+    try:
+        place = build_engine.place(installation, settings)
+    except InstallationError as error:
+        return Finding("build engine", ok=False, seen="has no place", todo=str(error))
+    if place is None:
+        return Finding("build engine", ok=True, seen="the engine of the sessions, where builds have no limits")
+    well = place.answers(5)
+    todo = "" if well else f"Look at the log of the container repolaunch-{installation.id}-builds, and whether it runs."
+    return Finding("build engine", ok=well, seen="answers" if well else "does not answer", todo=todo)
 
 
 async def _answers(name: str, request: HTTPRequest) -> Finding:

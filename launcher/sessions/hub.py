@@ -143,7 +143,7 @@ class HubClient:
         except HTTPClientError as error:
             raise HubDown(f"the hub did not say how {account} starts (status {error.code})") from error
         except OSError as error:
-            raise HubDown(_reason(error)) from error
+            raise HubDown(reason(error)) from error
 
     async def server(self, account: str) -> Server | None:
         """The account's server, if it runs, starts or stops."""
@@ -182,7 +182,7 @@ class HubClient:
         try:
             answer = await self._fetch(method, path, body, accept=accept)
         except (HTTPClientError, OSError) as error:
-            raise HubDown(_reason(error)) from error
+            raise HubDown(reason(error)) from error
         if answer.code < 300 or answer.code in also:  # noqa: PLR2004
             return answer
         log.error("the hub answered %s %s with %d: %s", method, path, answer.code, _message(answer))
@@ -285,12 +285,13 @@ def _message(answer: HTTPResponse) -> str:
         return f"status {answer.code}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why no answer came, as the end of a sentence."""
     if isinstance(error, HTTPTimeoutError):
         return "it did not answer in time"
     if isinstance(error, OSError) and error.strerror:
         return f"it does not let us connect ({error.strerror})"
-    return str(error) or type(error).__name__
+    return str(error) or "the connection broke"
 
 
 def _server(user: dict[str, Any]) -> Server | None:

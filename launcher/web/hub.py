@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from launcher.errors import HubDown
 from launcher.model import Account, Kind
+from launcher.sessions.hub import reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -158,8 +159,10 @@ class OAuthHub:
             return _decoded(await self._http.fetch(request, raise_error=False))
         except HubDown:
             raise
-        except (OSError, ValueError, KeyError) as error:
-            raise HubDown(f"Asking it who you are failed ({type(error).__name__})") from error
+        except (OSError, HTTPClientError) as error:
+            raise HubDown(f"Asking it who you are failed: {reason(error)}") from error
+        except (ValueError, KeyError) as error:
+            raise HubDown("Asked who you are, it gave an answer that cannot be read") from error
 
 
 def _decoded(answer: HTTPResponse) -> dict[str, Any] | None:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from launcher.operate import children
+from launcher.operate import children, code
 from launcher.operate.children import OFTEN, Child, Family, Running
 from launcher.operate.installation import InstallationError, free_port
 from launcher.operate.noted import Noted, read, write
@@ -108,6 +109,32 @@ async def test_a_child_that_ends_again_and_again_is_told_with_its_last_words(
     )
     assert read(tmp_path / "note.json")[0].restarts > OFTEN, "`doctor` reads this"
     await family.stop()
+
+
+async def test_new_files_under_an_old_up_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `git pull` alone: what ends is started in the new version, with what the old one tells it."""
+    monkeypatch.setattr(children, "BACK_OFF_S", (0.01,))
+    place = tmp_path / "launcher"
+    place.mkdir()
+    (place / "part.py").write_text("1")
+    monkeypatch.setattr(code, "digest", partial(code.digest, tmp_path))
+    code.began.cache_clear()
+    family = Family(tmp_path, tmp_path / "note.json")
+    running = await family.start(Child("part", (sys.executable, "-c", "import time; time.sleep(0.05)"), ENV))
+    await until(lambda: bool(caplog.records))
+    (place / "part.py").write_text("2")
+    restarts = running.restarts
+    await until(lambda: running.restarts > restarts + 1)
+    await family.stop()
+    code.began.cache_clear()
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "part ended with status 0; it is started again in 0.01 s."
+    assert (
+        "The program's files have changed since the service was started: `repolaunch restart` starts all of it in the "
+        "version that is there now." in told[-1]
+    )
 
 
 async def test_a_program_that_went_missing_is_tried_again(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 UP = ROOT / "deploy" / "setup" / "up.sh"
 PARTS = {"registry", "proxy", "hub", "worker", "launcher"}
-LOOKED_AT = {"engine", "buildx", "base image", "runtime", "egress", "clock", "descriptors", "programs"} | {
+LOOKED_AT = {"engine", "buildx", "base image", "build engine", "runtime", "egress", "clock", "descriptors"} | {
+    "programs",
     "disk",
     "engine disk",
 }
@@ -166,6 +167,7 @@ def test_after_a_killed_up_the_next_one_replaces_what_it_left(where: Service) ->
     after = {name: where.child(name) for name in PARTS}
     assert not {one.pid for one in before.values()} & {one.pid for one in after.values()}
     assert not [one for one in before.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert findings("--data", str(where.data))["worker"]["seen"] == "answers"
     after["hub"].kill()
     _wait_for(lambda: findings("--data", str(where.data))["hub"]["seen"].startswith("answers; it ended once"))
     where.stop()

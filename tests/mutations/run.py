@@ -59,6 +59,7 @@ class Copy:
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix="rl-mutations-") as temporary:
+            Path(temporary).chmod(0o755)  # some tests are other users
             argv = [
                 str(self.folder / ".venv/bin/python"),
                 "-m",
@@ -98,7 +99,8 @@ def _short(test: str) -> str:
 
 def _without(copy: Copy, batch: list[Mutation]) -> list[Mutation]:
     """Those of the batch that its test does not notice."""
-    kept = {one.file: (ROOT / one.file).read_text() for one in batch}
+    # The copy's own: the project itself may be worked on meanwhile.
+    kept = {one.file: (copy.folder / one.file).read_text() for one in batch}
     changed = dict(kept)
     for one in batch:
         changed[one.file] = one.applied(changed[one.file])
