@@ -46,6 +46,7 @@ from launcher.operate.egress import note
 from launcher.operate.installation import CERTIFICATES, write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
+from launcher.projects.watch import Watch
 from launcher.rates import LOOPBACK, Rates
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.budget import Limits as CheckoutLimits
@@ -54,6 +55,7 @@ from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
 from launcher.repos.resolver import GitResolver
 from launcher.sessions.awaited import Awaited
 from launcher.sessions.hub import HubClient
+from launcher.sessions.noticed import Noticed
 from launcher.sessions.resolve import Limits as SessionLimits
 from launcher.sessions.resolve import Resolve, Site
 from launcher.sessions.sessions import HubSessions
@@ -63,6 +65,7 @@ from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
 from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
+from launcher.tasks import Tasks
 from launcher.web.app import make_app
 from launcher.web.context import Links, Web
 from launcher.web.counting import CountedBuild, CountedStory
@@ -163,6 +166,13 @@ class Composed:
             policy, settings.allowed_protocols, settings.resolve_timeout_s, scratch=data / "checkouts"
         )
         self.disks = Disks(_places(given), settings.disk_floor_bytes)
+        self.watch = Watch(
+            settings.workspace_max_bytes,
+            self.sessions,
+            self.volumes,
+            partial(self.disks.free, DATA),
+            self.metrics,
+        )
         stages = Stages(
             self.disks,
             self.resolver,
@@ -170,7 +180,7 @@ class Composed:
             Remembered(self.builders, EnvironmentRows(self.database)),
             self.images,
             self.projects,
-            self.awaited,
+            Noticed(self.awaited, self._notice),
         )
         self.launches = Launches(
             CountedStory(Launch(stages), self.metrics),
@@ -217,6 +227,7 @@ class Composed:
             health=Health(self._checks(), time.monotonic),
             metrics=self.metrics,
             measure=partial(self.disks.measure, self.metrics.disk_free),
+            storage=self.watch,
             secret=bytes.fromhex(known.cookie_secret),
             operator_token=known.operator_token,
             internal_token=known.resolve_secret,
@@ -244,6 +255,13 @@ class Composed:
         )
         site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime)
         return Resolve(find, self.volumes.volume, limits, site, self._walls)
+
+    def _notice(self, project: str) -> str:
+        error = self.watch.beginning(project)
+        if error is None:
+            return ""
+        told = explain(error)
+        return f"{told.title}. {told.seen} {told.todo}"
 
     def _walls(self) -> bool:
         return self._given.settings.egress == "open" or note.read(self._given.data / "run").ok
@@ -293,6 +311,9 @@ class Composed:
         stack.callback(self.awaited.leave)
         await self.pushing.recover()
         await self.launches.recover()
+        tasks = Tasks()
+        stack.push_async_callback(tasks.close)
+        tasks.start(self.watch.run(), "watch of the workspaces")
 
     def _note_imports(self) -> None:
         """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""

@@ -58,24 +58,25 @@ class Disks:
 
     async def check_one(self, place: str) -> None:
         """Raises DiskLow where the place has less than the floor; a place that cannot be looked at has enough."""
-        free = await self._free(place)
+        free = await self.free(place)
         if free is not None and free < self.floor:
             raise DiskLow(place, size(free), size(self.floor))
 
     async def check_database(self) -> None:
         """Raises DiskFull where the databases in the data folder cannot have room for another change."""
-        free = await self._free(DATA)
+        free = await self.free(DATA)
         if free is not None and free < NOTHING:
             raise DiskFull("database")
 
     async def measure(self, told: Callable[[str, int], None]) -> None:
         """Tell what is free now: the place and the bytes, of each that can be looked at."""
         for place in self.places:
-            free = await self._free(place)
+            free = await self.free(place)
             if free is not None:
                 told(place, free)
 
-    async def _free(self, place: str) -> int | None:
+    async def free(self, place: str) -> int | None:
+        """Bytes that may still be written there; None: it cannot be looked at."""
         try:
             return await asyncio.to_thread(free_bytes, self.places[place])
         except OSError:  # an engine in a machine of its own keeps its images where we cannot look

@@ -214,6 +214,11 @@ class Settings(BaseModel):
         description="Bytes that stay free on the disks of the data folder and of the container engine: with less, "
         "no new launch begins. Projects that exist can be opened all the same. 0: launches begin with any.",
     )
+    workspace_max_bytes: Bytes = Field(
+        20 * 2**30,
+        description="Bytes that one workspace may hold. Those of running sessions are measured; from 90 % on people "
+        "are told, and beyond it the session is stopped. No file is ever removed. 0: no limit, nothing is measured.",
+    )
     image_days: float = Field(
         30,
         ge=0,

@@ -92,6 +92,8 @@ export interface Project {
   /** ISO 8601, UTC, by the server's clock. */
   readonly used: string;
   readonly link: string;
+  /** What its people have to know: a workspace that is too large. */
+  readonly notice: { readonly title: string; readonly seen: string; readonly todo: string } | null;
 }
 
 export interface Link {

@@ -62,6 +62,9 @@ from launcher.errors.sessions import (
     SpawnRefused,
     SpawnTimeout,
     WorkspaceFailed,
+    WorkspaceNearlyFull,
+    WorkspaceOver,
+    WorkspaceStopped,
 )
 
 __all__ = [
@@ -114,4 +117,7 @@ __all__ = [
     "UserUnfit",
     "VolumeUnfit",
     "WorkspaceFailed",
+    "WorkspaceNearlyFull",
+    "WorkspaceOver",
+    "WorkspaceStopped",
 ]

@@ -62,6 +62,32 @@ class DiskFull(LauncherError):
 
 
 @dataclass(eq=False)
+class WorkspaceNearlyFull(LauncherError):
+    """A workspace holds nearly what it may; both are sizes in words."""
+
+    held: str
+    limit: str
+
+
+@dataclass(eq=False)
+class WorkspaceOver(LauncherError):
+    """A workspace holds more than it may; its session runs for some `minutes` more, in which files can be deleted."""
+
+    held: str
+    limit: str
+    minutes: int
+
+
+@dataclass(eq=False)
+class WorkspaceStopped(LauncherError):
+    """A session was stopped because its workspace held more than it may; started again it has so many `minutes`."""
+
+    held: str
+    limit: str
+    minutes: int
+
+
+@dataclass(eq=False)
 class DatabaseDown(LauncherError):
     """The database does not answer, or takes no changes."""
 

@@ -63,6 +63,28 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "Try again later. Operators: make room; `repolaunch doctor` shows where.",
         (("step", "Step: {step}"), ("tail", "Its last lines:\n{tail}")),
     ),
+    errors.WorkspaceNearlyFull: Row(
+        "workspace-nearly-full",
+        507,
+        "The workspace is nearly full",
+        "It holds {held} and may hold {limit}.",
+        "Delete what you no longer need: beyond {limit} its session is stopped.",
+    ),
+    errors.WorkspaceOver: Row(
+        "workspace-over",
+        507,
+        "The workspace holds more than it may",
+        "It holds {held} and may hold {limit}.",
+        "Delete what you no longer need within {minutes} minutes; else its session is stopped. No file is removed.",
+    ),
+    errors.WorkspaceStopped: Row(
+        "workspace-stopped",
+        507,
+        "The session was stopped: its workspace is too large",
+        "It holds {held} and may hold {limit}. Every file is as it was saved.",
+        "Start it again and delete what you no longer need: each time there are {minutes} minutes for that. "
+        "Or ask the operator to raise `workspace_max_bytes`.",
+    ),
     errors.DatabaseDown: Row(
         "database-down",
         503,

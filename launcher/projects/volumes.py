@@ -90,6 +90,8 @@ class Patience:
     connect: float = 10
     """For a helper that is being started again."""
     answer: float = 60
+    usage: float = 180
+    """More than the helper gives itself (volume_helper/usage.py)."""
     seed: float = 1800
 
 
@@ -140,7 +142,7 @@ class HelperVolumes:
 
     async def usage(self, project: str) -> Usage:
         """See VolumeBackend."""
-        answer = await self._ask({"verb": "usage", "id": project})
+        answer = await self._ask({"verb": "usage", "id": project}, self._patience.usage)
         return Usage(int(answer["bytes"]), int(answer["entries"]), complete=answer["complete"] is True)
 
     async def list(self) -> list[str]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from launcher.errors import BadRequest, Forbidden, LaunchMissing, ProjectMissing
+from launcher.explain import explain
 from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
-from launcher.web.handler import Handler
+from launcher.web.handler import Handler, as_json
 
 if TYPE_CHECKING:
     from launcher.model import Project as Project_
@@ -57,7 +58,11 @@ class _Api(Handler):
 
     def shown(self, view: ProjectView, state: str | None) -> schemas.Project:
         """A project as JSON, with the state of its server."""
-        return schemas.Project.of(view, state, self.at(view.project))
+        shown, storage = schemas.Project.of(view, state, self.at(view.project)), self.web.storage
+        error = storage.notice(view.project.id)
+        shown.workspace_bytes = storage.held(view.project.id)
+        shown.notice = None if error is None else schemas.Error.model_validate(as_json(explain(error)))
+        return shown
 
     async def states(self) -> dict[str, str]:
         """Project id → the state of its server. Raises HubDown."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from launcher.errors import LauncherError
     from launcher.model import Account, Numbered, Project, RepoRef, Role, State
     from launcher.web.health import Health
     from launcher.web.metrics import Metrics
@@ -162,6 +163,26 @@ class Resolver(Protocol):
         ...
 
 
+class Storage(Protocol):
+    """What is known of workspaces' sizes (`launcher.projects.watch.Watch`)."""
+
+    def held(self, project: str) -> int | None:
+        """Bytes, as last measured; None: that is not known."""
+        ...
+
+    def notice(self, project: str) -> LauncherError | None:
+        """What people have to know; None: nothing."""
+        ...
+
+
+class _NotMeasured:
+    def held(self, _project: str) -> None:
+        return None
+
+    def notice(self, _project: str) -> None:
+        return None
+
+
 async def _nothing() -> None:
     """Look nothing up."""
 
@@ -185,6 +206,7 @@ class Web:
     """What the hub shows at `/internal/`."""
     measure: Callable[[], Awaitable[None]] = _nothing
     """Called before the metrics are read: for numbers that have to be looked up."""
+    storage: Storage = field(default_factory=_NotMeasured)
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
     wildcard: bool = False

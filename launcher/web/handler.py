@@ -196,7 +196,7 @@ class Handler(RequestHandler):
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.finish(error_page(told, getattr(error, "login", "")))
             return
-        body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+        body = as_json(told)
         if isinstance(error, LoginRequired):
             body["login"] = error.login
         self.set_header("Content-Type", "application/json")
@@ -229,6 +229,11 @@ def headers_of(web: Web) -> dict[str, str]:
     if not web.public_url.startswith("https:"):
         return {}
     return {"Strict-Transport-Security": "max-age=31536000" + ("; includeSubDomains" if web.wildcard else "")}
+
+
+def as_json(told: Failed) -> dict[str, Any]:
+    """What went wrong, as `schemas.Error` has it."""
+    return {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
 
 
 def _told(status: int, error: BaseException | None) -> Failed:

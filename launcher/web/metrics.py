@@ -58,6 +58,21 @@ class Metrics:
             ["place"],
             registry=registry,
         )
+        self._near, self._over = (
+            Gauge(f"repolaunch_workspaces_{name}_limit", f"Workspaces of running sessions {text}.", registry=registry)
+            for name, text in (("near", "that hold nearly what they may"), ("over", "that hold more than they may"))
+        )
+        self._measured = Histogram(
+            "repolaunch_workspace_measure_seconds",
+            "Seconds that measuring one workspace took.",
+            buckets=STAGE_SECONDS[:11],
+            registry=registry,
+        )
+        self._workspace_stops = Counter(
+            "repolaunch_workspace_stops",
+            "Sessions stopped as their workspace held too much.",
+            registry=registry,
+        )
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self.refused = Counter(
             "repolaunch_launches_refused",
@@ -87,6 +102,19 @@ class Metrics:
     def disk_free(self, place: str, free: int) -> None:
         """So many bytes are free on the disk of `place`."""
         self._disks.labels(place).set(free)
+
+    def workspace_measured(self, seconds: float) -> None:
+        """A workspace was measured in so many seconds."""
+        self._measured.observe(seconds)
+
+    def workspace_stopped(self) -> None:
+        """A session was stopped for what its workspace holds."""
+        self._workspace_stops.inc()
+
+    def workspaces_stand(self, near: int, over: int) -> None:
+        """So many of the running sessions' workspaces are near their limit, and over it."""
+        self._near.set(near)
+        self._over.set(over)
 
     def launch_ended(self, outcome: Outcome, code: str = "") -> None:
         """A launch ended; `code` says of which error, where it failed."""

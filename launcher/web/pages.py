@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from launcher import explain
 from launcher.errors import BodyTooLarge, LauncherError
 from launcher.web.assets import Assets
-from launcher.web.handler import Handler
+from launcher.web.handler import Handler, as_json
 
 if TYPE_CHECKING:
     from launcher.model import Failed
@@ -125,7 +125,9 @@ class StoppedSession(HtmlPage):
         if found and self.web.wildcard and not self.web.is_sessions_host(self.request.host_name):
             self.redirect(self.web.session_address(str(self.request.uri)))
             return
-        told = explain.say(explain.SESSION_STOPPED)
+        error = self.web.storage.notice(found[1]) if found else None
+        told = explain.say(explain.SESSION_STOPPED) if error is None else explain.explain(error)
+        told = replace(told, status=explain.SESSION_STOPPED.status)
         self.set_header("Retry-After", "5")
         upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
@@ -134,7 +136,7 @@ class StoppedSession(HtmlPage):
             return
         self.set_status(told.status)
         self.set_header("Content-Type", "application/json")
-        body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+        body = as_json(told)
         self.finish(json.dumps({"error": body, "message": told.seen}))
 
 
@@ -151,7 +153,7 @@ class ProxyError(HtmlPage):
         if "/api/" in address:
             self.set_status(code)
             self.set_header("Content-Type", "application/json")
-            body = {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
+            body = as_json(told)
             self.finish(json.dumps({"error": body, "message": told.seen}))
             return
         self.render_page(error_page(told), code)

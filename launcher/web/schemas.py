@@ -75,6 +75,18 @@ class Launch(BaseModel):
         )
 
 
+class Error(BaseModel):
+    """What went wrong (docs/reference/errors.md)."""
+
+    code: str
+    status: int
+    title: str
+    seen: str
+    todo: str
+    link: str
+    login: str | None = Field(None, description="With `login-required`: where a browser logs in.")
+
+
 class Project(BaseModel):
     """A project, and whether its server runs."""
 
@@ -90,6 +102,8 @@ class Project(BaseModel):
     temporary: bool
     link: str = Field(description="The launch link that resumes it.")
     session: str | None = Field(description="Where its server is, while it runs.")
+    workspace_bytes: int | None = Field(None, description="What its workspace held when it was last measured.")
+    notice: Error | None = Field(None, description="What its people have to know: a workspace that is too large.")
 
     @classmethod
     def of(cls, view: ProjectView, state: str | None, session: str) -> Project:
@@ -146,18 +160,6 @@ class Me(BaseModel):
     xsrf: str = Field(
         description="To be sent in the header `X-XSRFToken` with what changes something; empty for tokens."
     )
-
-
-class Error(BaseModel):
-    """What went wrong (docs/reference/errors.md)."""
-
-    code: str
-    status: int
-    title: str
-    seen: str
-    todo: str
-    link: str
-    login: str | None = Field(None, description="With `login-required`: where a browser logs in.")
 
 
 class ErrorAnswer(BaseModel):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.errors import BadRequest
+from launcher.errors import BadRequest, WorkspaceNearlyFull
 from launcher.model import Role, Stage, Started
 from launcher.web import auth
 from launcher.web.api import checked_urlpath
@@ -226,11 +226,29 @@ async def test_projects(projects: Site) -> None:
         "temporary": False,
         "link": "/v2/gh/ada/nice/main",
         "session": "/user/project-aaaaaaaaaa/",
+        "workspace_bytes": None,
+        "notice": None,
     }
     assert await projects.json("GET", "/api/v1/projects/aaaaaaaaaa", headers=projects.headers()) == one
     projects.sessions.running = []
     stopped = await projects.json("GET", "/api/v1/projects/aaaaaaaaaa", headers=projects.headers())
     assert (stopped["state"], stopped["session"]) == ("stopped", None)
+
+
+async def test_a_project_tells_of_a_workspace_that_is_nearly_full(projects: Site) -> None:
+    projects.storage.sizes["aaaaaaaaaa"] = 18 * 2**30
+    projects.storage.notices["aaaaaaaaaa"] = WorkspaceNearlyFull("18.0 GiB", "20.0 GiB")
+    [one] = await projects.json("GET", "/api/v1/projects", headers=projects.headers())
+    assert one["workspace_bytes"] == 18 * 2**30
+    assert one["notice"] == {
+        "code": "workspace-nearly-full",
+        "status": 507,
+        "title": "The workspace is nearly full",
+        "seen": "It holds 18.0 GiB and may hold 20.0 GiB.",
+        "todo": "Delete what you no longer need: beyond 20.0 GiB its session is stopped.",
+        "link": "/docs/errors#workspace-nearly-full",
+        "login": None,
+    }
 
 
 async def test_projects_of_others_are_missing(projects: Site) -> None:

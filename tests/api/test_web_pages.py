@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from yarl import URL
 
+from launcher.errors import WorkspaceStopped
 from launcher.explain import ROWS
 from launcher.web import pages
 from tests.fixtures.web import served
@@ -172,6 +173,15 @@ async def test_stopped_session_page_leads_back(site: Site) -> None:
     assert "This session has stopped" in html
     assert 'href="/api/v1/projects/aaaaaaaaaa/open"' in html
     assert "secret" not in html
+
+
+async def test_a_session_that_was_stopped_for_its_size_says_so(site: Site) -> None:
+    site.storage.notices["aaaaaaaaaa"] = WorkspaceStopped("21.0 GiB", "20.0 GiB", 15)
+    html = await text(site, "/user/project-aaaaaaaaaa/lab", 503)
+    assert "The session was stopped: its workspace is too large" in html
+    assert "It holds 21.0 GiB and may hold 20.0 GiB. Every file is as it was saved." in html
+    assert 'href="/api/v1/projects/aaaaaaaaaa/open"' in html
+    assert "This session has stopped" in await text(site, "/user/project-bbbbbbbbbb/lab", 503)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

@@ -163,3 +163,17 @@ class FakeResolve:
     async def answer(self, question: object) -> Answer:
         self.asked.append(question)
         return Answer(200, {"image": "sha256:1"})
+
+
+@dataclass
+class FakeStorage:
+    """What is known of workspaces' sizes."""
+
+    notices: dict[str, LauncherError] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def held(self, project: str) -> int | None:
+        return self.sizes.get(project)
+
+    def notice(self, project: str) -> LauncherError | None:
+        return self.notices.get(project)

@@ -56,8 +56,16 @@ class PlayedLaunch:
         }
 
 
+NEARLY_FULL = {
+    "code": "workspace-nearly-full",
+    "title": "The workspace is nearly full",
+    "seen": "It holds 18.4 GiB and may hold 20.0 GiB.",
+    "todo": "Delete what you no longer need: beyond 20.0 GiB its session is stopped.",
+}
+
+
 def project(name: str, title: str, state: str, days_ago: float = 0.0) -> Event:
-    """A project as the API shows it."""
+    """A project as the API shows it; a running one's workspace is nearly full."""
     used = datetime.now(UTC) - timedelta(days=days_ago)
     return {
         "id": name,
@@ -72,6 +80,8 @@ def project(name: str, title: str, state: str, days_ago: float = 0.0) -> Event:
         "temporary": False,
         "link": f"/v2/gh/example/{title}/main",
         "session": None if state == "stopped" else f"/user/project-{name}/",
+        "workspace_bytes": None,
+        "notice": NEARLY_FULL if state == "running" else None,
     }
 
 

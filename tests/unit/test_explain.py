@@ -352,6 +352,30 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Try again later. Operators: make room; `repolaunch doctor` shows where.",
     ),
     (
+        errors.WorkspaceNearlyFull("18.2 GiB", "20.0 GiB"),
+        507,
+        "The workspace is nearly full",
+        "It holds 18.2 GiB and may hold 20.0 GiB.",
+        "Delete what you no longer need: beyond 20.0 GiB its session is stopped.",
+    ),
+    (
+        errors.WorkspaceOver("20.4 GiB", "20.0 GiB", 15),
+        507,
+        "The workspace holds more than it may",
+        "It holds 20.4 GiB and may hold 20.0 GiB.",
+        "Delete what you no longer need within 15 minutes; else its session is stopped. No file is removed.",
+    ),
+    (
+        errors.WorkspaceStopped("20.4 GiB", "20.0 GiB", 15),
+        507,
+        "The session was stopped: its workspace is too large",
+        "It holds 20.4 GiB and may hold 20.0 GiB. Every file is as it was saved.",
+        (
+            "Start it again and delete what you no longer need: each time there are 15 minutes for that. "
+            "Or ask the operator to raise `workspace_max_bytes`."
+        ),
+    ),
+    (
         errors.DatabaseDown("It did not answer in time"),
         503,
         "The database does not answer",

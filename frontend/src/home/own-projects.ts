@@ -74,6 +74,7 @@ export class OwnProjects extends PageElement {
           <span class="state"><span class="off-screen">${text("projects.state")}</span> ${text(STATES[state])}</span>
           ${this.#usedView(project.used)}
         </p>
+        ${project.notice === null ? nothing : html`<p class="banner">${project.notice.title}. ${project.notice.seen} ${project.notice.todo}</p>`}
       </div>
       <div class="actions">
         <a
