@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.operate.installation import free_port
-from tests.fixtures.faults import KEPT, MIB, at_work, fine, full, metric, ready, said, until_ill
+from tests.fixtures.faults import KEPT, MIB, at_work, collect, fine, full, metric, ready, said, until_ill
 from tests.fixtures.own_engine import Disk, small_disk
 from tests.fixtures.service import Service, Visitor, visiting
 
@@ -178,9 +178,3 @@ async def without_room(visitor: Visitor, late: Visitor, url: str) -> None:
         assert page.status >= 500
     assert "There is no room left on the disk of the database. What was saved before is kept." in text
     assert "Try again later. Operators: make room; <code>repolaunch doctor</code> shows where." in text
-
-
-async def collect(visitor: Visitor, launch: str, events: list[dict[str, Any]]) -> None:
-    """Every event, to the end."""
-    async for event in visitor.follow(launch):
-        events.append(event)  # noqa: PERF401  # others look on
