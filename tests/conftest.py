@@ -12,7 +12,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 pytest_plugins = [
-    f"tests.fixtures.{path.stem}"
-    for path in sorted(FIXTURES.glob("*.py"))
-    if path.stem != "__init__" and importlib.util.find_spec(f"tests.fixtures.{path.stem}")
+    "tests.made",
+    *(
+        f"tests.fixtures.{path.stem}"
+        for path in sorted(FIXTURES.glob("*.py"))
+        if path.stem != "__init__" and importlib.util.find_spec(f"tests.fixtures.{path.stem}")
+    ),
 ]

@@ -45,8 +45,8 @@ async def restart(installation: Installation, part: str) -> None:
 
 def _up(installation: Installation) -> int:
     note = installation.service()
-    pid = int(note.get("pid") or 0)
     # The note of an `up` that was killed names a process that may be anybody's by now.
+    pid = int(note.get("pid") or 0)
     if not noted.Noted("up", pid, float(note.get("began") or 0)).runs:
         raise InstallationError("The service does not run on this data folder. Start it with `repolaunch up`.")
     if not _children(installation):

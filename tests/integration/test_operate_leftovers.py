@@ -12,7 +12,8 @@ from tornado.web import Application, RequestHandler
 
 from launcher.operate import leftovers
 from launcher.operate.installation import open_installation
-from tests.fixtures.engine import BASE_IMAGE, remove_labelled
+from tests.fixtures.engine import BASE_IMAGE
+from tests.made import remove_installation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ class Users(RequestHandler):
 def home(tmp_path: Path, engine: docker.DockerClient) -> Iterator[Installation]:
     one = open_installation(tmp_path / "data")
     yield one
-    remove_labelled(engine, one.label)
+    remove_installation(engine, one.id)
 
 
 def made(engine: docker.DockerClient, installation: str, project: str, *, started: bool = True) -> str:
