@@ -7,6 +7,7 @@
 import "./certificate.mjs"; // before the proxy makes its server
 import { ConfigurableProxy } from "configurable-http-proxy";
 import { lookAtAnswer } from "./reconnecting.mjs";
+import "./ended.mjs"; // asked before reconnecting.mjs, so loaded after it
 
 const findTarget = ConfigurableProxy.prototype.targetForReq;
 const asked = (req, url) => Object.create(req, { url: { value: url } });

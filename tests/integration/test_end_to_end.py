@@ -114,22 +114,34 @@ async def test_a_server_that_ended_by_itself_is_noticed(service: Service, git_da
         await visitor.enter()
         ready = (await visitor.launch(repo.url))[-1]
         session = await visitor.session(ready["url"])
+        (container,) = [one for one in service.containers() if one.labels["repolaunch.project"] == ready["project"]]
         async with visitor.http.post(f"{session.prefix}api/shutdown", headers=session.headers) as answer:
             assert answer.status == 200, await answer.text()
-        async with asyncio.timeout(60):
-            while "has stopped" not in await text_of(visitor, ready["url"]):
-                await asyncio.sleep(1)
+        await asyncio.to_thread(container.wait, timeout=60)
+        slowest = await told_that_it_has_stopped(visitor, ready["url"], f"{session.prefix}api/contents/notes.txt")
+        print(f"\nthe slowest answer of a session that has just ended: {slowest:.2f} s")
         again = await visitor.launch(repo.url)
         assert (again[-1]["type"], again[-1]["project"]) == ("ready", ready["project"])
 
 
-async def text_of(visitor: Visitor, path: str) -> str:
-    """The page's text; nothing while the server that gives it is ending, or while its address leads nowhere."""
-    try:
-        async with visitor.http.get(path, timeout=aiohttp.ClientTimeout(total=5)) as answer:
-            return await answer.text()
-    except (aiohttp.ClientError, TimeoutError):
-        return ""
+async def told_that_it_has_stopped(visitor: Visitor, page: str, api: str) -> float:
+    """Before the hub has noticed, and after: the page and the sentence, soon. Returns the longest that one took."""
+    began, slowest = time.monotonic(), 0.0
+    while time.monotonic() - began < 12:  # the hub looks every 10 s
+        for method, path in (("GET", page), ("GET", api), ("PUT", api)):
+            asked = time.monotonic()
+            headers = {"Accept": "text/html" if path == page else "application/json"}
+            async with visitor.http.request(
+                method, path, headers=headers, json={"content": "x" * 9999} if method == "PUT" else None
+            ) as answer:
+                text = await answer.text()
+            slowest = max(slowest, time.monotonic() - asked)
+            assert answer.status == 503, (method, path, answer.status, text[:300])
+            assert "No server is running at this address." in text, (method, path, text[:300])
+            assert ("<html" in text) == (path == page), text[:300]
+            assert slowest < 5, "it waits for an address that nobody has"
+        await asyncio.sleep(0.5)
+    return slowest
 
 
 async def test_the_operator_launches_by_command_and_enters_by_token(service: Service, git_daemon: GitHost) -> None:
