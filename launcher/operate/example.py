@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import git
 
+from launcher.operate.children import Child
 from launcher.operate.installation import InstallationError
+
+if TYPE_CHECKING:
+    from launcher.operate.installation import Installation
 
 FILES = Path(__file__).parents[2] / "deploy" / "example"
 NAME = "example"
@@ -34,6 +39,13 @@ def make_repository(folder: Path) -> Path:
         git.Repo(bare).git.config("uploadpack.allowAnySHA1InWant", "true")
     shutil.rmtree(work)
     return bare
+
+
+def child(installation: Installation, environ: dict[str, str]) -> Child:
+    """What serves it."""
+    folder = installation.path("example")
+    make_repository(folder)
+    return Child("example", daemon_argv(folder, installation.ports.example), environ)
 
 
 def daemon_argv(folder: Path, port: int) -> tuple[str, ...]:

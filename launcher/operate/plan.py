@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from launcher.operate.passwords import shared_password
 from launcher.projects.helper_container import Folders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from launcher.operate.build_engine import Place
     from launcher.operate.installation import Installation
@@ -146,24 +147,33 @@ class Plan:
 
     def children(self, *, with_example: bool) -> Iterator[Child]:
         """Every part, in order of start."""
-        if not self.settings.registry:
-            yield registry.child(self.installation, passed_with_engine())
-        if with_example:
-            folder = self.installation.path("example")
-            example.make_repository(folder)
-            yield Child("example", example.daemon_argv(folder, self.installation.ports.example), passed())
-        yield self._proxy()
-        yield self._hub()
-        engines = passed_with_engine() | (self.builds.environment if self.builds else {})
-        yield worker.child(self.installation, self.settings, self.registry, engines)
-        yield self._launcher(with_example=with_example)
+        for make in self._makers(with_example=with_example).values():
+            yield make()
 
     def part(self, name: str) -> Child:
-        """One part, for whoever keeps each running by itself. Raises InstallationError."""
-        for child in self.children(with_example=False):
-            if child.name == name:
-                return child
-        raise InstallationError(f"There is no {name} to run: the settings name one elsewhere.")
+        """One part, by itself; of the others nothing need be there. Raises InstallationError."""
+        make = self._makers(with_example=False).get(name)
+        if make is None:
+            raise InstallationError(f"There is no {name} to run: the settings name one elsewhere.")
+        return make()
+
+    def _makers(self, *, with_example: bool) -> dict[str, Callable[[], Child]]:
+        """How each part is described, in order of start."""
+        found: dict[str, Callable[[], Child]] = {}
+        if not self.settings.registry:
+            found["registry"] = lambda: registry.child(self.installation, passed_with_engine())
+        if with_example:
+            found["example"] = lambda: example.child(self.installation, passed())
+        return found | {
+            "proxy": self._proxy,
+            "hub": self._hub,
+            "worker": self._worker,
+            "launcher": partial(self._launcher, with_example=with_example),
+        }
+
+    def _worker(self) -> Child:
+        engines = passed_with_engine() | (self.builds.environment if self.builds else {})
+        return worker.child(self.installation, self.settings, self.registry, engines)
 
     def note(self) -> None:
         """Write down where the service is, for the command line and for the other parts."""

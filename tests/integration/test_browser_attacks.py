@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.long, pytest.mark.engine, pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 PAGES = Path(__file__).parents[1] / "fixtures" / "attacker"
-LOGINS = ("repolaunch-login", "repolaunch-build-login", "jupyterhub-hub-login")
+OWN = ("repolaunch-login", "repolaunch-build-login", "jupyterhub-hub-login")
+LOGINS = (*OWN, *(f"__Host-{one}" for one in OWN))
 OURS_IN_FRAMES = ("home", "launch", "errors", "me", "hub", "token", "lab", "stopped")
 
 
@@ -80,13 +81,26 @@ class Victim:
     kernel: str
     account: str
 
+    session: str = ""
+    """Its address; `""`: below the service's own."""
+
+    def __post_init__(self) -> None:
+        self.session = self.session or f"{self.at}/user/project-{self.project}/"
+
     @property
     def at(self) -> str:
         return self.person.service.base_url
 
-    @property
-    def session(self) -> str:
-        return f"{self.at}/user/project-{self.project}/"
+    async def kernel_started(self) -> Victim:
+        """The same, with a kernel in the session; what is compared can be seen at all."""
+        _, me = await self.ask(f"{self.at}/api/v1/me")
+        cookies = await self.person.context.cookies(self.session)
+        xsrf = next(one["value"] for one in cookies if one["name"] == "_xsrf" and self.project in one["path"])
+        status, made = await self.ask(f"{self.session}api/kernels", "POST", json={}, headers={"X-XSRFToken": xsrf})
+        assert status == 201, made
+        for path in ("api/v1/launches", "hub/api/user"):
+            assert (await self.ask(f"{self.at}/{path}"))[0] == 200, path
+        return replace(self, kernel=made["id"], account=me["name"])
 
     async def ask(self, url: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
         """As this person's browser."""
@@ -136,16 +150,7 @@ async def victim(service: Service, host: str, chrome: Browser, who: str, repo: R
             page = await person.open(link(repo))
         project = await lab(page)
         await page.goto("about:blank")  # a page that is open saves its layout meanwhile
-        target = Victim(person, project, "", "")
-        _, me = await target.ask(f"{named.base_url}/api/v1/me")
-        cookies = await person.context.cookies(target.session)
-        xsrf = next(one["value"] for one in cookies if one["name"] == "_xsrf" and project in one["path"])
-        status, made = await target.ask(f"{target.session}api/kernels", "POST", json={}, headers={"X-XSRFToken": xsrf})
-        assert status == 201, made
-        target = replace(target, kernel=made["id"], account=me["name"])
-        for path in ("api/v1/launches", "hub/api/user"):  # what is compared can be seen at all
-            assert (await target.ask(f"{named.base_url}/{path}"))[0] == 200, path
-        yield target
+        yield await Victim(person, project, "", "").kernel_started()
 
 
 async def framed(page: Page) -> list[str]:
@@ -160,9 +165,14 @@ ANONYMOUS = "build without"
 
 async def attacked(target: Victim, origin: str) -> list[str]:
     """Open the page that means harm at `origin`, let it try all it knows. Returns what it achieved."""
-    before = await target.state()
     page = await target.person.context.new_page()
     await page.goto(origin)
+    return await tried(target, page, "place => attack(place)")
+
+
+async def tried(target: Victim, page: Page, script: str) -> list[str]:
+    """Let `script`, which is given where the victim's things are, do what it knows on this page."""
+    before = await target.state()
     place = {
         "at": target.at,
         "session": target.session,
@@ -170,7 +180,7 @@ async def attacked(target: Victim, origin: str) -> list[str]:
         "project": target.project,
         "account": target.account,
     }
-    notes: dict[str, str] = await page.evaluate("place => attack(place)", place)
+    notes: dict[str, str] = await page.evaluate(script, place)
     assert len(notes) > 180, "not all was tried"
     assert notes[ANONYMOUS].count('"phase": "failed"') == 1, notes[ANONYMOUS]
     assert target.account not in notes[ANONYMOUS]

@@ -18,6 +18,7 @@ from tests.fixtures.asking import ask, stop
 from tests.fixtures.journey import BUILD_S, link, repository, somebody
 from tests.fixtures.service import Service
 from tests.fixtures.tls import tls_front
+from tests.integration.test_browser_attacks import PAGES, Victim, tried
 from tests.integration.test_browser_people import RECORDER, RECORDING
 
 if TYPE_CHECKING:
@@ -214,3 +215,25 @@ async def test_a_session_acts_on_nothing_but_itself(wide: Wide, guest: Person, c
     # The launcher's own page still works with all these cookies beside its own.
     await other_page.goto(f"{wide.public}/")
     await expect(other_page.get_by_text(project).or_(other_page.get_by_role("heading")).first).to_be_visible()
+
+
+HARM = """async place => {
+    document.body.innerHTML = '<iframe name="sink"></iframe><div id="frames"></div>';
+    SCRIPT
+    return await attack(place);
+}"""
+
+
+@pytest.mark.long
+async def test_a_page_of_one_session_against_another(wide: Wide, guest: Person, git_daemon: GitHost) -> None:
+    """All that a page of another site tries, from a session's own origin: this same person has both sessions open."""
+    page = await guest.open(link(repository(git_daemon)))
+    project, origin = await arrived(page, wide)
+    await page.goto("about:blank")  # a page that is open saves its layout meanwhile
+    theirs = await guest.tab()
+    await theirs.goto(wide.public + link(repository(git_daemon)))
+    _, other = await arrived(theirs, wide)
+    assert other != origin
+    victim = Victim(guest, project, "", "", session=f"{origin}/user/project-{project}/")
+    script = HARM.replace("SCRIPT", (PAGES / "attack.js").read_text())
+    assert await tried(await victim.kernel_started(), theirs, script) == []

@@ -1,0 +1,34 @@
+"""The parts of one installation, each described by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.operate import plan
+from launcher.operate.installation import InstallationError, open_installation
+from launcher.operate.part import GROUND, PARTS
+from launcher.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_part_needs_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container of one part alone, say, has no proxy in it."""
+    monkeypatch.setattr(plan, "PROXY", tmp_path / "none")
+    plans = plan.Plan(open_installation(tmp_path / "data"), Settings(), "10.0.0.1")
+    for name in PARTS:
+        if name not in {GROUND, "proxy"}:
+            assert plans.part(name).name == name
+    with pytest.raises(InstallationError, match="The proxy is not installed"):
+        plans.part("proxy")
+
+
+def test_a_part_that_the_settings_name_elsewhere(tmp_path: Path) -> None:
+    settings = Settings(registry="registry.example.org")
+    plans = plan.Plan(open_installation(tmp_path / "data"), settings, "10.0.0.1")
+    with pytest.raises(InstallationError, match="There is no registry to run: the settings name one elsewhere"):
+        plans.part("registry")
+    assert [one.name for one in plans.children(with_example=False)] == ["proxy", "hub", "worker", "launcher"]
