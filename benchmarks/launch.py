@@ -32,6 +32,7 @@ import docker
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from launcher.operate import build_engine  # noqa: E402  # run as a script from anywhere
 from launcher.operate.installation import free_port  # noqa: E402  # run as a script from anywhere
 from tests.fixtures.repos import Repo, start_git_daemon  # noqa: E402  # the same
 from tests.fixtures.service import Service, read_events  # noqa: E402  # the same
@@ -199,9 +200,11 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="repolaunch-bench-") as folder:
         Path(folder).chmod(0o755)
-        service = Service(Path(folder) / "data", free_port())
+        service = Service(Path(folder) / "data", free_port(), {"REPOLAUNCH_BUILD_ENGINE": build_engine.OWN})
         try:
             service.start()
+            # As a service that has been up for a while: its build engine has the base image.
+            asyncio.run(build_engine.fill(build_engine.Place(service.data / "run" / "builds"), say))
             result = asyncio.run(measure(service, Path(folder), asked.rounds, asked.colds))
         finally:
             service.remove()

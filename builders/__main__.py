@@ -29,6 +29,7 @@ from builders.interface import (
     Facts,
     Fingerprint,
     Found,
+    Known,
     Limits,
     Line,
     Log,
@@ -159,6 +160,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:
         name=asked.name,
         labels=dict(asked.label),
         date=asked.date,
+        local_images=tuple(filter(None, asked.local_images.split(","))),
         limits=Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None}),
     )
     return Built(await _named(found.builder).build(order, speaker))
@@ -193,6 +195,13 @@ def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) ->
     return replace(found, content=found.repo_dir)
 
 
+async def _bring(asked: argparse.Namespace, speaker: Speaker) -> Known:
+    from builders import transfer  # noqa: PLC0415  # as above
+
+    await asyncio.to_thread(transfer.bring, (asked.image,), speaker)
+    return Known("")
+
+
 async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
     from builders.push import push  # noqa: PLC0415  # as above
 
@@ -204,6 +213,8 @@ def _named(name: str) -> Builder:
 
 
 LIMITS = tuple(each.name for each in fields(Limits))
+BASE = "localhost/repolaunch/base:*"
+"""The site's base image, which everybody may build on."""
 REVISION_LABEL = "org.opencontainers.image.revision"
 """The commit that an image was built from; whoever orders a build gives it."""
 
@@ -231,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--cpus", type=float, help="cores")
     build.add_argument("--processes", type=int, help="processes and threads")
     build.add_argument("--disk", type=int, help="bytes that the steps write")
+    build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
     build.add_argument("--log", type=int, help="bytes of output")
 
     inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
@@ -241,12 +253,14 @@ def _parser() -> argparse.ArgumentParser:
 
     push = verbs.add_parser("push", help="copy an image to a registry")
     push.set_defaults(verb=_push)
-    for verb in (inspect, push):
-        verb.add_argument("image", help="the engine's image id")
+    bring = verbs.add_parser("bring", help="give the build engine an image that the sessions' engine has")
+    bring.set_defaults(verb=_bring)
+    for verb in (inspect, push, bring):
+        verb.add_argument("image", help="the engine's image id; for `bring` its name")
     push.add_argument("target", help="host[:port]/repository:tag")
     for verb in (build, inspect):
         verb.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V")
-    for verb in (detect, build, inspect, push):
+    for verb in (detect, build, inspect, push, bring):
         verb.add_argument("--time-limit", type=int, default=None, help="seconds")
     return parser
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull, EngineDown
-from builders.interface import BUILD_CONTROL, BUILD_ENGINE, ENVIRONMENT
+from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENGINE_SOCKET, ENVIRONMENT
+from builders.sockets import lasting
 from builders.text import says_full
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ DISK = "container engine"
 TIMEOUT_S = 60
 """Seconds for one answer of the engine (a busy one takes its time); the verb's own time limit is another."""
 
-_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG", BUILD_ENGINE, BUILD_CONTROL})
+_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG", BUILD_ENGINE})
 PROXIES = tuple(name for name in ENVIRONMENT if name.lower().endswith("_proxy"))
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -33,6 +34,20 @@ def this_platform() -> str:
     """This machine as OCI names it: `linux/amd64`."""
     machine = platform.machine().lower()
     return f"linux/{_MACHINES.get(machine, machine)}"
+
+
+def build_control() -> Path | None:
+    """Where leases for builds are given; None: the one engine builds too, without limits."""
+    folder = os.environ.get(BUILD_ENGINE)
+    return Path(folder, CONTROL_SOCKET) if folder else None
+
+
+def build_address() -> str:
+    """Of the engine that builds, for this process and those that it starts. Raises EngineDown."""
+    try:
+        return f"unix://{lasting(Path(os.environ[BUILD_ENGINE], ENGINE_SOCKET))}"
+    except OSError:
+        raise EngineDown("the build engine does not run") from None
 
 
 @contextlib.contextmanager

@@ -142,13 +142,12 @@ ENVIRONMENT = (
     "https_proxy",
     "no_proxy",
     "REPOLAUNCH_BUILD_ENGINE",
-    "REPOLAUNCH_BUILD_CONTROL",
 )
 """The variables that a builder process understands: all that it should be given."""
 BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
-"""Address of the engine that builds, if that is not DOCKER_HOST's: `unix:///…`."""
-BUILD_CONTROL = "REPOLAUNCH_BUILD_CONTROL"
-"""And the socket where that engine's supervisor gives leases."""
+"""The folder with the sockets of the engine that builds, if that is not DOCKER_HOST's."""
+ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
+"""In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"
 """The label of everything that an installation makes: an image that carries it is somebody's environment."""
 USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
@@ -224,6 +223,8 @@ class Order:
     date: int
     """Seconds since the epoch: the SOURCE_DATE_EPOCH of the build."""
     limits: Limits = field(default_factory=Limits)
+    local_images: tuple[str, ...] = ()
+    """Patterns: which images of the sessions' engine may be built on, where another engine builds."""
 
 
 class Builder(Protocol):

@@ -1,6 +1,6 @@
 """A lease at the build engine (deploy/images/build-engine/supervisor.py): one build, its limits and what became of it.
 
-Without REPOLAUNCH_BUILD_CONTROL there is none: the build runs on the engine of DOCKER_HOST, without limits.
+Without REPOLAUNCH_BUILD_ENGINE there is none: the build runs on the engine of DOCKER_HOST, without limits.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from builders.engine import DISK
+from builders.engine import DISK, build_address, build_control
 from builders.errors import (
     BuildDiskFull,
     BuilderError,
@@ -23,10 +22,12 @@ from builders.errors import (
     DiskFull,
     EngineDown,
 )
-from builders.interface import BUILD_CONTROL, BUILD_ENGINE, Progress
+from builders.interface import Progress
+from builders.sockets import open_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from builders.interface import Limits, Tell
 
@@ -54,7 +55,7 @@ class Lease:
     @property
     def environment(self) -> dict[str, str]:
         """What the `docker` tool must be told besides."""
-        return {"DOCKER_HOST": os.environ[BUILD_ENGINE]} if self.parent else {}
+        return {"DOCKER_HOST": build_address()} if self.parent else {}
 
     async def passed(self, step: str) -> BuilderError | None:
         """Which limit the build has passed, if any; asked after the build has ended. Raises EngineDown."""
@@ -96,8 +97,8 @@ class Lease:
 @asynccontextmanager
 async def leased(limits: Limits, tell: Tell) -> AsyncIterator[Lease]:
     """Hold a lease for one build; on leaving, the build engine ends what is left of it. Raises EngineDown."""
-    control = os.environ.get(BUILD_CONTROL)
-    if not control:
+    control = build_control()
+    if control is None:
         yield Lease(limits)
         return
     reader, writer = await _connect(control, tell)
@@ -118,14 +119,14 @@ async def leased(limits: Limits, tell: Tell) -> AsyncIterator[Lease]:
         writer.close()
 
 
-async def _connect(control: str, tell: Tell) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(control: Path, tell: Tell) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection to a build engine that answers."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
     waited = False
     while True:
         with contextlib.suppress(OSError):
             if (await _once(control, {"ping": True})).get("ready"):
-                return await asyncio.open_unix_connection(control)
+                return await open_socket(control)
         if asyncio.get_running_loop().time() > deadline:
             raise EngineDown("the build engine does not run")
         if not waited:
@@ -134,8 +135,8 @@ async def _connect(control: str, tell: Tell) -> tuple[asyncio.StreamReader, asyn
         await asyncio.sleep(0.5)
 
 
-async def _once(control: str, request: dict[str, Any]) -> dict[str, Any]:
-    reader, writer = await asyncio.open_unix_connection(control)
+async def _once(control: Path, request: dict[str, Any]) -> dict[str, Any]:
+    reader, writer = await open_socket(control)
     try:
         return await _ask(reader, writer, request)
     finally:

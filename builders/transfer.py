@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builders import engine
-from builders.errors import BuildBroken
-from builders.interface import BUILD_CONTROL, BUILD_ENGINE, OURS, Log
+from builders.errors import BuildBroken, DiskFull, EngineDown
+from builders.interface import OURS, Progress
+from builders.sockets import connected
+from builders.text import says_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from docker import DockerClient
 
@@ -35,21 +35,21 @@ def bring(names: Iterable[str], tell: Tell) -> list[list[str]]:
     An environment's image is nobody's to build on: it is not brought. Raises EngineDown, BuildBroken.
     """
     layers = []
-    with engine.client(SLOW_S) as sessions, engine.client(SLOW_S, os.environ[BUILD_ENGINE]) as builds:
+    with engine.client(SLOW_S) as sessions, engine.client(SLOW_S, engine.build_address()) as builds:
         for name in names:
             wanted = _inspected(sessions, name)
             if wanted is None or OURS in ((wanted.get("Config") or {}).get("Labels") or {}):
                 continue
             layers.append(list((wanted.get("RootFS") or {}).get("Layers") or []))
             if not _same(builds, name, wanted):
-                with _one_at_a_time(wanted["Id"]):
+                with _one_at_a_time(wanted["Id"], name, tell):
                     _bring(sessions, builds, name, wanted, tell)
     return layers
 
 
 def fetch(image: str, name: str, bases: list[list[str]]) -> None:
     """Give the sessions' engine an image of the build engine as `name`. Blocks. Raises EngineDown, BuildBroken."""
-    with engine.client(SLOW_S) as sessions, engine.client(SLOW_S, os.environ[BUILD_ENGINE]) as builds:
+    with engine.client(SLOW_S) as sessions, engine.client(SLOW_S, engine.build_address()) as builds:
         made = _inspected(builds, image)
         if made is None:
             raise BuildBroken("the build engine no longer has the image that it built")
@@ -69,7 +69,7 @@ def _bring(sessions: DockerClient, builds: DockerClient, name: str, wanted: dict
     before = _inspected(builds, name)
     if before is not None and before["Id"] == wanted["Id"]:
         return  # somebody else has brought it meanwhile
-    tell(Log(f"The build engine is given the image {name}"))
+    tell(Progress(f"The build engine is given the image {name}"))
     _load(builds, sessions.api.get_image(wanted["Id"], chunk_size=CHUNK))
     builds.api.tag(wanted["Id"], *_split(name))
     if before is not None:
@@ -103,14 +103,14 @@ def _same(client: DockerClient, name: str, wanted: dict[str, Any]) -> bool:
 def _load(client: DockerClient, archive: Iterable[bytes]) -> None:
     for answer in client.api.load_image(archive):  # type: ignore[no-untyped-call]
         if error := answer.get("error"):
+            if says_full(str(error)):
+                raise DiskFull(engine.DISK)
             raise BuildBroken(f"the image could not be handed over: {error}")
 
 
 def _exported(image: str, name: str, has: list[str]) -> Iterator[bytes]:
     """The archive that the build engine's supervisor makes. Raises OSError, BuildBroken."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(SLOW_S)
-        connection.connect(os.environ[BUILD_CONTROL])
+    with connected(_control(), SLOW_S) as connection:
         asked = {"export": {"image": image, "name": name, "has": has}}
         connection.sendall(json.dumps(asked).encode() + b"\n")
         with connection.makefile("rb") as answer:
@@ -120,10 +120,21 @@ def _exported(image: str, name: str, has: list[str]) -> Iterator[bytes]:
                 yield chunk
 
 
+def _control() -> Path:
+    control = engine.build_control()
+    if control is None:
+        raise EngineDown("there is no build engine")
+    return control
+
+
 @contextlib.contextmanager
-def _one_at_a_time(image: str) -> Iterator[None]:
-    """Two builds that start together bring an image once."""
-    place = Path(os.environ[BUILD_CONTROL]).with_name(f"{image.removeprefix('sha256:')[:12]}.lock")
+def _one_at_a_time(image: str, name: str, tell: Tell) -> Iterator[None]:
+    """Two builds that start together bring an image once; the second one says what it waits for."""
+    place = _control().with_name(f"{image.removeprefix('sha256:')[:12]}.lock")
     with place.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell(Progress(f"Waiting until the build engine has the image {name}"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -18,6 +18,7 @@ without a result means that the worker went away.
 | REGISTRY, PREFIX, TLS, CA_FILE | the registry, and the first part of the images' names in it |
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
 | SESSION_LOG_DAYS, IMAGE_DAYS, IMAGE_ROOM | what the engine keeps (`retention.Keep`) |
+| BUILD_LOCAL_IMAGES | patterns of the sessions' engine's images that builds may start from, with commas |
 | BUILD_MEMORY, _CPUS, _PROCESSES, _DISK, _LOG | what one build may use (`lines.Limits`) |
 """
 
@@ -179,8 +180,13 @@ def given(environ: Mapping[str, str]) -> Given:
         login=login if login[0] else None,
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
-        options=tuple(
-            f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
+        options=(
+            f"--local-images={value('BUILD_LOCAL_IMAGES')}",
+            *(
+                f"--{each.name}={given}"
+                for each in fields(lines.Limits)
+                if (given := value(f"BUILD_{each.name.upper()}"))
+            ),
         ),
     )
     days = (float(value("SESSION_LOG_DAYS") or 0), float(value("IMAGE_DAYS") or 0))

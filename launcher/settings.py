@@ -104,10 +104,15 @@ class Settings(BaseModel):
     build_timeout_s: float = Field(3600, gt=0, description="Seconds that one build may take.")
     build_limit: int = Field(2, ge=1, description="Builds at one time; others wait and are told their place.")
     build_engine: str = Field(
-        "shared",
+        "own",
         description="Where images are built. `own`: in a container with an engine of its own, where the limits below "
-        "hold and the egress rules do. `shared`: by the engine of the sessions, where only time and output are "
-        "limited. Else the folder of a build engine that is kept by somebody else.",
+        "hold and the egress rules do. `shared`: by the engine of the sessions, for machines that cannot run such a "
+        "container; only time and output are limited. Else the folder of a build engine that somebody else keeps.",
+    )
+    build_local_images: tuple[str, ...] = Field(
+        ("localhost/repolaunch/base:*",),
+        description="Images of this machine's engine that a build may start from (`debian:trixie`, "
+        "`localhost/ours/*`); all others are fetched from their registries. Not with `shared`, where all may.",
     )
     build_memory: int = Field(4 * 2**30, ge=64 * 2**20, description="Bytes of memory of one build.")
     build_cpus: float = Field(2.0, gt=0, description="Processor cores of one build.")

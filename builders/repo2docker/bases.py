@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import tarfile
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from builders.repo2docker.render import Context
 
@@ -43,6 +44,16 @@ def named(dockerfile: str, arguments: Mapping[str, str]) -> list[str]:
         if _NAME.fullmatch(name) and name != "scratch":
             found[name] = None
     return list(found)[:MOST]
+
+
+def permitted(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Those that one of the patterns allows; of a machine's other images nothing is given to a build."""
+    allowed = tuple(_HUB.sub("", one) for one in patterns)
+    return [name for name in names if any(fnmatchcase(_tagged(name), one) for one in allowed)]
+
+
+def _tagged(name: str) -> str:
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _expanded(word: str, values: Mapping[str, str]) -> str:

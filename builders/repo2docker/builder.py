@@ -20,8 +20,9 @@ from builders.interface import Declaration, Log, Order, Step, Tell
 from builders.lease import GRACE_S, leased
 from builders.process import Command, ProgramMissing, output, running
 from builders.repo2docker import files
-from builders.repo2docker.bases import bases
+from builders.repo2docker.bases import bases, permitted
 from builders.repo2docker.buildkit import TAIL, Output
+from builders.repo2docker.syntax import without_syntax
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -63,7 +64,8 @@ class Repo2Docker:
             async with leased(order.limits, tell) as lease:
                 if not lease.parent:
                     return await self._run(order, lease, context, env, Path(scratch), tell)
-                starts = await asyncio.to_thread(transfer.bring, await asyncio.to_thread(bases, context), tell)
+                named = permitted(await asyncio.to_thread(bases, context), order.local_images)
+                starts = await asyncio.to_thread(transfer.bring, named, tell)
                 image = await self._run(order, lease, context, env | lease.environment, Path(scratch), tell)
                 await asyncio.to_thread(transfer.fetch, image, order.name, starts)
                 return image
@@ -98,6 +100,9 @@ class Repo2Docker:
                 *((f"--file={context.dockerfile}",) if context.dockerfile else ()),
                 *(f"--label={name}={value}" for name, value in _labels(order).items()),
                 *(f"--build-arg={name}={value}" for name, value in context.arguments.items()),
+                # BuildKit's own name for it: what a `--mount=type=cache` keeps is seen by builds of this key alone, not
+                # by whoever else writes the same id; a pull request's build is a stranger to its repository's.
+                f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={order.found.key}",
                 # By name only: the tool takes the value from its environment; no list of processes shows it.
                 *(f"--build-arg={name}" for name in engine.PROXIES if name in env),
                 *(f"--iidfile={image_id}", "--", str(context.source) if context.dockerfile else "-"),
@@ -159,7 +164,7 @@ async def _buildx(env: Mapping[str, str]) -> None:
 
 
 def _without_git(context: Context, order: Order, scratch: Path) -> Context:
-    """A Dockerfile's build must see what the key covers: the tree, not `.git`.
+    """A Dockerfile's build must see what the key covers, the tree without `.git`, and be read by the engine itself.
 
     A Dockerfile elsewhere than in the context brings its own list of what the build does not see.
     """
@@ -168,7 +173,8 @@ def _without_git(context: Context, order: Order, scratch: Path) -> Context:
     name = os.path.relpath(context.dockerfile, order.directory)
     folder = scratch / "dockerfile"
     folder.mkdir()
-    Path(folder, "Dockerfile").write_bytes(files.within(order.directory, name).read_bytes())
+    dockerfile = without_syntax(files.within(order.directory, name).read_bytes(), name)
+    Path(folder, "Dockerfile").write_bytes(dockerfile)
     ignored = b"".join(_ignored(order.directory, (f"{name}.dockerignore", ".dockerignore")))
     Path(folder, "Dockerfile.dockerignore").write_bytes(ignored + b"\n.git\n**/.git\n")
     return replace(context, dockerfile=folder / "Dockerfile")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentBroken, EnvironmentConflict
 from builders.interface import Declaration
+from builders.repo2docker.syntax import without_syntax
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,8 @@ def declaration(directory: Path) -> Declaration | None:
         present += tuple(name for name in _present(directory, "", ROOT_ONLY) if _is_package(directory, name))
     if COMPANIONS.issuperset(name.rpartition("/")[2] for name in present):
         return None
+    if present[:1] == (f"{folder}{DOCKERFILE}",):
+        without_syntax(within(directory, present[0]).read_bytes(), present[0])
     # Every file that repo2docker generates copies the whole directory into the image.
     return Declaration(evidence=tuple(sorted(present)), whole_tree=True)
 

@@ -1,58 +1,60 @@
 """The engine that builds: a container of its own, so that a build's limits hold and its walls are its own.
 
 `deploy/images/build-engine/supervisor.py` runs in it. What it keeps (base images, build cache) is on a volume that
-outlives it. Synchronous, but for `keep`: call the rest in a thread.
+outlives it. What is no coroutine blocks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
-import json
 import logging
 import os
-import socket
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import docker.errors
 import psutil
-import requests.exceptions
-from docker.types import LogConfig, Mount
+from docker.types import Mount
 
+from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, Error, Progress, parse_line
+from builders.process import Command, running
+from builders.sockets import connected
 from launcher.operate.egress import machine, rules
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import ClosedNetwork
+from launcher.operate.engine import BASE_IMAGE
 from launcher.operate.installation import InstallationError, write_private
+from launcher.operate.kept import FOREIGN, Code, Kept, Recipe, failed, sentence_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
     from docker import DockerClient
-    from docker.models.containers import Container
 
     from launcher.operate.egress.table import Policy
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
+    Say = Callable[[str], object]
+
 log = logging.getLogger(__name__)
 IMAGE = "localhost/repolaunch/build-engine:1"
-CODE = Path(__file__).parents[2] / "deploy" / "images" / "build-engine"
+ROOT = Path(__file__).parents[2]
+CODE = ROOT / "deploy" / "images" / "build-engine"
 OWN, SHARED = "own", "shared"
 """Values of the setting `build_engine`; any other is the folder of a build engine that somebody else keeps."""
-FLAVOUR = "repolaunch.build-engine"
-"""Label with the digest of what a container was made from: another digest, another container."""
 SPARE_MEMORY = 3 * 2**29
 SPARE_PROCESSES = 1024
 """For the engine itself, besides what the builds may have."""
-LONGEST_ADDRESS = 107
-"""Bytes of the address of a Unix socket."""
 LOOK_S = 5.0
+FILL_S = 900
+READY = "The build engine is ready ({:.1f} s)."
 SILENT = 24
 """Looks in a row without an answer after which the container is started again; the supervisor in it tries first."""
-FOREIGN = (docker.errors.DockerException, requests.exceptions.RequestException)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -65,17 +67,12 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         """What builder processes are told (builders/interface.py)."""
-        return {
-            "REPOLAUNCH_BUILD_ENGINE": f"unix://{self.folder / 'engine.sock'}",
-            "REPOLAUNCH_BUILD_CONTROL": str(self.folder / "control.sock"),
-        }
+        return {BUILD_ENGINE: str(self.folder)}
 
     def answers(self, seconds: float = 10) -> bool:
         """Whether it builds. Blocks up to `seconds`."""
         try:
-            with socket.socket(socket.AF_UNIX) as asker:
-                asker.settimeout(seconds)
-                asker.connect(str(self.folder / "control.sock"))
+            with connected(self.folder / CONTROL_SOCKET, seconds) as asker:
                 asker.sendall(b'{"ping": true}\n')
                 return b'"ready": true' in asker.recv(4096)
         except OSError:
@@ -83,33 +80,64 @@ class Place:
 
 
 def place(installation: Installation, settings: Settings) -> Place | None:
-    """Where builds go; None: to the engine of the sessions, without limits. Raises InstallationError."""
+    """Where builds go; None: to the engine of the sessions, without limits."""
     if settings.build_engine == SHARED:
         return None
     own = settings.build_engine == OWN
-    folder = installation.path("run", "builds") if own else Path(settings.build_engine).absolute()
-    if len(os.fsencode(folder / "control.sock")) > LONGEST_ADDRESS:
-        raise InstallationError(
-            f"The path {folder} is too long for a socket. Choose a shorter data folder with --data."
-        )
-    return Place(folder)
+    return Place(installation.path("run", "builds") if own else Path(settings.build_engine).absolute())
 
 
 async def start(
-    stack: AsyncExitStack, client: DockerClient, installation: Installation, settings: Settings
-) -> Place | None:
-    """What `up` does: where builds go, and a build engine there that runs until `stack` ends.
+    stack: AsyncExitStack, client: DockerClient, installation: Installation, settings: Settings, say: Say
+) -> None:
+    """Keep a build engine until `stack` ends, where there is to be one of our own.
 
-    Nobody waits until it answers: a build does. Raises InstallationError.
+    Nobody waits until it answers and has the base image: a build does. `say` is told. Raises InstallationError.
     """
-    where = place(installation, settings)
-    if where is not None and settings.build_engine == OWN:
-        engine = BuildEngine(client, installation, settings, await asyncio.to_thread(walls, settings))
-        stack.callback(engine.stop)
-        await asyncio.to_thread(engine.ensure)
-        keeper = asyncio.create_task(engine.keep(), name="keep the build engine")
-        stack.callback(keeper.cancel)
-    return where
+    if settings.build_engine != OWN:
+        return
+    engine = BuildEngine(client, installation, settings, await asyncio.to_thread(walls, settings))
+    stack.callback(engine.stop)
+    await asyncio.to_thread(engine.ensure)
+    keeper = asyncio.create_task(_keep(engine, say), name="keep the build engine")
+    stack.callback(keeper.cancel)
+
+
+async def _keep(engine: BuildEngine, say: Say) -> None:
+    """Fill it; start it again when it has ended, and when it says nothing for two minutes. Never returns."""
+    filling, silent = asyncio.create_task(fill(engine.place, say)), 0
+    try:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            silent = 0 if await asyncio.to_thread(engine.place.answers) else silent + 1
+            try:
+                if await asyncio.to_thread(engine.look, silent):
+                    filling.cancel()
+                    filling, silent = asyncio.create_task(fill(engine.place, say)), 0
+            except InstallationError as error:
+                log.warning("%s", error)
+    finally:
+        filling.cancel()
+
+
+async def fill(place: Place, say: Say) -> bool:
+    """Give it the site's base image as soon as it answers: the first build need not wait for it. Whether it has it."""
+    while not await asyncio.to_thread(place.answers):  # noqa: ASYNC110  # another program says when
+        await asyncio.sleep(0.2)
+    before, reason = time.monotonic(), ""
+    argv = (sys.executable, "-m", "builders", "bring", f"--time-limit={FILL_S}", "--", BASE_IMAGE)
+    env = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | place.environment
+    async with running(Command(argv, env, cwd=ROOT, leash=True, stderr=False)) as child:
+        async for raw in child.lines():
+            match parse_line(raw):
+                case Progress(text):
+                    say(f"{text}.")
+                case Error(name, facts):
+                    reason = str(facts.get("reason") or name)
+        await child.wait()
+    took = time.monotonic() - before
+    say(f"The build engine could not be given the base image: {reason}." if reason else READY.format(took))
+    return not reason
 
 
 def walls(settings: Settings) -> Policy:
@@ -135,130 +163,93 @@ class BuildEngine:
         """`policy` is what builds may reach."""
         self._client, self._installation, self._settings = client, installation, settings
         self._folder = installation.path("run", "builds")
-        self._policy = policy
+        self._walls = rules.namespace_nft("builds", policy)
+        # Its network and its volume have the same name.
+        self._kept = Kept(client, installation.id, f"repolaunch-{installation.id}-builds")
         self.place = Place(self._folder)
 
     @property
     def name(self) -> str:
         """The name of the container, of its network and of its volume."""
-        return f"repolaunch-{self._installation.id}-builds"
+        return self._kept.name
 
     def ensure(self) -> None:
         """Start it, made anew where something about it changed; it may take seconds to answer.
 
         Raises InstallationError.
         """
+        recipe = self._recipe()
+        write_private(self._folder / "walls.nft", self._walls)
         try:
-            self._client.images.get(IMAGE)
-            write_private(self._folder / "walls.nft", rules.namespace_nft("builds", self._policy))
             self._ensure_network()
-            container = self._current() or self._create()
-            if container.status != "running":
-                container.start()
-        except docker.errors.ImageNotFound:
-            raise InstallationError("The image of the build engine is missing. Run `make setup`.") from None
         except FOREIGN as error:
-            raise InstallationError(
-                f"The build engine cannot be started: {_sentence(error)}. Where the container engine cannot run it, "
-                'choose `build_engine = "shared"`: builds then have no limits.'
-            ) from None
+            raise failed(recipe, sentence_of(error)) from None
+        self._kept.ensure(recipe)
 
     def stop(self) -> None:
         """Stop it and remove its container; what it keeps stays."""
-        try:
-            container = self._find()
-            if container is not None:
-                container.stop(timeout=10)
-                container.remove(force=True)
-        except FOREIGN as error:
-            log.warning("the build engine cannot be stopped: %s", _sentence(error))
+        self._kept.stop(10)
 
-    async def keep(self) -> None:
-        """Start it again when it has ended, and when it says nothing for two minutes. Never returns."""
-        silent = 0
-        while True:
-            await asyncio.sleep(LOOK_S)
-            silent = 0 if await asyncio.to_thread(self.place.answers) else silent + 1
-            try:
-                await asyncio.to_thread(self._look, silent)
-            except (InstallationError, *FOREIGN) as error:
-                log.warning("%s", error)
+    def look(self, silent: int) -> bool:
+        """Start it again if it has ended, or was silent so often; whether it was started. Raises InstallationError."""
+        try:
+            container = self._kept.find()
+            if container is None or container.status not in {"running", "restarting", "created"}:
+                log.warning("the build engine has ended; it is started again")
+                self.ensure()
+                return True
             if silent >= SILENT:
-                silent = 0
-
-    def _look(self, silent: int) -> None:
-        container = self._find()
-        if container is None or container.status not in {"running", "restarting", "created"}:
-            log.warning("the build engine has ended; it is started again")
-            self.ensure()
-        elif silent >= SILENT:
-            log.warning("the build engine does not answer; it is started again")
-            container.restart(timeout=5)
-
-    def _find(self) -> Container | None:
-        try:
-            return self._client.containers.get(self.name)
-        except docker.errors.NotFound:
-            return None
-
-    def _current(self) -> Container | None:
-        container = self._find()
-        if container is not None and container.labels.get(FLAVOUR) != self._flavour():
-            container.remove(force=True)
-            return None
-        return container
-
-    def _flavour(self) -> str:
-        code = [path.read_bytes() for path in (Path(__file__), *sorted(CODE.glob("*.py")))]
-        parts = [self._client.images.get(IMAGE).id, repr(self._command()), repr(self._memory()), str(self._folder)]
-        return hashlib.sha256(b"\0".join([*code, json.dumps(parts).encode()])).hexdigest()
+                log.warning("the build engine does not answer; it is started again")
+                container.restart(timeout=5)
+                return True
+        except FOREIGN as error:
+            raise failed(self._recipe(), sentence_of(error)) from None
+        return False
 
     def _memory(self) -> int:
         return self._settings.build_limit * self._settings.build_memory + SPARE_MEMORY
 
-    def _command(self) -> list[str]:
-        return [
-            *(f"--dns={server}" for server in name_servers()),
-            f"--group={os.getgid()}",
-            f"--cache={self._settings.build_cache}",
-        ]
-
     def _ensure_network(self) -> None:
-        label, identity = self._installation.label.split("=")
-        found = self._client.networks.list(names=[self.name], filters={"label": self._installation.label})
+        label = self._installation.label
+        found = self._client.networks.list(names=[self.name], filters={"label": label})
         if not any(one.name == self.name for one in found):
             bridge = {"com.docker.network.bridge.name": f"rb-{self._installation.id}"}
-            self._client.networks.create(self.name, driver="bridge", labels={label: identity}, options=bridge)
+            self._client.networks.create(self.name, driver="bridge", labels=self._kept.labels, options=bridge)
 
-    def _create(self) -> Container:
-        label, identity = self._installation.label.split("=")
-        labels = {label: identity, "repolaunch.kind": "build-engine"}
-        self._client.volumes.create(self.name, labels=labels)
-        return self._client.containers.create(
-            IMAGE,
-            self._command(),
-            name=self.name,
-            labels=labels | {FLAVOUR: self._flavour()},
-            environment={name: os.environ[name] for name in PROXIES if name in os.environ},
-            mounts=[
-                Mount("/var/lib/docker", self.name, type="volume"),
-                Mount("/run/build-engine", str(self._folder), type="bind"),
-                Mount("/opt/build-engine", str(CODE), type="bind", read_only=True),
+    def _recipe(self) -> Recipe:
+        settings = self._settings
+        options = {
+            "command": [
+                *(f"--dns={server}" for server in name_servers()),
+                f"--group={os.getgid()}",
+                f"--cache={settings.build_cache}",
+                f"--floor={settings.disk_floor_bytes}",
             ],
-            tmpfs={"/run": "size=64m,mode=755"},
-            network=self.name,
+            "environment": {name: os.environ[name] for name in PROXIES if name in os.environ},
+            "tmpfs": {"/run": "size=64m,mode=755"},
+            "network": self.name,
             # It mounts overlays, makes cgroups and packet filters, all in namespaces of its own; steps of builds get
             # none of this. It sees no device, no process and no cgroup of the machine but its own.
-            cgroupns="private",
-            cap_add=["SYS_ADMIN", "NET_ADMIN"],
-            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
-            mem_limit=self._memory(),
-            memswap_limit=self._memory(),
+            "cgroupns": "private",
+            "cap_add": ["SYS_ADMIN", "NET_ADMIN"],
+            "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+            "mem_limit": self._memory(),
+            "memswap_limit": self._memory(),
             # When the machine is busy, sessions come first.
-            cpu_shares=512,
-            pids_limit=self._settings.build_limit * self._settings.build_processes + SPARE_PROCESSES,
-            restart_policy={"Name": "on-failure", "MaximumRetryCount": 10},
-            log_config=LogConfig(type="json-file", config={"max-size": "5m", "max-file": "2"}),
+            "cpu_shares": 512,
+            "pids_limit": settings.build_limit * settings.build_processes + SPARE_PROCESSES,
+        }
+        mounts = (
+            Mount("/var/lib/docker", self.name, type="volume"),
+            Mount("/run/build-engine", str(self._folder), type="bind"),
+        )
+        code = Code(CODE, self._folder.with_name("build-engine-code"), "/opt/build-engine")
+        return Recipe(
+            *("the build engine", "build-engine", IMAGE, code, options, mounts),
+            besides=self._walls,
+            advice='Where the container engine cannot run it, choose `build_engine = "shared"`: '
+            "builds then have no limits.",
+            volumes=(self.name,),
         )
 
 
@@ -273,7 +264,3 @@ def name_servers() -> list[str]:
         if usable := [one for one in found if not one.startswith("127.") and one != "::1"]:
             return usable
     return []
-
-
-def _sentence(error: Exception) -> str:
-    return str(getattr(error, "explanation", None) or error).splitlines()[0][:300]

@@ -240,10 +240,7 @@ def _certificate(file: str) -> Finding:
 
 def _builds(installation: Installation, settings: Settings) -> Finding:
     """Where builds go."""
-    try:
-        place = build_engine.place(installation, settings)
-    except InstallationError as error:
-        return Finding("build engine", ok=False, seen="has no place", todo=str(error))
+    place = build_engine.place(installation, settings)
     if place is None:
         return Finding("build engine", ok=True, seen="the engine of the sessions, where builds have no limits")
     well = place.answers(5)

@@ -8,11 +8,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.errors import WorkspaceFailed
 from launcher.operate import engine, plan
 from launcher.operate.egress.guard import Bridge, Guard
+from launcher.operate.helper_container import HelperContainer, healthy
 from launcher.operate.installation import InstallationError
-from launcher.projects.helper_container import HelperContainer, healthy
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -61,8 +60,8 @@ async def lay(
     walls = stack.enter_context(task(guard.install()))
     folders = plan.folders(installation, settings)
     helper = HelperContainer(client, installation.id, engine.BASE_IMAGE, folders)
-    stack.push_async_callback(_stop, helper)
-    await _ensure(helper)
+    stack.push_async_callback(asyncio.to_thread, helper.stop)
+    await asyncio.to_thread(helper.ensure)
     stack.enter_context(task(_keep(helper, folders.socket)))
     return Ground(gateway, await asyncio.to_thread(engine.root, client), guard, walls)
 
@@ -78,13 +77,6 @@ def task(work: Coroutine[Any, Any, Result]) -> Iterator[asyncio.Task[Result]]:
             task.exception()  # seen: it is raised where the task is awaited, if it is
 
 
-async def _ensure(helper: HelperContainer) -> None:
-    try:
-        await asyncio.to_thread(helper.ensure)
-    except WorkspaceFailed as error:
-        raise InstallationError(f"The service cannot be started: {error.reason}.") from None
-
-
 async def _keep(helper: HelperContainer, address: Path) -> None:
     """The engine starts a helper that crashed again, but not for ever, and not after a restart of its own."""
     while True:
@@ -94,12 +86,5 @@ async def _keep(helper: HelperContainer, address: Path) -> None:
         log.warning("the volume helper does not answer; it is started again")
         try:
             await asyncio.to_thread(helper.ensure)
-        except WorkspaceFailed as error:
-            log.warning("%s; it is tried again in %g s", error.reason, HELPER_S)
-
-
-async def _stop(helper: HelperContainer) -> None:
-    try:
-        await asyncio.to_thread(helper.stop)
-    except WorkspaceFailed as error:
-        log.warning("%s", error.reason)
+        except InstallationError as error:
+            log.warning("%s It is tried again in %g s.", error, HELPER_S)

@@ -79,7 +79,7 @@ async def _ground(installation: Installation, settings: Settings) -> None:
         found = await ground.lay(stack, client, installation, settings)
         log.warning("%s", await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
-        await build_engine.start(stack, client, installation, settings)
+        await build_engine.start(stack, client, installation, settings, log.warning)
         plans = plan.Plan(installation, settings, found.gateway, found.engine_root)
         stack.enter_context(ground.task(keep_ending_unknown_sessions(plans.hub_api_url, installation)))
         # The note stays when this ends: the other parts may be started again without it.

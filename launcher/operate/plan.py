@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from launcher.operate import example, hub_database, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
+from launcher.operate.helper_container import Folders
 from launcher.operate.installation import CERTIFICATES, SERVICE, InstallationError, write_private
 from launcher.operate.noted import Noted
 from launcher.operate.passwords import shared_password
-from launcher.projects.helper_container import Folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

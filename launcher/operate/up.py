@@ -108,7 +108,8 @@ class Up:
         await self._family.end_left("launcher")  # nobody uses a database while its tables are changed
         await plan.migrate(self._installation, self._settings)
         await asyncio.to_thread(hub_database.check, self._installation)
-        builds = await build_engine.start(stack, docker, self._installation, self._settings)
+        await build_engine.start(stack, docker, self._installation, self._settings, self._say)
+        builds = build_engine.place(self._installation, self._settings)
         plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root, builds)
         self._say(await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))

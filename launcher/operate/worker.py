@@ -39,6 +39,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "IMAGE_ROOM": str(settings.image_room_bytes),
         "BUILD_LIMIT": str(settings.build_limit),
         "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",
+        "BUILD_LOCAL_IMAGES": ",".join(settings.build_local_images),
         **{f"BUILD_{name.upper()}": str(getattr(settings, f"build_{name}")) for name in LIMITS},
     }
     env = {**environ} | {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.fixtures.build_engine import RunningBuildEngine
     from tests.fixtures.registry import RunningRegistry
 
 UP = ROOT / "deploy" / "setup" / "up.sh"
@@ -150,8 +151,8 @@ def _only_the_owner_reads(data: Path) -> None:
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o700, name
 
 
-def test_doctor_where_all_is_well(service: Service) -> None:
-    found = findings("--data", str(service.data))
+def test_doctor_where_all_is_well(service: Service, build_engine: RunningBuildEngine) -> None:
+    found = findings("--data", str(service.data), BUILD_ENGINE=str(build_engine.folder))
     assert {one["name"] for one in found.values() if not one["ok"]} <= {"disk", "engine disk"}
     assert found.keys() == PARTS | LOOKED_AT
     assert found["egress"]["seen"].startswith("filtered by ")
@@ -265,6 +266,10 @@ def test_doctor_where_the_service_does_not_run(tmp_path: Path) -> None:
     for name in ("proxy", "hub", "worker", "launcher"):
         assert re.search(rf"^FAIL  {name} +does not run on this data folder\n +Start it with `repolaunch up`\.$",
                          done.stdout, re.MULTILINE), done.stdout  # fmt: skip
+    assert re.search(r"^FAIL  build engine +does not answer\n +Look at the log of", done.stdout, re.MULTILINE)
+    shared = findings("--data", str(tmp_path / "data"), BUILD_ENGINE="shared")["build engine"]
+    seen = "the engine of the sessions, where builds have no limits"
+    assert (shared["ok"], shared["seen"]) == (True, seen)
     assert re.search(r"^FAIL  registry +does not answer$", done.stdout, re.MULTILINE)
     assert re.search(r"^ok    engine ", done.stdout, re.MULTILINE)
 

@@ -17,7 +17,8 @@ import docker
 import pytest
 
 from launcher.errors import DiskFull, WorkspaceFailed
-from launcher.projects.helper_container import CAPABILITIES, HelperContainer
+from launcher.operate.helper_container import CAPABILITIES, HelperContainer
+from launcher.operate.installation import InstallationError
 from launcher.projects.volumes import HelperVolumes, Patience
 from tests.fixtures.volumes import BASE_IMAGE, Author, Helper, InContainer, folders_in, helper, new_id, status
 
@@ -242,7 +243,7 @@ def test_ensure_again_keeps_the_container_and_another_image_replaces_it(
 
 def test_a_missing_image_is_a_sentence(client: docker.DockerClient, tmp_path: Path) -> None:
     absent = HelperContainer(client, secrets.token_hex(4), "localhost/repolaunch/none:0", folders_in(tmp_path))
-    with pytest.raises(WorkspaceFailed, match="No such image"):
+    with pytest.raises(InstallationError, match="none:0, is missing"):
         absent.ensure()
 
 

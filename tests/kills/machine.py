@@ -13,8 +13,8 @@ import docker.errors
 import psutil
 
 from launcher import explain
+from launcher.operate.helper_container import SOCKET, healthy
 from launcher.operate.noted import read
-from launcher.projects.helper_container import SOCKET, healthy
 from tests.kills import truths
 from tests.kills.load import AWAY, Kept, Prober, World, launching, operator
 

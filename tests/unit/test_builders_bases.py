@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builders.repo2docker.bases import named
+from builders.repo2docker.bases import named, permitted
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,20 @@ def test_names(text: str, names: list[str]) -> None:
 def test_an_argument_from_outside_wins_and_there_is_an_end() -> None:
     assert named("ARG BASE=a\nFROM $BASE\n", {"BASE": "b"}) == ["b"]
     assert len(named("".join(f"FROM image{n}\n" for n in range(100)), {})) == 20
+
+
+@pytest.mark.parametrize(
+    "name,allowed",
+    [
+        ("localhost/repolaunch/base:1", True),
+        ("debian", True),
+        ("debian:latest", True),
+        ("debian:trixie", False),
+        ("ours/tool@sha256:0", True),
+        ("localhost/repolaunch/build-engine:1", False),
+        ("example.org/localhost/repolaunch/base:1", False),
+    ],
+)
+def test_only_images_that_the_operator_names_are_given_to_a_build(name: str, allowed: bool) -> None:
+    patterns = ("localhost/repolaunch/base:*", "docker.io/library/debian:latest", "ours/*")
+    assert permitted([name], patterns) == ([name] if allowed else [])
