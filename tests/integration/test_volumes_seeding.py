@@ -349,3 +349,18 @@ async def test_damaged_archives(volume_helper: Helper, seed: Seed, damage: bytes
     with pytest.raises(WorkspaceFailed, match="archive"):
         await volume_helper.volumes.create(project, wanted)
     assert volume_helper.unfinished() == []
+
+
+async def test_a_file_with_many_names_counts_once(volume_helper: Helper, author: Author) -> None:
+    author.write("a")
+    author.commit()
+    project = new_id()
+    await volume_helper.volumes.create(project, author.checked_out(volume_helper.folders.checkouts))
+    work = volume_helper.workspace(project) / "work"
+    (work / "large").write_bytes(os.urandom(2**20))
+    before = await volume_helper.volumes.usage(project)
+    for number in range(20):
+        (work / f"name-{number}").hardlink_to(work / "large")
+    after = await volume_helper.volumes.usage(project)
+    assert after.entries == before.entries + 20
+    assert after.bytes - before.bytes <= 8192
