@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ ENGINE_THREADS = 4
 """Docker calls at one time: 16 starts took 5.2 s with one, 3.1 s with four, no less with more."""
 PROBE_S = 0.025
 LOOK_S = 0.5
+CONFLICT = 409
+"""The engine's status for what somebody else is doing just now."""
 NOT_FOUND = 127
 """Exit code of Docker's init, and of shells, for a program that is not there."""
 PULL_S = 1800
@@ -243,11 +246,26 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         """Remove the last session's container, kept for its log; one that runs unknown to the hub is stopped first."""
         mine = [f"{name}={value}" for name, value in self._labels().items()]
         for old in await self.docker("containers", all=True, filters={"label": mine}):
-            if old["State"] == "running":
-                # One writer per workspace.
-                await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
-            # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
-            await self.docker("remove_container", old["Id"], v=False, force=True)
+            try:
+                if old["State"] == "running":
+                    # One writer per workspace.
+                    await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
+                # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
+                await self.docker("remove_container", old["Id"], v=False, force=True)
+            except NotFound:
+                continue
+            except APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
+                await self._gone(old["Id"])
+
+    async def _gone(self, container: str) -> None:
+        """Wait until one is gone that somebody else removes just now: the supervisor does, after a hub was killed."""
+        with contextlib.suppress(NotFound):
+            async with asyncio.timeout(STOP_GRACE_S):
+                while True:
+                    await self.docker("inspect_container", container)
+                    await asyncio.sleep(LOOK_S / 5)
 
     def _labels(self) -> dict[str, str]:
         return {

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 KIND, PROJECT = "repolaunch.kind", "repolaunch.project"
 SESSION = "session"
 LOOK_S = 30
+CONFLICT = 409
+"""The engine's status for what somebody else is doing just now."""
 SAVE_S = 10
 """What a server has to save and end."""
 FOREIGN = (docker.errors.DockerException, requests.exceptions.RequestException, InstallationError)
@@ -86,8 +88,13 @@ def _named(name: str, installation: Installation) -> list[str]:
 
 def _remove(container: str, grace_s: int) -> None:
     api = engine.connect().api
-    with contextlib.suppress(docker.errors.NotFound):
+    try:
         if grace_s:
             api.stop(container, timeout=grace_s)
         # Volumes that an image declared were made for this container alone; named ones, workspaces, stay.
         api.remove_container(container, v=True, force=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code != CONFLICT:  # the hub, which starts the project's next session, removes it just now
+            raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING
 
+import docker.errors
 import pytest
 import requests
 from tornado.httpclient import HTTPRequest
@@ -122,6 +124,32 @@ async def test_a_session_that_is_stopping_is_waited_for_and_started_again(hub_si
     stopping.cancel()
     assert hub_site.container(project).status == "running"
     await sessions.stop(project.id)
+
+
+async def test_what_somebody_else_is_removing_keeps_no_session_from_starting(hub_site: HubSite) -> None:
+    """After a hub was killed, the supervisor ends what it was starting, while the next hub starts it again."""
+    project = hub_site.project()
+    labels = {
+        "repolaunch.installation": hub_site.installation,
+        "repolaunch.project": project.id,
+        "repolaunch.kind": "session",
+    }
+    image = project.image.facts.engine_id
+    left = [
+        hub_site.engine.containers.run(image, ["sleep", "600"], entrypoint=["tini", "--"], labels=labels, detach=True)
+        for _ in range(6)
+    ]
+
+    def remove() -> None:
+        for container in left:  # the engine lists the newest first
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(force=True)
+
+    starting = hub_site.sessions().start(project, NOBODY, lambda _: None)
+    _, started = await asyncio.gather(asyncio.to_thread(remove), starting, return_exceptions=True)
+    assert not isinstance(started, BaseException), started
+    assert hub_site.container(project).status == "running"
+    await hub_site.sessions().stop(project.id)
 
 
 async def test_a_token_opens_its_own_server_only(hub_site: HubSite) -> None:

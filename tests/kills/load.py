@@ -31,6 +31,8 @@ PATIENCE_S = 900.0
 """A launch begins again with every kill that hits it, and a busy machine is slow."""
 PROBE_S = 0.1
 FINAL = {"ready", "failed", "cancelled"}
+TRUE = (("build-broken", "status -9"), ("spawn-failed", "exit code 137"))
+"""How launches may fail: by their own builder's or server's death. Everything else is waited for, or done again."""
 BASE = "FROM localhost/repolaunch/base:1\n"
 
 
@@ -86,8 +88,12 @@ class Person:
     async def launch(self, url: str) -> dict[str, Any]:
         """Launch and follow to the end, across every interruption. Returns the final event."""
         launch = await self.ask("POST", "/api/v1/launches", {"url": url, "ref": "main"})
+        began = time.monotonic()
         final = await self._follow(launch["id"])
+        self.tally.took.append(time.monotonic() - began)
         kind = final["type"]
+        if kind == "failed" and not any(final["code"] == code and words in final["seen"] for code, words in TRUE):
+            self.world.wrong(f"a launch failed, though nothing of its own was killed: {final}")
         self.tally.launches[kind if kind != "failed" else f"{final['code']}: {final['seen'][:110]}"] += 1
         return final
 

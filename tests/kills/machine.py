@@ -13,6 +13,7 @@ import docker.errors
 import psutil
 
 from launcher import explain
+from launcher.operate.build_engine import Place
 from launcher.operate.helper_container import SOCKET, healthy
 from launcher.operate.noted import read
 from tests.kills import truths
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from tests.fixtures.service import Service
     from tests.kills.tally import Tally
 
-BESIDES = ("up", "builder", "session", "volume helper")
-"""Victims that are no child of `up`."""
+BESIDES = ("up", "builder", "session", "volume helper", "build engine")
+"""Victims that are no child of `up`. Where the engine of the sessions builds, there is no build engine to kill."""
+CONTAINERS = {"volume helper": "volume-helper", "build engine": "build-engine"}
+"""Victims that are a container, and its kind."""
 GAP = {"proxy", "up"}
 """Victims that sessions are reached through."""
 BACK_S = 120.0
@@ -44,6 +47,7 @@ class Machine:
         self.world = World(service, git, tally, random.Random(seed + 1))
         self.engine = truths.Engine(service)
         self._names = truths.names(service)
+        self._builds = Place(service.data / "run" / "builds")
         self._bag: list[str] = []
         self._stop = asyncio.Event()
         self.last = ""
@@ -136,9 +140,9 @@ class Machine:
             return await self._builder()
         if victim == "session":
             return self._session()
-        if victim == "volume helper":
-            helpers = self.engine.containers("volume-helper", "running")
-            return psutil.Process(self.engine.pid(helpers[0]["Id"])) if helpers else None
+        if victim in CONTAINERS:
+            found = self.engine.containers(CONTAINERS[victim], "running")
+            return psutil.Process(self.engine.pid(found[0]["Id"])) if found else None
         return self.service.child(victim)
 
     async def _builder(self) -> psutil.Process | None:
@@ -192,6 +196,8 @@ class Machine:
                 away.append(name)
         if not await asyncio.to_thread(healthy, self.service.data / "run" / "volumes" / SOCKET):
             away.append("volume helper")
+        if truths.builds_apart(self.service) and not await asyncio.to_thread(self._builds.answers, 1):
+            away.append("build engine")
         return away
 
     # ------------------------------------------------------------------ looking

@@ -16,6 +16,8 @@ class Tally:
     victims: Counter[str] = field(default_factory=Counter)
     launches: Counter[str] = field(default_factory=Counter)
     """By how they ended: `ready`, or the error's code and what was seen."""
+    took: list[float] = field(default_factory=list)
+    """Seconds of each launch, kills included."""
     again: Counter[str] = field(default_factory=Counter)
     """Requests that were not acknowledged and were made again, by what came instead."""
     saves: int = 0
@@ -36,6 +38,7 @@ class Tally:
                 "rounds": sum(self.victims.values()),
                 "victims": self.victims,
                 "launches": self.launches,
+                "launches took s": spread(self.took),
                 "requests made again": self.again,
                 "saves acknowledged": self.saves,
                 "kernel answers": self.answered,

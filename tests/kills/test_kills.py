@@ -32,6 +32,9 @@ SEED = int(os.environ.get("KILL_SEED") or secrets.randbelow(10**6))
 async def test_kills(tmp_path: Path, git_daemon: GitHost, capsys: pytest.CaptureFixture[str]) -> None:
     """No acknowledged work is lost, no launch lies, nothing is left, sessions answer."""
     service, tally = Service(tmp_path / "data", free_port()), Tally()
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    service.env["TMPDIR"] = str(temporary)
     began = time.monotonic()
     with capsys.disabled():
         print(f"\nkills: {ROUNDS} rounds, SEED={SEED}", flush=True)
@@ -44,6 +47,7 @@ async def test_kills(tmp_path: Path, git_daemon: GitHost, capsys: pytest.Capture
                 with capsys.disabled():
                     print(_line(machine, time.monotonic() - began), flush=True)
         await machine.end()
+        tally.wrong += [f"left in TMPDIR: {path.name}" for path in temporary.iterdir()]
     finally:
         with capsys.disabled():
             print(tally.summary(), flush=True)

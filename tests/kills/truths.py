@@ -32,6 +32,11 @@ def ports(service: Service) -> dict[str, int]:
     return found
 
 
+def builds_apart(service: Service) -> bool:
+    """Whether builds have an engine of their own here."""
+    return (service.data / "run" / "builds" / "walls.nft").exists()
+
+
 def names(service: Service) -> list[str]:
     """What `up` keeps running."""
     return sorted({one.name for one in read(service.data / "run" / "children.json")})
@@ -135,8 +140,9 @@ class Engine:
         kept = Counter(one["Labels"]["repolaunch.project"] for one in self.containers("session"))
         wrong += [f"{n} containers of {project}" for project, n in kept.items() if n > 1]
         networks = [one.name for one in self._client.networks.list(filters=mine)]
-        wrong += [f"networks: {networks}"] if len(networks) != 1 else []
-        folders = {path.name for path in (self._service.data / "workspaces").iterdir()}
+        builds = {"builds"} if builds_apart(self._service) else set()
+        wrong += [f"networks: {networks}"] if len(networks) != 1 + len(builds) else []
+        folders = {path.name for path in (self._service.data / "workspaces").iterdir()} | builds
         volumes = {str(one.name).rpartition("-")[2] for one in self._client.volumes.list(filters=mine)}
         wrong += [f"volumes without workspace: {volumes - folders}"] if volumes - folders else []
         wrong += [f"running: {self.running()}"] if self.running() else []
