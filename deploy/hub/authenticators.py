@@ -15,6 +15,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.utils import url_path_join
 from tornado.httputil import url_concat
+from tornado.web import HTTPError
 
 from deploy.hub.accounts import ProjectAccountHandler
 from deploy.hub.names import GUEST_PREFIX, is_guest, is_reserved
@@ -65,6 +66,9 @@ class GuestHandler(BaseHandler):  # type: ignore[misc]  # jupyterhub has no type
             login = url_path_join(self.hub.base_url, "login")
             self.redirect(url_concat(login, {"next": self.get_argument("next", "")}))
             return
+        if user is None and self.request.headers.get("Sec-Fetch-Dest", "document") != "document":
+            # Else images and frames of another site would make guests whom nobody is, and use up a visitor's limit.
+            raise HTTPError(403, "A guest comes by opening a page.")
         if user is None:
             try:
                 self.authenticator.door.enter(self._address)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import ssl
 import subprocess
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import docker
+import psutil
 import pytest
 
 from launcher.operate.installation import free_port
@@ -22,13 +25,17 @@ from tests.fixtures.service import ROOT, Service, phases, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from docker.models.containers import Container
 
     from tests.fixtures.repos import GitHost
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
 SOCKET = "/var/run/docker.sock"
+LAUNCHER_USER = 3988
+"""deploy/images/service/Dockerfile says it."""
+ONE_BY_ONE = ("launcher", "worker", "hub", "registry", "ground", "proxy")
 
 
 class Composed:
@@ -42,6 +49,17 @@ class Composed:
         done = subprocess.run(argv, env={**os.environ, **self.environ}, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
+
+    def container(self, part: str) -> Container:
+        """The container of one part."""
+        name = f"com.docker.compose.project={self.environ['REPOLAUNCH_NAME']}"
+        labels = [name, f"com.docker.compose.service={part}"]
+        (found,) = docker.from_env().containers.list(filters={"label": labels})
+        return found
+
+    def processes(self, part: str) -> list[psutil.Process]:
+        """The part's own, without the first of the container, which only reaps."""
+        return psutil.Process(self.container(part).attrs["State"]["Pid"]).children(recursive=True)
 
     async def answers(self) -> None:
         deadline = time.monotonic() + 240
@@ -86,7 +104,37 @@ def composed(tmp_path: Path) -> Iterator[Composed]:
     finally:
         one("down", "--timeout", "60")
         service.remove()
-        docker.from_env().images.remove(image, force=True)
+        for name in dict.fromkeys((one.environ["REPOLAUNCH_IMAGE"], image)):
+            docker.from_env().images.remove(name, force=True)
+
+
+def the_launcher_owns_little(composed: Composed) -> None:
+    """It is a user without any capability, in no other group, who is told no password and may not read the secrets."""
+    processes = composed.processes("launcher")
+    assert processes
+    password = (composed.service.data / "secrets" / "registry-password").read_text().strip()
+    for one in processes:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{one.pid}/status").read_text().splitlines())
+        assert set(status["Uid"].split()) == {str(LAUNCHER_USER)}
+        assert set(status["Gid"].split()) == {str(LAUNCHER_USER)}
+        assert status["Groups"].split() in ([], [str(LAUNCHER_USER)])
+        assert [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")] == [0] * 4
+        assert status["NoNewPrivs"] == "1"
+        assert password not in str(one.environ())
+        assert not [name for name in one.environ() if name.startswith("DOCKER")]
+    look = f"cat {composed.service.data}/secrets/* {composed.service.data}/hub/*.sqlite"
+    code, _ = composed.container("launcher").exec_run(["sh", "-c", look], user=str(LAUNCHER_USER))
+    assert code != 0
+
+
+@contextlib.contextmanager
+def another_image(composed: Composed) -> Iterator[str]:
+    """What `build.sh` makes of a new version, of the same files: the compose project uses it from now on."""
+    name = f"{composed.environ['REPOLAUNCH_IMAGE']}-new"
+    text = f"FROM {composed.environ['REPOLAUNCH_IMAGE']}\nENV VERSION_OF_THE_TEST={uuid.uuid4().hex}\n"
+    made, _ = docker.from_env().images.build(fileobj=io.BytesIO(text.encode()), tag=name, rm=True)
+    composed.environ["REPOLAUNCH_IMAGE"] = name
+    yield str(made.id)
 
 
 async def test_the_compose_file_end_to_end(composed: Composed, git_daemon: GitHost) -> None:
@@ -94,17 +142,14 @@ async def test_the_compose_file_end_to_end(composed: Composed, git_daemon: GitHo
     await composed.answers()
     assert set(composed("ps", "--services").split()) == set(PARTS)
     with_engine = set()
-    client = docker.from_env()
     for part in PARTS:
-        (container,) = client.containers.list(
-            filters={"label": [f"com.docker.compose.project={composed.environ['REPOLAUNCH_NAME']}",
-                               f"com.docker.compose.service={part}"]}
-        )  # fmt: skip
+        container = composed.container(part)
         if SOCKET in {mount["Destination"] for mount in container.attrs["Mounts"]}:
             with_engine.add(part)
         assert container.attrs["HostConfig"]["CapDrop"] == ["ALL"]
         assert container.attrs["HostConfig"]["ReadonlyRootfs"]
     assert with_engine == {"ground", "hub", "worker"}
+    the_launcher_owns_little(composed)
     repo = git_daemon.make_repo(files={"Dockerfile": f"FROM localhost/repolaunch/base:1\nRUN echo {time.time_ns()}\n"})
     async with visiting(composed.service) as visitor:
         await visitor.enter()
@@ -113,9 +158,16 @@ async def test_the_compose_file_end_to_end(composed: Composed, git_daemon: GitHo
         session = await visitor.session(events[-1]["url"])
         assert await session.run("print(6 * 7)") == "42\n"
         await session.write("mine.txt", "kept")
-        for part in ("launcher", "worker", "hub", "proxy"):
-            await asyncio.to_thread(composed, "up", "-d", "--no-deps", "--force-recreate", part)
-            await composed.answers()
-            assert await session.read("mine.txt") == "kept"
-        again = await visitor.launch(repo.url)
-        assert (again[-1]["type"], again[-1]["project"]) == ("ready", events[-1]["project"])
+        kernel = await session.kernel()
+        assert await session.run_in(kernel, "kept = 6 * 7") == ""
+        with another_image(composed) as image:
+            for number, part in enumerate(ONE_BY_ONE):
+                await asyncio.to_thread(composed, "up", "-d", "--no-deps", part)
+                await composed.answers()
+                new = [one for one in ONE_BY_ONE if composed.container(one).attrs["Image"] == image]
+                assert new == list(ONE_BY_ONE[: number + 1]), "each is upgraded alone"
+                assert await session.read("mine.txt") == "kept"
+                assert await session.run_in(kernel, "print(kept)") == "42\n"
+            the_launcher_owns_little(composed)
+            again = await visitor.launch(repo.url)
+            assert (again[-1]["type"], again[-1]["project"]) == ("ready", events[-1]["project"])

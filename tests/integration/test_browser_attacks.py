@@ -6,7 +6,8 @@ about which they say nothing; the page is on another site, and on another origin
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -106,6 +107,18 @@ class Victim:
         """As this person's browser."""
         return await ask(self.person.context, self.person.service, url, method, **options)
 
+    def _accounts(self) -> list[str]:
+        """Everybody whom the hub knows.
+
+        To an address without TLS and name browsers do not say what they ask for: there an image of another site makes
+        the hub count one more guest, whose login no browser keeps.
+        """
+        if not self.at.startswith(("https:", "http://127.0.0.1:")):
+            return []
+        where = f"file:{self.person.service.data / 'hub' / 'hub.sqlite'}?mode=ro"
+        with closing(sqlite3.connect(where, uri=True)) as database:
+            return sorted(name for (name,) in database.execute("select name from users"))
+
     async def state(self) -> dict[str, Any]:
         """All that could have changed: as the service tells it, on disk, and in the browser."""
         found: dict[str, Any] = {}
@@ -121,13 +134,24 @@ class Victim:
             for one in await self.person.context.cookies()
             if one["name"] in LOGINS
         )
+        found["accounts"] = self._accounts()
         containers = self.person.service.containers()
         found["containers"] = sorted(str(one.id) for one in containers if self.project in str(one.name))
         return found
 
 
-# An image is named by the registry's digest once it was pushed, which goes on behind a session that runs.
-MOVING = {"used", "image", "last_activity", "execution_state", "connections", "last_modified", "xsrf"}
+# An image is named by the registry's digest once it was pushed, which goes on behind a session that runs, as does the
+# measuring of workspaces: the files themselves are compared.
+MOVING = {
+    "used",
+    "image",
+    "workspace_bytes",
+    "last_activity",
+    "execution_state",
+    "connections",
+    "last_modified",
+    "xsrf",
+}
 
 
 def _without_times(value: Any) -> Any:

@@ -55,6 +55,15 @@ def test_a_guest_is_made_and_sent_on(hub_site: HubSite, browser: Browser) -> Non
     assert re.fullmatch(r"guest-[0-9a-f]{12}", browser.who())
 
 
+@pytest.mark.parametrize("dest, status", [("image", 403), ("empty", 403), ("iframe", 403), ("document", 200)])
+def test_only_a_page_that_somebody_opens_makes_a_guest(browser: Browser, dest: str, status: int) -> None:
+    """Where browsers say what for they ask: with TLS, and on this machine itself."""
+    answer = browser.open("/hub/guest?next=/", headers={"Sec-Fetch-Dest": dest, "Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == status
+    assert bool(browser.who()) == (status == 200)
+    assert status == 200 or "A guest comes by opening a page." in answer.text
+
+
 def test_a_guest_stays_the_same_guest(browser: Browser) -> None:
     browser.open("/hub/guest?next=/")
     name, cookie = browser.who(), browser.login_cookie()
