@@ -77,7 +77,7 @@ class Parts:
     async def answers(self) -> None:
         """Wait until the launcher says that it and all it stands on are well."""
         async with aiohttp.ClientSession() as http:
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 180
             while time.monotonic() < deadline:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with http.get(f"{self.service.base_url}/health") as answer:
@@ -190,6 +190,7 @@ def repolaunch(service: Service, *command: str) -> subprocess.CompletedProcess[s
 
 
 # ------------------------------------------------------------------ each part by itself
+@pytest.mark.timeout(600)  # eleven starts of a part, each waited for
 async def test_each_part_is_started_again_alone(parts: Parts, git_daemon: GitHost) -> None:
     parts.service.env["REPOLAUNCH_REGISTRY"] = ""  # all parts, the registry too
     parts.start(*reversed(PARTS))  # the order is theirs to find

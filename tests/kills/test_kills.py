@@ -34,7 +34,8 @@ async def test_kills(tmp_path: Path, git_daemon: GitHost, capsys: pytest.Capture
     service, tally = Service(tmp_path / "data", free_port()), Tally()
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    service.env["TMPDIR"] = str(temporary)
+    # A build engine that is this service's alone, to be killed too.
+    service.env |= {"TMPDIR": str(temporary), "REPOLAUNCH_BUILD_ENGINE": os.environ.get("KILL_BUILDS") or "own"}
     began = time.monotonic()
     with capsys.disabled():
         print(f"\nkills: {ROUNDS} rounds, SEED={SEED}", flush=True)
