@@ -6,8 +6,6 @@ that the server wrote, if any, on the lines that follow. `launcher/sessions/hub.
 
 from __future__ import annotations
 
-import json
-
 from docker.errors import APIError
 from jupyterhub.spawner import SpawnException
 
@@ -47,17 +45,6 @@ def of_engine(error: BaseException, said: str) -> NoSession:
     elif not isinstance(error, APIError):  # that one is an answer
         code, said = ENGINE, ENGINE_AWAY
     return NoSession(code, said, log_message=f"{said} {error}")
-
-
-def raise_if_broken(output: str) -> None:
-    """Raise an APIError with the error that an answer in JSON lines holds: the engine's pull begins with a 200."""
-    for line in output.splitlines():
-        try:
-            told = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(told, dict) and told.get("error"):
-            raise APIError(str(told["error"]))
 
 
 def tail_of(output: bytes) -> tuple[str, ...]:

@@ -21,8 +21,9 @@ from traitlets import Float, Instance, Unicode, default
 
 from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
-from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, raise_if_broken, tail_of
+from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
+from deploy.hub.pull import pull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -214,11 +215,15 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             self._tell(5, "Fetching the image")
             login = {"username": self.registry_username, "password": self.registry_password}
             try:
-                told = await self.docker("pull", self.image, auth_config=login if self.registry_username else None)
-                raise_if_broken(told)
+                # A thread of its own: the engine's few are for what takes moments.
+                await asyncio.to_thread(pull, self.client, self.image, login)
                 return await self._inspected()
             except (APIError, DockerException) as error:
                 raise of_engine(error, "The image could not be fetched from the registry.") from error
+            except RequestException as error:
+                await self.docker("ping")  # raises where it is the engine that is silent
+                said = "The registry stopped sending the image."
+                raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
 
     async def _inspected(self) -> dict[str, Any]:
         found: dict[str, Any] = await self.docker("inspect_image", self.image)

@@ -5,11 +5,8 @@ On an engine of the test's own (tests/fixtures/own_engine.py), which here also b
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
-import docker.errors
 import pytest
 
 from tests.fixtures.faults import (
@@ -22,10 +19,12 @@ from tests.fixtures.faults import (
     containers,
     counted,
     fine,
+    forget,
     full,
-    image_of,
     on,
+    pushed,
     ready,
+    remove_image,
     said,
     until_ill,
 )
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.fixtures.own_engine import OwnEngine
     from tests.fixtures.repos import GitHost
-    from tests.fixtures.service import Service, Visitor
+    from tests.fixtures.service import Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -108,9 +107,9 @@ async def test_in_mid_pull(served: Service, own_engine: OwnEngine, git_daemon: G
         await visitor.enter()
         await other.enter()
         async with at_work(visitor, repo.url) as (project, _, _):
-            await pushed(visitor, project)
+            image = await pushed(visitor, project)
         forget(own_engine, project)
-        remove_image(own_engine, await image_of(visitor, project))
+        remove_image(own_engine, image)
         own_engine.disk.fill(leave=FLOOR + 16 * MIB)
         try:
             for who in (other, visitor):  # one has the image looked at, the other's session fetches it
@@ -121,27 +120,3 @@ async def test_in_mid_pull(served: Service, own_engine: OwnEngine, git_daemon: G
             own_engine.disk.empty()
         async with at_work(visitor, repo.url) as (again, _, _):
             assert again == project
-
-
-def forget(engine: OwnEngine, project: str) -> None:
-    """Remove the container that the project's last session left: the next one finds no room in its place."""
-    with contextlib.closing(engine.client()) as client:
-        for one in client.containers.list(all=True, filters={"label": f"repolaunch.project={project}"}):
-            one.remove(force=True)
-
-
-async def pushed(visitor: Visitor, project: str) -> None:
-    """Until the project records its image's digest."""
-    async with asyncio.timeout(300):
-        while "@sha256:" not in await image_of(visitor, project):
-            await asyncio.sleep(1)
-
-
-def remove_image(engine: OwnEngine, name: str) -> None:
-    """Every name of the image, and so its layers; what the test's own engine has kept of the build as well."""
-    with contextlib.closing(engine.client()) as client:
-        for tag in client.images.get(name).tags:
-            client.images.remove(tag, force=True)
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.images.remove(name, force=True)
-        client.api.prune_builds()

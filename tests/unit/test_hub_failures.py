@@ -6,7 +6,8 @@ import pytest
 from docker.errors import APIError, DockerException
 from requests.exceptions import ReadTimeout
 
-from deploy.hub.failures import of_engine, raise_if_broken
+from deploy.hub.failures import of_engine
+from deploy.hub.pull import raise_if_broken
 
 AWAY = "The container engine does not answer. Your files are kept; try again in a few minutes."
 FULL = "There is no room left on the disk of the container engine. Your files are kept; the operator has to make room."
@@ -28,12 +29,12 @@ def test_an_error_of_the_engine(error: Exception, told: str) -> None:
 
 def test_a_pull_that_fails_in_the_midst_of_its_answer() -> None:
     lines = [
-        '{"status":"Pulling from repolaunch/env"}',
-        '{"status":"Downloading","progressDetail":{"current":1,"total":2}}',
-        "not JSON",
-        '{"errorDetail":{"message":"write /x: no space left on device"},"error":"write /x: no space left on device"}',
+        b'{"status":"Pulling from repolaunch/env"}',
+        b'{"status":"Downloading","progressDetail":{"current":1,"total":2}}',
+        b"not JSON",
+        b'{"errorDetail":{"message":"write /x: no space left on device"},"error":"write /x: no space left on device"}',
     ]
-    raise_if_broken("\r\n".join(lines[:3]))
+    raise_if_broken(lines[:3])
     with pytest.raises(APIError) as broken:
-        raise_if_broken("\r\n".join(lines))
+        raise_if_broken(lines)
     assert of_engine(broken.value, "It could not be fetched.").jupyterhub_message == f"full: {FULL}"
