@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launcher.model import Image, ImageFacts, ImageRef, Project
-from launcher.sessions.resolve import CERTIFICATES, Limits, Resolve, Site, allowance, environment
+from launcher.sessions.resolve import CERTIFICATES, NO_WALLS, Limits, Resolve, Site, allowance, environment
 
 FACTS = ImageFacts(
     engine_id="sha256:" + "a" * 64,
@@ -73,6 +73,15 @@ QUESTION = {"account": "project-abcdefghij", "server": "", "user_options": {"pro
 async def test_whoever_is_not_a_project_asking_for_itself_is_refused(question: object) -> None:
     answer = await resolve(PROJECT).answer(question)
     assert (answer.status, answer.body) == (403, {"message": "Only a project has a session, and only its own."})
+
+
+async def test_without_walls_nothing_starts() -> None:
+    """The rules of what sessions may reach are not set: the guard's note says so."""
+    open_ = resolve(PROJECT)
+    closed = Resolve(open_._find, open_._mount, open_._limits, open_._site, walls=lambda: False)
+    assert (await open_.answer(QUESTION)).status == 200
+    answer = await closed.answer(QUESTION)
+    assert (answer.status, answer.body) == (503, {"message": NO_WALLS})
 
 
 async def test_a_project_that_is_gone_is_refused() -> None:
