@@ -96,7 +96,9 @@ class Output:
     def error(self, status: int, *, walled: bool = False) -> BuilderError:
         """What went wrong, after the tool ended with `status`; `walled`: some addresses are closed to the engine."""
         number, reason = self._failed or ("", "")
-        if walled and (closed := _closed(reason or self._end)):
+        closed = _closed(reason or self._end) if walled else ""
+        # An image on `localhost` was meant to be this machine's, and no address is at fault.
+        if closed and not (number in self._wanted and ipaddress.ip_address(closed).is_loopback):
             return BuildAddressClosed(closed, self._steps.get(number, self.step))
         if number in self._wanted:
             return BaseImageMissing(_HUB.sub("", self._wanted[number]))

@@ -3,7 +3,7 @@
 That program would tell BuildKit what to do, and it alone: which cgroup a step runs in, whose cache a step sees. So only
 Docker's own language is built, by the reader that the engine brings; nothing is fetched for it, and a machine without
 the internet builds it too. What counts is BuildKit's own idea of those lines (`parser.DetectSyntax`):
-https://github.com/moby/buildkit/blob/v0.12.5/frontend/dockerfile/parser/directives.go
+https://github.com/moby/buildkit/blob/v0.13.2/frontend/dockerfile/parser/directives.go
 """
 
 from __future__ import annotations

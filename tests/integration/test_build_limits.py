@@ -2,106 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tests.fixtures.builds import SMALL, error, eventually, leases, printed
 from tests.fixtures.engine import BASE_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import docker
 
     from tests.fixtures.build_engine import RunningBuildEngine
+    from tests.fixtures.builds import Builds
 
 pytestmark = pytest.mark.engine
-ROOT = Path(__file__).parents[2]
-MIB = 2**20
-SMALL = ("--memory=209715200", "--cpus=0.5", "--processes=200", "--disk=104857600", "--log=1048576")
-LONG_S = 120
-
-
-class Builds:
-    """Builder processes that use the build engine."""
-
-    def __init__(self, folder: Path, installation: str, env: dict[str, str]) -> None:
-        self._folder, self._installation, self._env = folder, installation, env
-        self.started: list[subprocess.Popen[str]] = []
-
-    def start(self, lines: str, *options: str) -> subprocess.Popen[str]:
-        """Begin to build the base image and these lines; a nonce keeps every cache out of it."""
-        folder = self._folder / secrets.token_hex(4)
-        folder.mkdir()
-        (folder / "nonce").write_text(folder.name)
-        (folder / "Dockerfile").write_text(f"FROM {BASE_IMAGE}\nUSER root\nCOPY nonce /\n{lines}\n")
-        name = f"--name=repolaunch-{self._installation}-env:{folder.name}"
-        label = f"--label=repolaunch.installation={self._installation}"
-        self.started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "builders", "build", name, label, *options, "--", str(folder)],
-                env=self._env,
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        return self.started[-1]
-
-    def run(self, lines: str, *options: str) -> list[dict[str, Any]]:
-        """What a whole build says."""
-        return said(self.start(lines, *options))
-
-
-def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    assert process.stdout is not None
-    lines = [json.loads(line) for line in process.stdout]
-    process.wait(timeout=30)
-    return lines
-
-
-def error(process: subprocess.Popen[str]) -> tuple[str, dict[str, Any]]:
-    final = said(process)[-1]
-    assert final["type"] == "error", final
-    return final["error"], final["facts"]
-
-
-@pytest.fixture
-def builds(
-    tmp_path: Path, installation: str, engine_environment: dict[str, str], build_engine: RunningBuildEngine
-) -> Iterator[Builds]:
-    one = Builds(tmp_path, installation, engine_environment | build_engine.environment)
-    yield one
-    for process in one.started:
-        process.kill()
-        process.communicate()
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def steps(marker: str) -> list[psutil.Process]:
     """The processes of this machine whose command line has the marker, but for clients that merely name it."""
     return [process for process in psutil.process_iter(["cmdline"]) if marker in (process.info["cmdline"] or [])]
-
-
-def leases(build_engine: RunningBuildEngine) -> list[str]:
-    """The cgroups of builds that there are."""
-    found = build_engine.run("find", "/sys/fs/cgroup", "-path", "*/builds/*", "-type", "d", "-name", "[0-9a-f]" * 24)
-    return found.split()
 
 
 def test_the_limits_are_seen_from_inside_a_build(builds: Builds) -> None:
@@ -114,8 +37,8 @@ def test_the_limits_are_seen_from_inside_a_build(builds: Builds) -> None:
     )
     lines = builds.run(f"RUN {script}", *SMALL)
     assert lines[-1]["type"] == "built", lines[-1]
-    printed = [line["text"].split(" ", 2)[2] for line in lines if line["type"] == "log" and line["text"].count(" ") > 1]
-    assert printed[-len(lines) :][printed.index("209715200") :][:3] == ["209715200", "200", "50000 100000"]
+    seen = printed(lines)
+    assert seen[seen.index("209715200") :][:3] == ["209715200", "200", "50000 100000"]
 
 
 def test_an_image_arrives_with_its_id_and_only_what_is_new_is_sent(
@@ -145,7 +68,7 @@ def test_an_image_arrives_with_its_id_and_only_what_is_new_is_sent(
 def test_an_environment_is_nobodys_to_build_on(builds: Builds, engine: docker.DockerClient, installation: str) -> None:
     final = builds.run("RUN true")[-1]
     name = next(tag for tag in engine.images.get(final["engine_id"]).tags if installation in tag)
-    got, facts = error(builds.start(f"COPY --from={name} /nonce /other"))
+    got, facts = error(builds.start(f"COPY --from={name} /nonce /other", "--local-images=*"))
     assert (got, facts) == ("BaseImageMissing", {"image": name})
 
 

@@ -111,48 +111,24 @@ class Cgroup:
 
     def pids(self) -> list[int]:
         """The processes of all steps, as this container numbers them."""
-        found: list[int] = []
-        for folder in (self._of("pids"), *self._below("pids")):
-            with contextlib.suppress(OSError):
-                found += [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
-        return found
+        return _pids(self._name)
 
     def kill(self) -> None:
         """End all steps, and let none begin."""
-        deadline = time.monotonic() + KILLED_WITHIN_S
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                (self._of("pids") / "pids.max").write_text("0")
-            pids = self.pids()
-            for pid in pids:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            if not pids:
-                return
-            time.sleep(0.02)
+        kill(self._name)
 
     def remove(self) -> None:
-        """Take it away again; what cannot be removed yet stays behind, empty."""
-        self.kill()
+        """Take it away again; what cannot be removed yet is for `left` to find."""
         if self._ooms >= 0:
             os.close(self._ooms)
             self._ooms = -1
-        for _ in range(50):
-            tops = [ROOT / PARENT / self._name, *ROOT.glob(f"*/{PARENT}/{self._name}")]
-            for top in tops:
-                for folder in sorted((*top.rglob("*/"), top), reverse=True):
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
-            if not any(top.exists() for top in tops):
-                return
-            time.sleep(0.1)
+        remove(self._name)
 
     def _of(self, controller: str) -> Path:
-        return ROOT / PARENT / self._name if self._v2 else ROOT / controller / PARENT / self._name
+        return _of(self._name, controller)
 
     def _below(self, controller: str) -> list[Path]:
-        top = self._of(controller)
-        return [Path(folder) for folder, _, _ in os.walk(top) if Path(folder) != top]
+        return _below(self._of(controller))
 
     def _limit_memory(self) -> None:
         folder = self._of("memory")
@@ -184,6 +160,57 @@ class Cgroup:
         with contextlib.suppress(BlockingIOError):
             return os.eventfd_read(self._ooms) > 0
         return False
+
+
+def left() -> set[str]:
+    """The names of all cgroups of builds that there are, ended ones too.
+
+    An engine that was just starting a step when its build was stopped makes the cgroup again, without limits.
+    """
+    tops = [ROOT / PARENT] if is_v2() else ROOT.glob(f"*/{PARENT}")
+    return {folder.name for top in tops for folder in top.glob("*/")}
+
+
+def kill(name: str) -> None:
+    """End all processes of a build, and let none begin."""
+    deadline = time.monotonic() + KILLED_WITHIN_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            (_of(name, "pids") / "pids.max").write_text("0")
+        pids = _pids(name)
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not pids:
+            return
+        time.sleep(0.02)
+
+
+def remove(name: str) -> None:
+    """End a build's processes and remove its cgroup, as far as that can be done now."""
+    kill(name)
+    for top in [ROOT / PARENT / name, *ROOT.glob(f"*/{PARENT}/{name}")]:
+        for folder in [*reversed(_below(top)), top]:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _of(name: str, controller: str) -> Path:
+    return ROOT / PARENT / name if is_v2() else ROOT / controller / PARENT / name
+
+
+def _below(top: Path) -> list[Path]:
+    """From the top down."""
+    return [Path(folder) for folder, _, _ in os.walk(top) if Path(folder) != top]
+
+
+def _pids(name: str) -> list[int]:
+    found: list[int] = []
+    top = _of(name, "pids")
+    for folder in (top, *_below(top)):
+        with contextlib.suppress(OSError):
+            found += [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+    return found
 
 
 def _hand_on(folder: Path) -> None:

@@ -46,6 +46,7 @@ CONTROL = SOCKETS / "control.sock"
 WALLS = SOCKETS / "walls.nft"
 DATA = Path("/var/lib/docker")
 LOOK_S = 0.1
+SWEEP_S = 1.0
 SILENT_S = 60.0
 """How long the engine may say nothing before it is ended and started again."""
 LONGEST_LINE = 1024 * 1024
@@ -79,12 +80,12 @@ class Lease:
     def __init__(self, order: Order, floor: int) -> None:
         """Make the build's cgroup. `floor` is how many bytes the engine's disk keeps free."""
         self.order, self._floor = order, floor
-        self.cgroup = cgroups.Cgroup(order)
         self._written = disk.Written(DATA)
         self.bytes = 0
         self._over = ""
         self._ended = threading.Event()
         with self._lock:
+            self.cgroup = cgroups.Cgroup(order)
             self._all.append(self)
         threading.Thread(target=self._watch_disk, daemon=True).start()
 
@@ -96,11 +97,22 @@ class Lease:
     def close(self) -> None:
         """End what is left of it."""
         self._ended.set()
+        self.cgroup.remove()
         with self._lock:
             self._all.remove(self)
-        self.cgroup.remove()
         with contextlib.suppress(OSError, http.client.HTTPException):
             ask("DELETE", f"/images/{quote(self.order.image)}")
+
+    @classmethod
+    def sweep(cls) -> None:
+        """Again and again: what of builds that have ended is still there, or is there again. Never returns."""
+        while True:
+            time.sleep(SWEEP_S)
+            with contextlib.suppress(OSError):  # they come and go
+                with cls._lock:
+                    ended = cgroups.left() - {one.order.id for one in cls._all}
+                for name in ended:
+                    cgroups.remove(name)
 
     def _watch_disk(self) -> None:
         while not self._ended.is_set():
@@ -271,6 +283,7 @@ def main() -> None:
     os.chown(CONTROL, 0, asked.group)
     CONTROL.chmod(0o660)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=Lease.sweep, daemon=True).start()
     keep_engine(asked)
 
 
