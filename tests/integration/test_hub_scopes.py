@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from traitlets.config.loader import PyFileConfigLoader
 
+from deploy.hub.names import PROJECTS
+from deploy.hub.settings import PREFIX, REQUIRED, HubSettings
 from launcher.model import Account, Kind
 from launcher.sessions.sessions import HubSessions
 from tests.fixtures.hub import ROOT, Browser, make_site
@@ -32,22 +35,39 @@ CONFIG = ROOT / "deploy" / "hub"
 TOKENS = {(role, scope): secrets.token_hex(16) for role, needs in NEEDS.items() for scope in needs}
 
 
-def less(environ: dict[str, str]) -> str:
-    """A configuration with services beside the two, each with its role but for one scope."""
+def configured(environ: dict[str, str]) -> list[dict[str, Any]]:
+    """The roles of our configuration."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
-        roles = PyFileConfigLoader("jupyterhub_config.py", str(CONFIG)).load_config().JupyterHub.load_roles
+        roles: list[dict[str, Any]] = (
+            PyFileConfigLoader("jupyterhub_config.py", str(CONFIG)).load_config().JupyterHub.load_roles
+        )
+    return roles
+
+
+def test_no_other_scope() -> None:
+    """What `test_every_scope_is_needed` looks at is all that there is, and people's names are all that is read."""
+    names = [field.name for field in fields(HubSettings)][:REQUIRED]
+    environ = {f"{PREFIX}{name.upper()}": "http://127.0.0.1:1" for name in (*names, "supervisor_token")}
+    scopes = {role["name"]: set(role["scopes"]) for role in configured(environ)}
+    of_projects = f"!group={PROJECTS}"
+    for role, needs in NEEDS.items():
+        free = {"read:users:name", "proxy"}
+        assert scopes[role] == {scope if scope in free else scope + of_projects for scope in needs}
+
+
+def less(environ: dict[str, str]) -> str:
+    """A configuration with services beside the two, each with its role but for one scope."""
     services: list[dict[str, str]] = []
     made: list[dict[str, object]] = []
-    for role in roles:
+    for role in configured(environ):
         for scope in role["scopes"] if role["name"] in NEEDS else ():
             token = TOKENS[role["name"], scope.partition("!")[0]]
             name = f"x{len(services)}"
             services.append({"name": name, "api_token": token})
             others = [one for one in role["scopes"] if one != scope]
             made.append({"name": f"without-{name}", "services": [name], "scopes": others})
-    assert len(services) == len(TOKENS), "a scope that this test does not know, or one that is gone"
     return f"c.JupyterHub.services.extend({services})\nc.JupyterHub.load_roles.extend({made})\n"
 
 
