@@ -82,9 +82,8 @@ async def test_a_launch_that_comes_while_a_start_is_being_ended(hub_site: HubSit
 
 async def test_a_start_that_another_launch_waits_for_goes_on(hub_site: HubSite, sessions: Awaited) -> None:
     project = hub_site.with_facts(hub_site.project(), server=SLOW)
-    (one, asked), (other, _) = starting(sessions, project), starting(sessions, project)
-    await asyncio.wait_for(asked.wait(), 30)
-    await asyncio.sleep(0.5)
+    (one, _), (other, told) = starting(sessions, project), starting(sessions, project)
+    await asyncio.wait_for(told.wait(), 30)  # both follow the same start
     one.cancel()
     await asyncio.gather(one, return_exceptions=True)
     await asyncio.wait([other], timeout=60)
