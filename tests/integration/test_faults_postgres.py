@@ -39,7 +39,7 @@ async def test_away(tmp_path: Path, cluster: Postgres, registry: RunningRegistry
     service = Service(tmp_path / "data", free_port(), env)
     another, slow = fine(git_daemon), fine(git_daemon, "RUN for n in $(seq 12); do echo step-$n; sleep 2; done\n")
     try:
-        service.start()
+        await asyncio.to_thread(service.start)
         pids = {name: service.child(name).pid for name in PARTS}
         async with visiting(service) as visitor:
             await visitor.enter()

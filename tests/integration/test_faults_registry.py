@@ -38,7 +38,7 @@ async def test_in_mid_push(tmp_path: Path, git_daemon: GitHost) -> None:
         env = {"REPOLAUNCH_REGISTRY": registry.host, "REPOLAUNCH_REGISTRY_TLS": "false"}
         one = Service(tmp_path / "data", free_port(), env)
         try:
-            one.start()
+            await asyncio.to_thread(one.start)
             async with visiting(one) as visitor:
                 await visitor.enter()
                 async with at_work(visitor, fine(git_daemon).url) as (project, _, _):

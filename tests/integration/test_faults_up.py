@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -64,7 +65,7 @@ async def test_a_service_whose_disk_was_filled(disk: Disk, registry: RunningRegi
     env["REPOLAUNCH_DISK_FLOOR_BYTES"] = str(4 * MIB)
     one, repo = Service(disk.path / "data", free_port(), env), fine(git_daemon)
     try:
-        one.start()
+        await asyncio.to_thread(one.start)
         async with visiting(one) as visitor:
             await visitor.enter()
             async with at_work(visitor, repo.url) as (project, session, _):
