@@ -83,14 +83,14 @@ def _tidy(notes: Path) -> list[str]:
     try:
         with contextlib.closing(docker.from_env()) as client:
             for line in dict.fromkeys(notes.read_text().splitlines()):
-                removed += remove_installation(client, _ended(Path(line)) if "/" in line else line)
+                removed += remove_installation(client, ended(Path(line)) if "/" in line else line)
     except AWAY as error:
         return [*removed, f"the engine does not answer: {error}"]
     notes.unlink(missing_ok=True)
     return removed
 
 
-def _ended(data: Path) -> str:
+def ended(data: Path) -> str:
     """The id of the installation in this folder, of which nothing runs any more."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         said = json.loads((data / "run" / SERVICE).read_text())
