@@ -1,17 +1,6 @@
 """Settings → wiring → listen. The one place where the launcher's parts are put together, by hand.
 
-`python -m launcher.compose` is the launcher's process; `repolaunch up` starts it with these variables:
-
-| variable REPOLAUNCH_LAUNCHER_… | meaning |
-|---|---|
-| SETTINGS | the settings as JSON, complete |
-| DATA | the data folder |
-| INSTALLATION | the installation's id |
-| PORT | where it listens, on the loopback address |
-| TOKEN, RESOLVE_SECRET, COOKIE_SECRET, OPERATOR_TOKEN | secrets |
-| HUB_API | the hub's REST interface |
-| REGISTRY | host:port of the registry |
-| ENGINE_ROOT | the folder where the container engine keeps its images; "" where it is not known |
+`python -m launcher.compose` is the launcher's process; `given.py` says what it is started with.
 """
 
 from __future__ import annotations
@@ -26,7 +15,6 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +28,7 @@ from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
 from launcher.builds.worker import Worker
 from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
+from launcher.given import OWN, PREFIX, given
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
 from launcher.operate.egress import note
@@ -59,7 +48,6 @@ from launcher.sessions.noticed import Noticed
 from launcher.sessions.resolve import Limits as SessionLimits
 from launcher.sessions.resolve import Resolve, Site
 from launcher.sessions.sessions import HubSessions
-from launcher.settings import Settings
 from launcher.store.database import Database
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
@@ -76,54 +64,12 @@ from launcher.web.serving import serve
 from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
+    from launcher.given import Given
     from launcher.model import Project
     from launcher.repos.providers import Provider
 
 log = logging.getLogger(__name__)
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
-PREFIX = "REPOLAUNCH_LAUNCHER_"
-OWN = "launcher"
-"""The launcher's own folder in the data folder; it writes there, and where the checkouts are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What the launcher shares with the others, or keeps from everybody."""
-
-    launcher_token: str
-    resolve_secret: str
-    cookie_secret: str
-    operator_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the process was started with."""
-
-    settings: Settings
-    data: Path
-    id: str
-    port: int
-    secrets: Secrets
-    hub_api: str
-    registry: str
-    engine_root: str
-
-
-def given(environ: dict[str, str]) -> Given:
-    """Read the table above."""
-    told = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
-    secrets = Secrets(told["TOKEN"], told["RESOLVE_SECRET"], told["COOKIE_SECRET"], told["OPERATOR_TOKEN"])
-    return Given(
-        Settings.model_validate_json(told["SETTINGS"]),
-        Path(told["DATA"]),
-        told["INSTALLATION"],
-        int(told["PORT"]),
-        secrets,
-        told["HUB_API"],
-        told["REGISTRY"],
-        told.get("ENGINE_ROOT", ""),
-    )
 
 
 class Composed:
