@@ -20,6 +20,7 @@ from launcher.disks import FULL
 from launcher.operate import restic
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, find_installation, open_installation
+from launcher.operate.printer import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -110,12 +111,12 @@ def restart(part: str, data: Path, file: Path | None) -> None:
 @DATA
 @SETTINGS
 @AS_JSON
-def launch(url: str, ref: str, data: Path, file: Path | None, as_json: bool) -> None:
+@click.option("--log", "with_log", is_flag=True, help="Print the build's output too.")
+def launch(url: str, ref: str, with_log: bool, data: Path, file: Path | None, as_json: bool) -> None:
     """Launch a repository, or resume its project, and print where its session is."""
-    from launcher.operate.up import Printer  # noqa: PLC0415
 
     async def run(client: Client) -> None:
-        printer = Printer(lambda line: click.echo(line, err=as_json))
+        printer = Printer(lambda line: click.echo(line, err=as_json), log=with_log)
         final = await client.launch({"url": url, "ref": ref}, printer)
         if final["type"] != "ready":
             raise SystemExit(1)

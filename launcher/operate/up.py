@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.operate import build_engine, checks, example, ground, hub_database, logs, plan, sessions
 from launcher.operate.children import Family
-from launcher.operate.client import Client, Refused, sentences
+from launcher.operate.client import Client, Refused
 from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
 from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.passwords import announcement
+from launcher.operate.printer import Printer
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
@@ -173,27 +174,6 @@ class Up:
             print(line, file=stream, flush=True)  # people read this
         except OSError:  # the terminal was closed: nobody reads, and everything is still to be stopped in order
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-class Printer:
-    """A line for each stage of a launch."""
-
-    def __init__(self, say: Any) -> None:
-        """`say` prints a line."""
-        self._say = say
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Print the line, if the event is worth one."""
-        kind = event["type"]
-        stage = str(event.get("stage") or "")
-        if kind == "ended":
-            self._say(f"  {stage:<10} {event['message']} ({event['seconds']:.1f} s)")
-        elif kind in {"progress", "started"}:
-            self._say(f"  {stage:<10} {event['message']}")
-        elif kind == "failed":
-            self._say(f"  {stage:<10} {sentences(event['title'], event['seen'], event['todo'])}")
-        elif kind == "cancelled":
-            self._say(f"  {event['message']}")
 
 
 def check_port(host: str, port: int) -> None:
