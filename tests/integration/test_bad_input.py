@@ -359,12 +359,14 @@ BUILDS: dict[str, tuple[dict[str, str | bytes], Told]] = {
             "Step: [2/2] RUN echo before && exit 7",
             "Its last lines:",
             "before",
-            "executor failed running [/bin/sh -c echo before && exit 7]: exit code: 7",
+            'process "/bin/sh -c echo before && exit 7" did not complete successfully: exit code: 7',
         ),
     ),
     "no Dockerfile": (
         {"Dockerfile": "FRUM debian\n"},
-        failed_build(1, "Its last lines:", "line 1: unknown instruction: FRUM"),
+        failed_build(
+            1, "Its last lines:", "dockerfile parse error on line 1: unknown instruction: FRUM (did you mean FROM?)"
+        ),
     ),
     "a base image that is not there": (
         {"Dockerfile": "FROM localhost/repolaunch/there-is-none:1\n"},
