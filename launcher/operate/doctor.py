@@ -65,6 +65,7 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         _clock,
         _descriptors,
         _programs,
+        *((_proxies,) if _telling() else ()),
         *((lambda: _certificate(settings.tls_certificate),) if settings.tls_certificate else ()),
     )
     return [
@@ -73,6 +74,16 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
             _registry(installation, settings), *_parts(installation), asyncio.to_thread(_builds, installation, settings)
         ),
     ]
+
+
+def _telling() -> list[str]:
+    """The variables that tell of a proxy by an address with a password."""
+    return [name for name in build_engine.PROXIES if urlsplit(os.environ.get(name, "")).password]
+
+
+def _proxies() -> Finding:
+    seen = f"{', '.join(_telling())} has a password in it, which every build is told"
+    return Finding("builds' proxy", ok=False, seen=seen, todo="Let builds use a proxy that asks for no password.")
 
 
 def _parts(installation: Installation) -> tuple[Awaitable[Finding], ...]:

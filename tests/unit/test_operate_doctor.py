@@ -1,0 +1,25 @@
+"""What doctor says of the machine it runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.operate import build_engine, doctor, installation
+from launcher.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+async def test_a_proxy_with_a_password_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variable's name: never the password."""
+    for name in build_engine.PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    site = installation.open_installation(tmp_path)
+    assert "builds' proxy" not in [one.name for one in await doctor.examine(site, Settings())]
+    monkeypatch.setenv("https_proxy", "http://me:hush@proxy.example.org:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
+    (found,) = [one for one in await doctor.examine(site, Settings()) if one.name == "builds' proxy"]
+    assert (found.ok, found.seen) == (False, "https_proxy has a password in it, which every build is told")
