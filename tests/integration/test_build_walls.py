@@ -146,3 +146,46 @@ def test_the_machine_s_own_images_are_nobodys_to_read(builds: Builds, engine: do
 def test_a_step_cannot_leave_its_sandbox(builds: Builds, flag: str) -> None:
     got, facts = error(builds.start(f"RUN {flag} true"))
     assert got == "BuildFailed", facts
+
+
+RAW = """
+import ctypes, os, socket
+def tried(*kind):
+    try:
+        return socket.socket(*kind) and "open"
+    except OSError as error:
+        return os.strerror(error.errno)
+def shown(word):
+    with open("/proc/self/status") as status:
+        return next(line.split()[1] for line in status if line.startswith(word))
+print("packet:", tried(socket.AF_PACKET, socket.SOCK_RAW, 0x300))
+print("raw:", tried(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
+print("capabilities:", *sorted({int(shown(word), 16) >> 13 & 1 for word in ("CapBnd", "CapEff", "CapPrm", "CapInh")}))
+ctypes.CDLL(None).unshare(0x10000000)  # a user namespace, refused or not
+print("packet again:", tried(socket.AF_PACKET, socket.SOCK_RAW, 0x300))
+"""
+
+
+def test_a_step_cannot_answer_for_its_neighbours(builds: Builds) -> None:
+    """It is root, and neither sees nor makes packets of its own."""
+    lines = builds.run(f"RUN /opt/server/bin/python <<'END'\n{RAW}\nEND")
+    assert lines[-1]["type"] == "built", lines[-1]
+    refused = "Operation not permitted"
+    told = [f"packet: {refused}", f"raw: {refused}", "capabilities: 0", f"packet again: {refused}"]
+    assert [text for text in printed(lines) if text.startswith(("packet", "raw", "cap"))] == told
+
+
+LISTENER = """
+import socket, time
+with socket.create_server(("0.0.0.0", 4711)):
+    print("address:", socket.gethostbyname(socket.gethostname()), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_steps_do_not_reach_each_other(builds: Builds) -> None:
+    """They are on one bridge, and its rules are not those of what is forwarded."""
+    sibling = builds.start(f"RUN /opt/server/bin/python <<'END'\n{LISTENER}\nEND")
+    assert sibling.stdout is not None
+    address = next(line.partition("address: ")[2].partition('"')[0] for line in sibling.stdout if "address: " in line)
+    assert reached(builds, ((address, 4711, "tcp"),)) != ["open"]

@@ -117,6 +117,9 @@ def _without(copy: Copy, batch: list[Mutation]) -> list[Mutation]:
 def main(words: str = "") -> int:
     """Print a line for each protection. Returns the number of those whose absence nobody noticed."""
     chosen = read(words)
+    if not chosen:  # pytest without a name would run everything
+        print(f"No protection has {words!r} in its name or test.")
+        return 1
     missed = 0
     with tempfile.TemporaryDirectory(prefix="rl-mutated-") as temporary:
         Path(temporary).chmod(0o755)
