@@ -6,20 +6,28 @@
 
 import "./certificate.mjs"; // before the proxy makes its server
 import { ConfigurableProxy } from "configurable-http-proxy";
+import { confine, rightPlace, sessionOf } from "./confined.mjs";
 import { lookAtAnswer } from "./reconnecting.mjs";
 import "./ended.mjs"; // asked before reconnecting.mjs, so loaded after it
 
 const findTarget = ConfigurableProxy.prototype.targetForReq;
 const asked = (req, url) => Object.create(req, { url: { value: url } });
+const sessions = new WeakMap(); // request → path of the session that it is passed to, "" if to none
 
-ConfigurableProxy.prototype.targetForReq = async function (req) {
-  if (/^[/\\]{2}/.test(req.url)) return await findTarget.call(this, asked(req, "/"));
+async function targetOf(proxy, req) {
+  if (/^[/\\]{2}/.test(req.url)) return await findTarget.call(proxy, asked(req, "/"));
   try {
-    return await findTarget.call(this, req);
+    return await findTarget.call(proxy, req);
   } catch (error) {
-    if (error instanceof URIError) return await findTarget.call(this, asked(req, req.url.replaceAll("%", "%25")));
+    if (error instanceof URIError) return await findTarget.call(proxy, asked(req, req.url.replaceAll("%", "%25")));
     throw error;
   }
+}
+
+ConfigurableProxy.prototype.targetForReq = async function (req) {
+  const found = await targetOf(this, req);
+  sessions.set(req, sessionOf(found));
+  return found;
 };
 
 // What is no address at all (`GET http://`) the proxy could not even pass on: it becomes one that nobody has.
@@ -31,6 +39,7 @@ const handleWs = ConfigurableProxy.prototype.handleProxyWs;
 
 ConfigurableProxy.prototype.handleProxyWs = function (req, socket, head) {
   mend(req);
+  watchAnswers(this);
   return handleWs.call(this, req, socket, head);
 };
 
@@ -65,22 +74,40 @@ ConfigurableProxy.prototype.handleProxyError = function (code, kind, req, res, e
   return answerError.call(this, code, kind, req, res, error);
 };
 
-// When a part behind the proxy dies in the middle of an answer, the visitor's connection ends too: a follower of an
-// event stream sees it at once and asks again, instead of waiting for a stream that nobody feeds.
+// What a session answers counts for it alone. And when a part behind the proxy dies in the middle of an answer, the
+// visitor's connection ends too: a follower of an event stream sees it at once and asks again, instead of waiting for a
+// stream that nobody feeds.
+const watched = new WeakSet();
+
+function watchAnswers(proxy) {
+  if (watched.has(proxy)) return;
+  watched.add(proxy);
+  proxy.proxy.on("proxyRes", (answer, request, visitor) => {
+    confine(sessions.get(request), answer, request);
+    lookAtAnswer(proxy, answer, request, visitor);
+    answer.once("close", () => {
+      if (!answer.complete) visitor.destroy();
+    });
+  });
+  proxy.proxy.on("proxyReqWs", (asking, request) => {
+    const look = (answer) => confine(sessions.get(request), answer, request);
+    asking.on("upgrade", look).on("response", look);
+  });
+}
+
+const SPELT_RIGHT = /^\/user\/[a-z0-9-]+\//;
+
 const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
 
 ConfigurableProxy.prototype.handleProxyWeb = async function (req, res) {
   mend(req);
+  watchAnswers(this);
   const code = await refusal(this, req).catch(() => 503);
   if (code) return this.handleProxyError(code, "web", req, res);
-  if (!this.endsAnswers) {
-    this.endsAnswers = true;
-    this.proxy.on("proxyRes", (answer, request, visitor) => {
-      lookAtAnswer(this, answer, request, visitor);
-      answer.once("close", () => {
-        if (!answer.complete) visitor.destroy();
-      });
-    });
+  if (!SPELT_RIGHT.test(req.url)) {
+    const route = await this.targetForReq(req).catch(() => null); // what fails here fails below, with a sentence
+    const place = rightPlace(sessionOf(route), req.url);
+    if (place) return res.writeHead(307, { Location: place, "Cache-Control": "no-store" }).end();
   }
   return handleWeb.call(this, req, res);
 };

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.model import Account, Kind
+from tests.fixtures import hostile
 from tests.fixtures.hub import Browser, HubSite, make_site
 
 if TYPE_CHECKING:
@@ -64,3 +65,13 @@ async def test_sessions_on_subdomains(site: HubSite) -> None:
         await sessions.stop(one.id)
         assert person.get(home, timeout=20).text.startswith("the launcher, at /user/")
     await sessions.stop(recorder.id)
+
+
+async def test_nothing_that_a_session_answers_outlives_it(site: HubSite) -> None:
+    """Nor reaches another name of the domain: no cookie with a domain is passed on."""
+    project = site.with_facts(site.project(), server=hostile.SERVER)
+    sessions = site.sessions()
+    await sessions.start(project, Account("", Kind.ANONYMOUS), lambda _: None)
+    kept = hostile.ELSEWHERE + hostile.OWN_COOKIES
+    assert list(hostile.outliving(site.public, f"{project.account}.{DOMAIN}", project, kept)) == []
+    await sessions.stop(project.id)
