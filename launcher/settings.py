@@ -178,7 +178,11 @@ class Settings(BaseModel):
         description="Launches of one repository by people who have not signed in within ten minutes. 0: no limit.",
     )
     # ---- sessions
-    session_memory: Bytes = Field(2 * 2**30, description="Bytes of memory of a session.")
+    session_memory: int = Field(
+        2 * 2**30,
+        ge=128 * 2**20,
+        description="Bytes of memory of a session; the Jupyter server alone takes some 100 MB.",
+    )
     session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
     session_processes: int = Field(512, ge=16, description="Processes and threads of a session.")
     session_tmp_bytes: Bytes = Field(256 * 2**20, description="Bytes of a session's /tmp.")

@@ -106,7 +106,7 @@ async def _stage(installation: Installation, settings: Settings, wanted: Wanted,
         await asyncio.to_thread(databases.copy_sqlite, hub, staged / "hub.sqlite")
     for source, name in ((wanted.settings_file, "settings.toml"), (settings.hub_config, "hub_config.py")):
         if source:
-            await asyncio.to_thread(shutil.copyfile, source, staged / name)
+            await asyncio.to_thread(shutil.copy, source, staged / name)  # with its mode: passwords may be in it
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     manifest = Manifest(FORMAT, __version__, now, installation.id, kind, revision, wanted.registry)
     write_private(staged / "manifest.json", json.dumps(asdict(manifest), indent=1))

@@ -54,12 +54,14 @@ async def lay(
     stack: AsyncExitStack, client: docker.DockerClient, installation: Installation, settings: Settings
 ) -> Ground:
     """Make what is missing, and keep the volume helper; `stack` takes it away again. Raises InstallationError."""
+    folders = plan.folders(installation, settings)
+    helper = HelperContainer(client, installation.id, engine.BASE_IMAGE, folders)
+    # Before anything that is taken away again when this fails.
+    await asyncio.to_thread(helper.check_alone)
     gateway = await asyncio.to_thread(engine.ensure_network, client, installation)
     guard = Guard(client, installation, settings, Bridge(engine.bridge(installation), gateway, installation.ports.hub))
     stack.push_async_callback(guard.remove)
     walls = stack.enter_context(task(guard.install()))
-    folders = plan.folders(installation, settings)
-    helper = HelperContainer(client, installation.id, engine.BASE_IMAGE, folders)
     stack.push_async_callback(asyncio.to_thread, helper.stop)
     await asyncio.to_thread(helper.ensure)
     stack.enter_context(task(_keep(helper, folders.socket)))

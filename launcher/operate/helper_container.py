@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from docker.types import Mount
 
 from builders.sockets import connected
+from launcher.operate.installation import InstallationError, is_run
 from launcher.operate.kept import FOREIGN, Code, Kept, Recipe, failed, sentence_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parents[1] / "projects" / "volume_helper"
 CAPABILITIES = ("CHOWN", "SETUID", "SETGID", "DAC_OVERRIDE", "FOWNER")
 SOCKET = "helper.sock"
+WORKSPACES = "/workspaces"
+"""Where the container finds them."""
 MEMORY = 512 * 2**20
 PROCESSES = 128
 
@@ -75,6 +78,26 @@ class HelperContainer:
         """Stop it and remove its container; no error if there is none. Workspaces stay."""
         self._kept.stop(5)
 
+    def check_alone(self) -> None:
+        """Refuse while another copy of this installation runs: its helper would be replaced, and the two would fight.
+
+        One that nobody runs any more, as after a move or a kill, is replaced. Raises InstallationError.
+        """
+        try:
+            container = self._kept.find()
+        except FOREIGN as error:
+            raise failed(self._recipe(), sentence_of(error)) from None
+        mounts = container.attrs.get("Mounts", ()) if container is not None else ()
+        for mount in mounts:
+            workspaces = Path(mount.get("Source", "/"))
+            if mount.get("Destination") != WORKSPACES or workspaces == self._folders.workspaces:
+                continue
+            if is_run(workspaces.parent):
+                raise InstallationError(
+                    f"Another copy of this installation runs on the data folder {workspaces.parent}. A restored copy "
+                    "has the same identity: stop the other one first, or try the copy on another machine."
+                )
+
     def _make_folders(self) -> None:
         folders = self._folders
         for folder, mode in (
@@ -91,7 +114,7 @@ class HelperContainer:
         options = {
             "entrypoint": ["python3", "-s", "-B", "-P", "-m", "volume_helper"],
             "command": [
-                *("--workspaces", "/workspaces", "--checkouts", "/checkouts", "--contents", "/contents"),
+                *("--workspaces", WORKSPACES, "--checkouts", "/checkouts", "--contents", "/contents"),
                 *("--socket", f"/run/volumes/{SOCKET}", "--owner", "{}:{}".format(*folders.owner)),
             ],
             "environment": {"PYTHONPATH": "/opt/repolaunch"},
@@ -108,7 +131,7 @@ class HelperContainer:
             "memswap_limit": MEMORY,
         }
         mounts = (
-            Mount("/workspaces", str(folders.workspaces), type="bind"),
+            Mount(WORKSPACES, str(folders.workspaces), type="bind"),
             Mount("/checkouts", str(folders.checkouts), type="bind", read_only=True),
             Mount("/contents", str(folders.contents), type="bind", read_only=True),
             Mount("/run/volumes", str(folders.run), type="bind"),

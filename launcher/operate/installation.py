@@ -151,6 +151,18 @@ def hold_part(installation: Installation, part: str) -> None:
         _lock(descriptor, how)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether somebody runs the service, or a part of it, on this data folder."""
+    try:
+        with (folder / "run" / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _lock(file: IO[str] | int, how: int) -> None:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)

@@ -144,6 +144,7 @@ def data(tmp_path: Path) -> Path:
 def test_everything_comes_back_as_it_was(data: Path, store: Store, tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text("guests = false\n")
+    settings.chmod(0o600)
     made = store.backup(data, "--verify", "--settings", str(settings))
     assert made.returncode == 0, made.stderr
     first, second = made.stdout.splitlines()
@@ -160,6 +161,7 @@ def test_everything_comes_back_as_it_was(data: Path, store: Store, tmp_path: Pat
     assert sparse.st_blocks * 512 < sparse.st_size / 8
     assert open_installation(new).ports == open_installation(data).ports
     assert (new / "settings.toml").read_text() == "guests = false\n"
+    assert stat.S_IMODE((new / "settings.toml").stat().st_mode) == 0o600
     assert done.stdout.splitlines()[-1].endswith(f"repolaunch up --data {new} --settings {new}/settings.toml")
     assert stat.S_IMODE(new.stat().st_mode) == 0o700
     kept = {"secrets", "ports.json", "hub", "workspaces", "launcher", "settings.toml"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,6 +20,7 @@ import psutil
 import pytest
 
 from launcher.operate.installation import free_port, open_installation
+from launcher.operate.noted import read
 from tests.fixtures.service import ROOT, Service
 from tests.kills import truths
 
@@ -367,3 +370,32 @@ def test_a_part_that_cannot_start_is_one_sentence_without_a_traceback(where: Ser
         "hub ended while it started. It said: NameError: name 'undefined_name' is not defined\n"
         f"The rest is in {where.data}/logs/hub.log.\n"
     )
+
+
+def test_a_restored_copy_starts_when_the_original_was_stopped(own_service: Service, tmp_path: Path) -> None:
+    """It has the same identity in the container engine; while both ran they would fight over all of it."""
+    own_service.start()
+    helper = own_service.engine().containers.get(f"repolaunch-{own_service.id}-volumes")
+    copy = Service(tmp_path / "copy", free_port(), own_service.env)
+    copy.data.mkdir(mode=0o700)
+    shutil.copytree(own_service.data / "secrets", copy.data / "secrets")
+    sentence = (
+        f"Another copy of this installation runs on the data folder {own_service.data}. A restored copy has the same "
+        "identity: stop the other one first, or try the copy on another machine."
+    )
+    settings = {name.removeprefix("REPOLAUNCH_"): value for name, value in own_service.env.items()}
+    try:
+        for command in (("up", "--no-example", "--port", str(copy.port)), ("run", "ground")):
+            refused = repolaunch(*command, "--data", str(copy.data), **settings)
+            assert refused.returncode == 1
+            assert refused.stderr.strip().endswith(sentence), refused.stderr
+        helper.reload()
+        assert helper.status == "running"
+        own_service.kill()  # its parts end; what it left in the engine is taken over
+        for name in PARTS & {known.name for known in read(own_service.data / "run" / "children.json")}:
+            with contextlib.suppress(LookupError, psutil.NoSuchProcess):
+                own_service.child(name).kill()
+        copy.start()
+        copy.stop()
+    finally:
+        copy.stop()
