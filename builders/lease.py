@@ -69,7 +69,7 @@ class Lease:
                 # The first line may be that a limit was passed; the verdict says the same.
         except TimeoutError:
             raise EngineDown("the build engine did not answer in time") from None
-        if not answer:
+        if answer.keys().isdisjoint({"limit", "verdict"}):
             raise EngineDown("the build engine ended while it built")
         return self._error(str(answer.get("limit") or answer.get("verdict") or ""), step)
 

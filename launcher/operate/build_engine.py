@@ -231,7 +231,8 @@ class BuildEngine:
             # It mounts overlays, makes cgroups and packet filters, all in namespaces of its own; steps of builds get
             # none of this. It sees no device, no process and no cgroup of the machine but its own.
             "cgroupns": "private",
-            "cap_add": ["SYS_ADMIN", "NET_ADMIN"],
+            # SYS_PTRACE shows which files the steps, other users, hold open.
+            "cap_add": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             "mem_limit": self._memory(),
             "memswap_limit": self._memory(),

@@ -178,14 +178,30 @@ def test_a_step_cannot_answer_for_its_neighbours(builds: Builds) -> None:
 LISTENER = """
 import socket, time
 with socket.create_server(("0.0.0.0", 4711)):
-    print("address:", socket.gethostbyname(socket.gethostname()), flush=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect(("192.0.2.1", 9))  # sends nothing, and has an address from now on
+        print("address:", one.getsockname()[0], flush=True)
     time.sleep(600)
 """
 
 
+CALLER = """
+import socket
+with socket.socket() as one:
+    one.settimeout(5)
+    one.connect_ex(("{}", 4711))
+for line in open("/proc/net/arp"):
+    if line.split()[0] == "{}":
+        print("neighbour:", line.split()[2], line.split()[3])
+"""
+
+
 def test_steps_do_not_reach_each_other(builds: Builds) -> None:
-    """They are on one bridge, and its rules are not those of what is forwarded."""
+    """They are on one bridge; not even who has an address is answered by another step."""
     sibling = builds.start(f"RUN /opt/server/bin/python <<'END'\n{LISTENER}\nEND")
     assert sibling.stdout is not None
     address = next(line.partition("address: ")[2].partition('"')[0] for line in sibling.stdout if "address: " in line)
-    assert reached(builds, ((address, 4711, "tcp"),)) != ["open"]
+    lines = builds.run(f"RUN /opt/server/bin/python <<'END'\n{CALLER.format(address, address)}\nEND")
+    assert lines[-1]["type"] == "built", lines[-1]
+    asked = [text for text in printed(lines) if text.startswith("neighbour: ")]
+    assert asked == ["neighbour: 0x0 00:00:00:00:00:00"]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 1024 * 1024
+IMAGES_NAME = 64
+"""As in disk.py."""
 SEGMENT = 2
 """tar-split's kind of entry that is bytes; the other one is a file's content."""
 
@@ -55,10 +57,22 @@ class Store:
         with tarfile.open(fileobj=out, mode="w|", bufsize=CHUNK) as archive:
             _add(archive, manifest[0]["Config"], config)
             for at, layer in enumerate(wanted):
-                chain = layer if not chain else "sha256:" + hashlib.sha256(f"{chain} {layer}".encode()).hexdigest()
+                chain = _chained(chain, layer)
                 if has[: at + 1] != wanted[: at + 1]:
                     self._add_layer(archive, chain, layer)
             _add(archive, "manifest.json", json.dumps(manifest).encode())
+
+    def written(self, image: str) -> int:
+        """Bytes of an image's layers that were built here, not fetched or brought; 0 if there is no image."""
+        if not image:
+            return 0
+        chain, total = "", 0
+        for layer in json.loads((self._images / image.removeprefix("sha256:")).read_bytes())["rootfs"]["diff_ids"]:
+            chain = _chained(chain, layer)
+            folder = self._layers / chain.removeprefix("sha256:")
+            if len((folder / "cache-id").read_text()) < IMAGES_NAME:
+                total += int((folder / "size").read_text())
+        return total
 
     def _add_layer(self, archive: tarfile.TarFile, chain: str, layer: str) -> None:
         folder = self._layers / chain.removeprefix("sha256:")
@@ -140,6 +154,11 @@ def _opened(root: Path, name: bytes) -> IO[bytes]:
         return os.fdopen(os.open(last, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), "rb")
     finally:
         os.close(folder)
+
+
+def _chained(chain: str, layer: str) -> str:
+    """The id of a layer on top of others (OCI's ChainID)."""
+    return f"sha256:{hashlib.sha256(f'{chain} {layer}'.encode()).hexdigest()}" if chain else layer
 
 
 def _add(archive: tarfile.TarFile, name: str, body: bytes) -> None:

@@ -15,6 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import disk
+
+STEPS = Path("/run/steps")
+"""Where a step is noted: `<lease>-<step>.json`, with the folders that it writes into."""
+DATA = Path("/var/lib/docker")
 REAL = "/usr/sbin/runc"
 KEPT = {
     f"CAP_{name}"
@@ -42,6 +49,7 @@ def main(argv: list[str]) -> None:
         weaken(config)
         (bundle / "config.json").write_text(json.dumps(config))
         isolate()
+        note(config, bundle, argv[-1])
     os.execv(REAL, [REAL, *argv])  # noqa: S606  # no shell is the point
 
 
@@ -50,6 +58,18 @@ def weaken(config: dict[str, Any]) -> None:
     capabilities = config["process"]["capabilities"]
     for kind, names in capabilities.items():
         capabilities[kind] = [name for name in names or () if name in KEPT]
+
+
+def note(config: dict[str, Any], bundle: Path, step: str) -> None:
+    """Tell the supervisor what the step writes into; only a step of a build that has a lease begins."""
+    _, parent, lease, *_ = config["linux"]["cgroupsPath"].split("/")
+    if parent != "builds":
+        raise ValueError(parent)
+    binds = [one for one in config["mounts"] if "source" in one and "ro" not in one.get("options", ())]
+    writable = [one["source"] for one in binds if one.get("type") in {"bind", "none"} and Path(one["source"]).is_dir()]
+    known = {"bundle": str(bundle), "folders": disk.folders([config["root"]["path"], *writable], DATA)}
+    (STEPS / f".{lease}-{step}").write_text(json.dumps(known))
+    (STEPS / f".{lease}-{step}").rename(STEPS / f"{lease}-{step}.json")
 
 
 def isolate() -> None:
@@ -76,4 +96,7 @@ def _isolate(index: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        sys.exit(f"The build engine lets no step begin that it cannot hold: {type(error).__name__} {error}")

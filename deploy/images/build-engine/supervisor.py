@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import json
 import logging
 import os
 import select
 import shutil
 import signal
-import socket
 import socketserver
 import subprocess
 import sys
@@ -32,23 +30,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cgroups
 import disk
+import engine
 import layers
 
 log = logging.getLogger("build-engine")
 SOCKETS = Path("/run/build-engine")
-ENGINE = SOCKETS / "engine.sock"
 CONTROL = SOCKETS / "control.sock"
 WALLS = SOCKETS / "walls.nft"
+STEPS = Path("/run/steps")
+"""As in step.py."""
 RUNC = Path("/usr/local/sbin/runc")
 """Found before the real one: step.py, which BuildKit takes for it."""
 DATA = Path("/var/lib/docker")
 LOOK_S = 0.1
+PAUSE_S = (0.5, 2.0)
+"""Between two looks at what a build has written: a tree of a million files is not looked at all the time."""
 SWEEP_S = 1.0
 SILENT_S = 60.0
 """How long the engine may say nothing before it is ended and started again."""
@@ -83,7 +84,7 @@ class Lease:
     def __init__(self, order: Order, floor: int) -> None:
         """Make the build's cgroup. `floor` is how many bytes the engine's disk keeps free."""
         self.order, self._floor = order, floor
-        self._written = disk.Written(DATA)
+        self._written = disk.Written(DATA, STEPS, order.id)
         self.bytes = 0
         self._over = ""
         self._ended = threading.Event()
@@ -103,8 +104,9 @@ class Lease:
         self.cgroup.remove()
         with self._lock:
             self._all.remove(self)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            ask("DELETE", f"/images/{quote(self.order.image)}")
+        for note in STEPS.glob(f"{self.order.id}-*"):
+            note.unlink(missing_ok=True)
+        engine.remove(self.order.image)
 
     @classmethod
     def sweep(cls) -> None:
@@ -117,16 +119,31 @@ class Lease:
                 for name in ended:
                     cgroups.remove(name)
 
+    def finished(self) -> str:
+        """Which limit the finished build has passed, if any: its image's layers are looked at, whoever wrote them."""
+        if not self.passed() and layers.Store(DATA).written(engine.identity(self.order.image)) > self.order.disk:
+            self._over = self._over or "disk"
+        return self.passed()
+
     def _watch_disk(self) -> None:
         while not self._ended.is_set():
             began = time.monotonic()
-            self.bytes = self._written.look(self.cgroup.pids())
+            with contextlib.suppress(OSError):  # a step has ended meanwhile
+                self.bytes = self._written.look(self.cgroup.pids(), alone=len(self._all) == 1)
+            free = disk.free(DATA)
             if self.bytes > self.order.disk:
                 self._over = self._over or "disk"
-            elif disk.free(DATA) < self._floor and self._wrote_most():
+            elif free < self._floor and self._wrote_most():
                 self._over = self._over or "room"
-            # A tree of a million files is not looked at all the time.
-            self._ended.wait(max(0.5, 3 * (time.monotonic() - began)))
+            self._pause(3 * (time.monotonic() - began), free - (self.order.disk - self.bytes))
+
+    def _pause(self, seconds: float, enough: int) -> None:
+        """No longer than until so little is free that the limit may have been passed."""
+        shortest, longest = PAUSE_S
+        until = time.monotonic() + min(seconds, longest)
+        self._ended.wait(shortest)
+        while time.monotonic() < until and disk.free(DATA) > enough:
+            self._ended.wait(LOOK_S)
 
     def _wrote_most(self) -> bool:
         with self._lock:
@@ -152,7 +169,7 @@ class Handler(socketserver.StreamRequestHandler):
         self.wfile.write(json.dumps(line).encode() + b"\n")
 
     def _ping(self, _: object) -> None:
-        self._say(ready=answers())
+        self._say(ready=engine.answers())
 
     def _export(self, asked: dict[str, Any]) -> None:
         image, name, has = str(asked["image"]), str(asked["name"]), [str(one) for one in asked["has"]]
@@ -190,6 +207,7 @@ class Handler(socketserver.StreamRequestHandler):
             if ready:
                 if not self.rfile.readline(LONGEST_LINE):
                     return
+                told = told or lease.finished()
                 self._say(verdict=told)
 
 
@@ -198,32 +216,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     floor: int
-
-
-class Connection(http.client.HTTPConnection):
-    """To the engine's socket."""
-
-    def connect(self) -> None:
-        """Connect."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(ENGINE))
-
-
-def ask(method: str, path: str, timeout: float = 10) -> int:
-    """The status of the engine's answer. Raises OSError, HTTPException."""
-    connection = Connection("engine", timeout=timeout)
-    with contextlib.closing(connection):
-        connection.request(method, path)
-        return connection.getresponse().status
-
-
-def answers() -> bool:
-    """Whether the engine does."""
-    try:
-        return ask("GET", "/_ping", timeout=5) == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
 
 
 def keep_engine(asked: argparse.Namespace) -> None:
@@ -236,13 +228,13 @@ def keep_engine(asked: argparse.Namespace) -> None:
     Path("/run/dockerd.json").write_text(json.dumps(config))
     # Room for all that a builder is willing to relay: BuildKit's own limit would hide why a build failed.
     output = {"BUILDKIT_STEP_LOG_MAX_SIZE": str(64 * 2**20), "BUILDKIT_STEP_LOG_MAX_SPEED": "-1"}
-    argv = ("dockerd", "--config-file=/run/dockerd.json", f"--host=unix://{ENGINE}", f"--group={asked.group}")
+    argv = ("dockerd", "--config-file=/run/dockerd.json", f"--host=unix://{engine.SOCKET}", f"--group={asked.group}")
     while True:
         for note in ("/run/docker.pid", "/var/run/docker.pid"):
             Path(note).unlink(missing_ok=True)
-        engine = subprocess.Popen(argv, env={**os.environ, **output})
-        _watch(engine)
-        log.warning("dockerd ended with status %s; it is started again", engine.returncode)
+        dockerd = subprocess.Popen(argv, env={**os.environ, **output})
+        _watch(dockerd)
+        log.warning("dockerd ended with status %s; it is started again", dockerd.returncode)
         time.sleep(1)
 
 
@@ -254,25 +246,25 @@ def stand_before_runc() -> None:
         raise RuntimeError("another runc is found first")
 
 
-def _watch(engine: subprocess.Popen[bytes]) -> None:
+def _watch(dockerd: subprocess.Popen[bytes]) -> None:
     """Until it ends."""
     heard = time.monotonic()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    while engine.poll() is None:
+    while dockerd.poll() is None:
         if stop.wait(0.5):
-            engine.terminate()
+            dockerd.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                engine.wait(8)
-            engine.kill()
+                dockerd.wait(8)
+            dockerd.kill()
             sys.exit(0)
         if time.monotonic() - heard < SILENT_S / 4:
             continue
-        if answers():
+        if engine.answers():
             heard = time.monotonic()
         elif time.monotonic() - heard > SILENT_S:
-            engine.kill()
-            engine.wait()
+            dockerd.kill()
+            dockerd.wait()
 
 
 def main() -> None:
@@ -286,6 +278,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", level="INFO")
     cgroups.prepare()
     subprocess.run(("mount", "-o", "remount,bind,rw", "/proc/sys"), check=True)
+    STEPS.mkdir(exist_ok=True)
     stand_before_runc()
     # What a build may reach; without it nothing is built.
     subprocess.run(("nft", "--file", str(WALLS)), check=True)
