@@ -123,7 +123,7 @@ class Sessions(Protocol):
     async def start(self, project: Project, account: Account, tell: Tell) -> Session:
         """Start the project's server, or join the one that runs; let `account` enter it.
 
-        Raises HubDown, SpawnRefused, SpawnFailed, SpawnTimeout.
+        Raises HubDown, SessionsFull, SpawnRefused, SpawnFailed, SpawnTimeout.
         """
         ...
 

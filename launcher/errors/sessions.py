@@ -29,6 +29,11 @@ class SpawnRefused(LauncherError):
 
 
 @dataclass(eq=False)
+class SessionsFull(LauncherError):
+    """As many sessions run as the operator lets run."""
+
+
+@dataclass(eq=False)
 class SpawnFailed(LauncherError):
     """The server started and ended, or could not start; `tail` is its last lines."""
 

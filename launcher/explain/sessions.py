@@ -32,6 +32,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "{reason}.",
         "If you should have it, ask the operator.",
     ),
+    errors.SessionsFull: Row(
+        "sessions-full",
+        503,
+        "All places are taken",
+        "As many sessions run as this machine carries, so no other one was started. What was launched is kept.",
+        "Try again in a few minutes: a place is free as soon as somebody's session ends, one of yours too.",
+    ),
     errors.SpawnFailed: Row(
         "spawn-failed",
         500,

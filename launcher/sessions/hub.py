@@ -16,7 +16,16 @@ from urllib.parse import quote
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from launcher.errors import DiskFull, EngineDown, HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
+from launcher.errors import (
+    DiskFull,
+    EngineDown,
+    HubDown,
+    LauncherError,
+    SessionsFull,
+    SpawnFailed,
+    SpawnRefused,
+    SpawnTimeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +63,8 @@ NOT_STARTED = (
     (404, "", Asked.MISSING),
 )
 """JupyterHub's statuses and words, and what they mean."""
+FULL_WORDS = "Active user limit exceeded"
+"""What it says beyond `active_server_limit`; that too many start at one time has the same status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ class HubClient:
         await self._ask("POST", f"/project-accounts/{_quoted(account)}")
 
     async def start(self, account: str, options: dict[str, str]) -> Asked:
-        """Ask for the account's server. Raises SpawnRefused, HubDown."""
+        """Ask for the account's server. Raises SessionsFull, SpawnRefused, HubDown."""
         answer = await self._ask(
             "POST", f"/users/{_quoted(account)}/server", {"user_options": options}, also=(400, 403, 404, 429, 500)
         )
@@ -108,6 +119,8 @@ class HubClient:
         for code, words, asked in NOT_STARTED:
             if answer.code == code and words in message:
                 return asked
+        if answer.code == 429 and message.startswith(FULL_WORDS):  # noqa: PLR2004
+            raise SessionsFull
         if message == BROKE:
             raise HubDown(f"it answered with status {answer.code}, and says why in its log")
         raise SpawnRefused(message)

@@ -311,6 +311,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "If you should have it, ask the operator.",
     ),
     (
+        errors.SessionsFull(),
+        503,
+        "All places are taken",
+        "As many sessions run as this machine carries, so no other one was started. What was launched is kept.",
+        "Try again in a few minutes: a place is free as soon as somebody's session ends, one of yours too.",
+    ),
+    (
         errors.SpawnFailed("The server ended with status 1", ("Traceback", "ImportError: no module")),
         500,
         "The session did not start",
