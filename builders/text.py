@@ -11,10 +11,18 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
+# A path of the engine's, as its sentences quote it; an address or an image's name has something in front of its slash.
+_PATH = re.compile(r"""(?<![^\s"'`(:=])/[^\s"'`:,)]+""")
+
 
 def says_full(text: str) -> bool:
     """Whether a program's words say that a disk is full."""
     return bool(_FULL.search(text))
+
+
+def without_paths(text: str) -> str:
+    """An engine's words without the places of its own machine, which are nobody's to read."""
+    return _PATH.sub("…", text)
 
 
 def clean(line: str) -> str:

@@ -14,7 +14,7 @@ from builders import engine
 from builders.errors import BuildBroken, DiskFull, EngineDown
 from builders.interface import OURS, Progress
 from builders.sockets import connected
-from builders.text import says_full
+from builders.text import says_full, without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,7 +105,7 @@ def _load(client: DockerClient, archive: Iterable[bytes]) -> None:
         if error := answer.get("error"):
             if says_full(str(error)):
                 raise DiskFull(engine.DISK)
-            raise BuildBroken(f"the image could not be handed over: {error}")
+            raise BuildBroken(f"the image could not be handed over: {without_paths(str(error))}")
 
 
 def _exported(image: str, name: str, has: list[str]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.text import clean
+from builders.text import clean, without_paths
 
 CASES = [
     ("plain", "plain"),
@@ -36,3 +36,15 @@ def test_keeps_what_a_person_reads(raw: str, text: str) -> None:
 @given(st.text())
 def test_never_leaves_a_control_character(raw: str) -> None:
     assert not any(letter != "\t" and (ord(letter) < 32 or 127 <= ord(letter) < 160) for letter in clean(raw))
+
+
+@pytest.mark.parametrize(
+    "said,read",
+    [
+        ("lstat /var/lib/docker/overlay2/4f/diff/x: no such file", "lstat …: no such file"),
+        ('open "/var/lib/docker/tmp/a b"', 'open "… b"'),
+        ("layer sha256:12ab of localhost/repolaunch/base:1", "layer sha256:12ab of localhost/repolaunch/base:1"),
+    ],
+)
+def test_an_engine_s_places_are_nobodys_to_read(said: str, read: str) -> None:
+    assert without_paths(said) == read
