@@ -718,6 +718,7 @@ async def _is_well(http: aiohttp.ClientSession, path: str) -> bool:
         return answer.status == 200
 
 
+@pytest.mark.long
 async def test_the_hub_hangs(faulty: Faulty, git_daemon: GitHost) -> None:
     repo = fine(git_daemon)
     hub = faulty.service.child("hub")

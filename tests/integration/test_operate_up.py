@@ -203,6 +203,7 @@ def test_a_second_up_and_a_stale_note(where: Service) -> None:
         other.kill()
 
 
+@pytest.mark.long
 def test_a_terminal_that_is_closed_stops_the_service(where: Service) -> None:
     """As Ctrl-C does, though nobody reads any more what it says; under `nohup` it goes on."""
     shell = f"exec {sys.executable} -m launcher up --no-example --data {where.data} --port {where.port}"

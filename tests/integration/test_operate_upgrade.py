@@ -190,6 +190,7 @@ def repolaunch(service: Service, *command: str) -> subprocess.CompletedProcess[s
 
 
 # ------------------------------------------------------------------ each part by itself
+@pytest.mark.long
 @pytest.mark.timeout(600)  # eleven starts of a part, each waited for
 async def test_each_part_is_started_again_alone(parts: Parts, git_daemon: GitHost) -> None:
     parts.service.env["REPOLAUNCH_REGISTRY"] = ""  # all parts, the registry too
