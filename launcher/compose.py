@@ -103,7 +103,7 @@ class Composed:
         self.sessions = HubSessions(
             self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
         )
-        self.awaited = Awaited(self.sessions)
+        self.awaited = Awaited(self.sessions, time.time)
         self.projects = WorkspaceProjects(
             self.project_rows, self.image_rows, self.volumes, self.checkouts, random.SystemRandom()
         )

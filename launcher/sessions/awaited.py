@@ -12,6 +12,8 @@ from launcher.stages import Sessions
 from launcher.tasks import Tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launcher.model import Account, Project, Session
     from launcher.stages import Tell
 
@@ -23,18 +25,22 @@ LOOK_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 class Startable(Sessions, Protocol):
     """Sessions of which is known which are just starting."""
 
-    async def is_starting(self, project: str) -> bool:
-        """Whether the server of the project with this id is on its way. Raises HubDown."""
+    async def is_starting(self, project: str, since: float) -> bool:
+        """Whether the project's server is on its way by a start of this time or later. Raises HubDown."""
         ...
 
 
 class Awaited:
     """The same sessions; see `launcher.stages.Sessions`."""
 
-    def __init__(self, sessions: Startable) -> None:
+    def __init__(self, sessions: Startable, clock: Callable[[], float]) -> None:
+        """`clock` tells seconds since 1970, as the hub's does."""
         self._sessions = sessions
+        self._clock = clock
         self._waiting: Counter[str] = Counter()
         """How many launches wait, by project."""
+        self._since: dict[str, float] = {}
+        """When the first of them began to."""
         self._ending: dict[str, asyncio.Task[None]] = {}
         """Starts that nobody waits for any more, by project."""
         self._tasks = Tasks()
@@ -45,16 +51,17 @@ class Awaited:
         if ending := self._ending.get(project.id):
             await asyncio.wait([ending])
         self._waiting[project.id] += 1
+        self._since.setdefault(project.id, self._clock())
         try:
             return await self._sessions.start(project, account, tell)
         except asyncio.CancelledError:
             if self._waiting[project.id] == 1 and not self._closing:
-                self._end(project.id)
+                self._end(project.id, self._since[project.id])
             raise
         finally:
             self._waiting[project.id] -= 1
             if not self._waiting[project.id]:
-                del self._waiting[project.id]
+                del self._waiting[project.id], self._since[project.id]
 
     async def stop(self, project: str) -> None:
         """As the sessions do."""
@@ -68,17 +75,17 @@ class Awaited:
         """End nothing more."""
         await self._tasks.close()
 
-    def _end(self, project: str) -> None:
-        ending = self._tasks.start(self._end_start(project), name=f"end the start of {project}")
+    def _end(self, project: str, since: float) -> None:
+        ending = self._tasks.start(self._end_start(project, since), name=f"end the start of {project}")
         self._ending[project] = ending
         ending.add_done_callback(lambda _: self._ending.pop(project, None))
 
-    async def _end_start(self, project: str) -> None:
+    async def _end_start(self, project: str, since: float) -> None:
         """A server that answers already is left: somebody may work in it."""
         for pause in LOOK_S:
             await asyncio.sleep(pause)
             try:
-                if await self._sessions.is_starting(project):
+                if await self._sessions.is_starting(project, since):
                     await self._sessions.stop(project)
                     return
             except HubDown as error:

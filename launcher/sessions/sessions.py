@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import HubDown, SpawnTimeout
@@ -98,10 +99,15 @@ class HubSessions:
         await self._hub.stop(account)
         await self._gone(account)
 
-    async def is_starting(self, project: str) -> bool:
-        """Whether the server of the project with this id is on its way. Raises HubDown."""
+    async def is_starting(self, project: str, since: float) -> bool:
+        """Whether the server of the project with this id is on its way, started at `since` or later. Raises HubDown.
+
+        The hub says "spawn" also of one that runs, while it looks whether it does because it was asked to start it.
+        """
         server = await self._hub.server(ACCOUNT_PREFIX + project)
-        return server is not None and server.pending == "spawn"
+        if server is None or server.pending != "spawn":
+            return False
+        return not server.started or datetime.fromisoformat(server.started).timestamp() >= since
 
     async def list(self) -> tuple[Running, ...]:
         """All sessions of projects that exist now."""

@@ -27,7 +27,7 @@ SLOW = ("sh", "-c", 'sleep 3; exec repolaunch-singleuser "$@"', "-")
 async def sessions(hub_site: HubSite) -> AsyncIterator[Awaited]:
     """As launches see them; what a test leaves is stopped."""
     found = hub_site.sessions()
-    yield Awaited(found)
+    yield Awaited(found, time.time)
     await asyncio.gather(*(found.stop(one.project) for one in await found.list()))
 
 
