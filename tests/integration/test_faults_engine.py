@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.fixtures.repos import GitHost
     from tests.fixtures.service import Service, SessionClient, Visitor
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(600)]
 
 TITLE = "The container engine does not answer"
 HANGS_S = 15.0
@@ -117,7 +117,6 @@ async def moving(session: SessionClient, kernel: str) -> None:
     await asyncio.sleep(0.3)
 
 
-@pytest.mark.long
 async def test_hung_for_longer_than_anybody_waits(served: Service, own_engine: OwnEngine, git_daemon: GitHost) -> None:
     """Launches end with a sentence, watchers hear that they are still connected; what the engine does late is ended."""
     async with visiting(served) as visitor:
