@@ -31,8 +31,13 @@ PATIENCE_S = 900.0
 """A launch begins again with every kill that hits it, and a busy machine is slow."""
 PROBE_S = 0.1
 FINAL = {"ready", "failed", "cancelled"}
-TRUE = (("build-broken", "status -9"), ("spawn-failed", "exit code 137"))
-"""How launches may fail: by their own builder's or server's death. Everything else is waited for, or done again."""
+TRUE = (
+    ("build-broken", "status -9"),
+    ("engine-down", "The build engine ended while it built."),
+    ("spawn-failed", "exit code 137"),
+)
+"""How launches may fail: by the death of their own builder, of the engine that they build in, or of their own server.
+Everything else is waited for, or done again."""
 BASE = "FROM localhost/repolaunch/base:1\n"
 
 
