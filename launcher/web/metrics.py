@@ -27,8 +27,13 @@ class Metrics:
 
     def __init__(self) -> None:
         """Begin at zero."""
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._begin_launches(self.registry)
+        self._begin_disks(self.registry)
+        self._begin_requests(self.registry)
+
+    def _begin_launches(self, registry: CollectorRegistry) -> None:
         self._launches = Counter(
             "repolaunch_launches",
             "Launches that ended, by outcome: ready, failed, cancelled.",
@@ -52,6 +57,10 @@ class Metrics:
             buckets=STAGE_SECONDS[4:],
             registry=registry,
         )
+        for outcome in ("ready", "failed", "cancelled"):
+            self._launches.labels(outcome)
+
+    def _begin_disks(self, registry: CollectorRegistry) -> None:
         self._disks = Gauge(
             "repolaunch_disk_free_bytes",
             "Bytes free on the disk of a place: data folder, container engine.",
@@ -73,6 +82,8 @@ class Metrics:
             "Sessions stopped as their workspace held too much.",
             registry=registry,
         )
+
+    def _begin_requests(self, registry: CollectorRegistry) -> None:
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self.refused = Counter(
             "repolaunch_launches_refused",
@@ -92,8 +103,6 @@ class Metrics:
             buckets=REQUEST_SECONDS,
             registry=registry,
         )
-        for outcome in ("ready", "failed", "cancelled"):
-            self._launches.labels(outcome)
 
     def stage_ended(self, stage: Stage, seconds: float) -> None:
         """A stage of a launch ended well after so many seconds."""
