@@ -24,6 +24,7 @@ from builders.catalogue import BUILDERS
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
+    STORES,
     Built,
     Error,
     Facts,
@@ -36,6 +37,7 @@ from builders.interface import (
     Order,
     Pushed,
     Step,
+    Workshop,
     format_line,
 )
 
@@ -142,28 +144,41 @@ def _error(error: BuilderError) -> Error:
 
 
 # --------------------------------------------------------------------------- verbs
-async def _detect(asked: argparse.Namespace, speaker: Speaker) -> Found:  # noqa: ARG001  # every verb has this form
-    return await find(asked.directory, BUILDERS, asked.platform)
+async def _detect(asked: argparse.Namespace, speaker: Speaker) -> Found:
+    return (await find(asked.directory, BUILDERS, asked.platform, _workshop(asked), speaker))[0]
 
 
-async def _fingerprint(asked: argparse.Namespace, speaker: Speaker) -> Fingerprint:  # noqa: ARG001
+async def _fingerprint(asked: argparse.Namespace, speaker: Speaker) -> Fingerprint:  # noqa: ARG001  # all have this form
     return Fingerprint(fingerprint(BUILDERS, asked.platform))
 
 
 async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:
-    found = await find(asked.directory, BUILDERS, asked.platform)
+    workshop = _workshop(asked)
+    found, inputs = await find(asked.directory, BUILDERS, asked.platform, workshop, speaker)
     if asked.key and found.key != asked.key:
         raise BuildBroken("the directory is not the one that was looked at")
     order = Order(
         directory=asked.directory,
         found=found,
+        inputs=inputs,
         name=asked.name,
         labels=dict(asked.label),
         date=asked.date,
         local_images=tuple(filter(None, asked.local_images.split(","))),
-        limits=Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None}),
+        workshop=workshop,
     )
     return Built(await _named(found.builder).build(order, speaker))
+
+
+def _workshop(asked: argparse.Namespace) -> Workshop:
+    limits = Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None})
+    return Workshop(_stores(), dict(asked.mark), limits)
+
+
+def _stores() -> Path:
+    """The folder of the stores: as we were told, else one of whoever runs this."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(STORES) or Path(cache, "repolaunch", "stores"))
 
 
 async def _inspect(asked: argparse.Namespace, speaker: Speaker) -> Facts:
@@ -186,7 +201,7 @@ def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) ->
             pull(asked.image, speaker)
         # Before a container is made: for some volumes the engine cannot make one.
         volumes.declared(client.api.inspect_image(asked.image))  # type: ignore[no-untyped-call]
-        with opened(client, asked.image, dict(asked.label)) as image:
+        with opened(client, asked.image, dict(asked.mark)) as image:
             found = facts.look(image)
             made_of = (image.config.get("Labels") or {}).get(REVISION_LABEL)
             if made_of != asked.commit or not asked.contents or not content.save(image, found, files, asked.contents):
@@ -235,15 +250,20 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("directory", type=_directory)
     for verb in (detect, prints, build):
         verb.add_argument("--platform", default=engine.this_platform())
+    for verb in (detect, build):
+        verb.add_argument(
+            "--memory",
+            type=int,
+            help="bytes; for builds with repo2docker this and those below but --log need the build engine",
+        )
+        verb.add_argument("--cpus", type=float, help="cores")
+        verb.add_argument("--processes", type=int, help="processes and threads")
+        verb.add_argument("--disk", type=int, help="bytes that the steps write")
+        verb.add_argument("--log", type=int, help="bytes of output")
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", required=True, help="the image's name in the engine, with a tag")
     build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
-    build.add_argument("--memory", type=int, help="bytes; this and those below but --log need the build engine")
-    build.add_argument("--cpus", type=float, help="cores")
-    build.add_argument("--processes", type=int, help="processes and threads")
-    build.add_argument("--disk", type=int, help="bytes that the steps write")
     build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
-    build.add_argument("--log", type=int, help="bytes of output")
 
     inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
     inspect.set_defaults(verb=_inspect)
@@ -258,8 +278,10 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (inspect, push, bring):
         verb.add_argument("image", help="the engine's image id; for `bring` its name")
     push.add_argument("target", help="host[:port]/repository:tag")
-    for verb in (build, inspect):
-        verb.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V")
+    build.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V", help="of the image")
+    for verb in (detect, build, inspect):
+        mark = "a label of the containers that are made"
+        verb.add_argument("--mark", type=_pair, action="append", default=[], metavar="K=V", help=mark)
     for verb in (detect, build, inspect, push, bring):
         verb.add_argument("--time-limit", type=int, default=None, help="seconds")
     return parser

@@ -8,29 +8,41 @@ from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentConflict, EnvironmentMissing
 from builders.interface import Found
-from builders.key import environment_key
+from builders.key import FORM, environment_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builders.interface import Builder
+    from builders.interface import Builder, Declaration, Inputs, Tell, Workshop
 
 
-async def find(directory: Path, builders: Sequence[Builder], platform: str) -> Found:
-    """What the directory declares. Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken."""
+async def find(
+    directory: Path, builders: Sequence[Builder], platform: str, workshop: Workshop, tell: Tell
+) -> tuple[Found, Inputs]:
+    """What the directory declares, and what its image depends on.
+
+    Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, and what `Builder.inputs` raises.
+    """
+    builder, declared = look(directory, builders)
+    inputs = await builder.inputs(directory, declared, platform, workshop, tell)
+    key = environment_key(inputs.digest, builder=builder.name, version=builder.version, platform=platform)
+    about = (inputs.pinning, inputs.loose, inputs.advice)
+    return Found(builder.name, builder.version, declared.evidence, key, platform, *about), inputs
+
+
+def look(directory: Path, builders: Sequence[Builder]) -> tuple[Builder, Declaration]:
+    """Which builder the directory is for. Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken."""
     answers = [(builder, builder.detect(directory)) for builder in builders]
     found = [(builder, declared) for builder, declared in answers if declared is not None]
     if not found:
         raise EnvironmentMissing(tuple(name for builder in builders for name in builder.looks_for))
     if len(found) > 1:
         raise EnvironmentConflict(tuple(sorted({name for _, declared in found for name in declared.evidence})))
-    builder, declared = found[0]
-    key = await environment_key(directory, declared, builder=builder.name, version=builder.version, platform=platform)
-    return Found(builder.name, builder.version, declared.evidence, key, platform)
+    return found[0]
 
 
 def fingerprint(builders: Sequence[Builder], platform: str) -> str:
     """Digest of all that `find` depends on besides the directory."""
-    form = [platform, *([builder.name, builder.version] for builder in builders)]
+    form = [FORM, platform, *([builder.name, builder.version] for builder in builders)]
     return hashlib.sha256(json.dumps(form).encode()).hexdigest()

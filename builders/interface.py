@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+REPRODUCIBLE, LOCKED, LOOSE = "reproducible", "locked", "not-pinned"
+PINNINGS = (REPRODUCIBLE, LOCKED, LOOSE)
+"""How firmly an environment is pinned: all that it is built from is, and what declares it was evaluated purely; a lock
+file names hashed packages; or something may be another thing tomorrow."""
+
+
 # --------------------------------------------------------------------------- lines
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -50,6 +56,12 @@ class Found:
     evidence: tuple[str, ...]
     key: str
     platform: str
+    pinning: str = LOOSE
+    """One of PINNINGS."""
+    loose: tuple[str, ...] = ()
+    """What is not pinned, each as `file:line: what`."""
+    advice: tuple[str, ...] = ()
+    """Lines that would pin it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +154,13 @@ ENVIRONMENT = (
     "https_proxy",
     "no_proxy",
     "REPOLAUNCH_BUILD_ENGINE",
+    "REPOLAUNCH_STORES",
 )
 """The variables that a builder process understands: all that it should be given."""
 BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
 """The folder with the sockets of the engine that builds, if that is not DOCKER_HOST's."""
+STORES = "REPOLAUNCH_STORES"
+"""The folder of the Nix and Guix stores (`Workshop.stores`)."""
 ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"
@@ -193,7 +208,20 @@ class Declaration:
     evidence: tuple[str, ...]
     """The files that declare the environment, relative to the directory, sorted."""
     whole_tree: bool
-    """True: the build sees every file of the directory, so the key is the tree's. False: it sees the evidence only."""
+    """True: the build sees every file of the directory, so the key is the tree's. False: it sees the evidence only, or
+    what evaluating it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the image of a declaration depends on besides builder and platform, and how firmly that is pinned."""
+
+    digest: str
+    """Equal text, same image."""
+    pinning: str = LOOSE
+    loose: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    """As `Found` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,17 +240,30 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where builders work: the same for every directory."""
+
+    stores: Path
+    """Folder with `nix/` and `gnu/`, which containers see as `/nix` and `/gnu`: what was built stays there. It need not
+    exist."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Labels of every container that is made, so that a killed builder's are found."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One build: of what, as what. Carries no user, no URL and no secret."""
 
     directory: Path
     found: Found
+    inputs: Inputs
     name: str
     """The image's local name, with a tag."""
     labels: Mapping[str, str]
     date: int
     """Seconds since the epoch: the SOURCE_DATE_EPOCH of the build."""
-    limits: Limits = field(default_factory=Limits)
+    workshop: Workshop
     local_images: tuple[str, ...] = ()
     """Patterns: which images of the sessions' engine may be built on, where another engine builds."""
 
@@ -247,6 +288,15 @@ class Builder(Protocol):
 
     def detect(self, directory: Path) -> Declaration | None:
         """What the directory declares for this builder. Looks only. Raises EnvironmentConflict, EnvironmentBroken."""
+        ...
+
+    async def inputs(
+        self, directory: Path, declared: Declaration, platform: str, workshop: Workshop, tell: Tell
+    ) -> Inputs:
+        """What the key covers. May evaluate what was declared, which is running it: behind walls, and cancellable.
+
+        Raises EnvironmentBroken, and what `build` raises.
+        """
         ...
 
     async def build(self, order: Order, tell: Tell) -> str:

@@ -1,6 +1,7 @@
 """The environment key: a digest of exactly what an image depends on. Equal key, same image.
 
-The declared inputs are either the whole tree (its git tree id where there is a git checkout) or the evidence files.
+What it depends on is for each builder to say: the whole tree (its git tree id where there is a git checkout), the
+evidence files, or what evaluating the declaration gave.
 """
 
 from __future__ import annotations
@@ -19,23 +20,20 @@ if TYPE_CHECKING:
 
     from builders.interface import Declaration
 
-_FORM = 1
+FORM = 2
 """Number of the canonical form below: change it and every key changes."""
 _GIT_S = 30
 
 
-async def environment_key(directory: Path, declared: Declaration, *, builder: str, version: str, platform: str) -> str:
-    """64 hexadecimal digits."""
-    inputs = await tree_id(directory) if declared.whole_tree else files_digest(directory, declared.evidence)
-    form = {
-        "form": _FORM,
-        "builder": builder,
-        "version": version,
-        "platform": platform,
-        "evidence": list(declared.evidence),
-        "inputs": inputs,
-    }
+def environment_key(inputs: str, *, builder: str, version: str, platform: str) -> str:
+    """64 hexadecimal digits; `inputs` is the builder's own `Inputs.digest`."""
+    form = {"form": FORM, "builder": builder, "version": version, "platform": platform, "inputs": inputs}
     return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+async def declared_files(directory: Path, declared: Declaration) -> str:
+    """The digest of a declaration whose build sees files and nothing else."""
+    return await tree_id(directory) if declared.whole_tree else files_digest(directory, declared.evidence)
 
 
 async def tree_id(directory: Path) -> str:

@@ -45,8 +45,10 @@ class Site:
     """User name and password at the registry."""
     build_s: int
     build_limit: int
-    options: tuple[str, ...] = ()
-    """More of `python -m builders build`: what one build may use."""
+    limits: tuple[str, ...] = ()
+    """Options of `python -m builders build` and `detect`: what one of them may use."""
+    local_images: str = ""
+    """Patterns of the images of this machine that may be built on, with commas."""
 
 
 class Verbs:
@@ -93,7 +95,7 @@ class Verbs:
                 where = ("--", fields["engine_id"], self._registry.target(fields["key"]))
                 await self._builder("push", where, send)
             case "detect":
-                await self._builder("detect", ("--", str(self._checkout(fields))), send)
+                await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
             case _:
                 await self._builder("fingerprint", (), send)
 
@@ -109,7 +111,8 @@ class Verbs:
             f"--platform={fields['platform']}",
             f"--name=repolaunch-{self._site.installation}-env:{fields['key']}",
             f"--date={fields['date']}",
-            *self._site.options,
+            f"--local-images={self._site.local_images}",
+            *self._site.limits,
             *(f"--label={name}={value}" for name, value in labels.items()),
             *("--", str(self._checkout(fields))),
         )
@@ -124,11 +127,13 @@ class Verbs:
             f"--checkout={self._checkout(fields)}",
             f"--commit={fields['commit']}",
             f"--contents={self._site.contents}",
-            f"--label=repolaunch.installation={self._site.installation}",
-            f"--label={KIND}",
-            f"--label={LIFE}={self.life}",
             *("--", image),
         )
+
+    def _marks(self, call: str) -> tuple[str, ...]:
+        """By which what a killed builder process left is found."""
+        marks = (f"repolaunch.installation={self._site.installation}", KIND, f"{LIFE}={self.life}", f"{CALL}={call}")
+        return tuple(f"--mark={mark}" for mark in marks)
 
     def _checkout(self, fields: Mapping[str, Any]) -> Path:
         """The folder, if it is one of its own: a link could lead anywhere. Raises BuildBroken."""
@@ -155,8 +160,8 @@ class Verbs:
     async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
         call = secrets.token_hex(8)
-        if verb == "inspect":
-            arguments = (f"--label={CALL}={call}", *arguments)
+        if verb in {"detect", "build", "inspect"}:
+            arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
                 argv=(self._python, "-m", "builders", verb, *self._limit(verb), *arguments),

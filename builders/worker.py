@@ -180,14 +180,10 @@ def given(environ: Mapping[str, str]) -> Given:
         login=login if login[0] else None,
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
-        options=(
-            f"--local-images={value('BUILD_LOCAL_IMAGES')}",
-            *(
-                f"--{each.name}={given}"
-                for each in fields(lines.Limits)
-                if (given := value(f"BUILD_{each.name.upper()}"))
-            ),
+        limits=tuple(
+            f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
         ),
+        local_images=value("BUILD_LOCAL_IMAGES"),
     )
     days = (float(value("SESSION_LOG_DAYS") or 0), float(value("IMAGE_DAYS") or 0))
     keep = Keep(*days, room=int(value("IMAGE_ROOM") or 0))

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from builders import engine, transfer
 from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
-from builders.interface import Declaration, Log, Order, Step, Tell
+from builders.interface import Declaration, Inputs, Log, Order, Step, Tell, Workshop
+from builders.key import declared_files
 from builders.lease import GRACE_S, leased
 from builders.process import Command, ProgramMissing, output, running
-from builders.repo2docker import files
+from builders.repo2docker import files, pinning
 from builders.repo2docker.bases import bases, permitted
 from builders.repo2docker.buildkit import TAIL, Output
 from builders.repo2docker.syntax import without_syntax
@@ -52,6 +53,18 @@ class Repo2Docker:
         """As Builder.detect."""
         return files.declaration(directory)
 
+    async def inputs(
+        self,
+        directory: Path,
+        declared: Declaration,
+        platform: str,  # noqa: ARG002  # files are the same for each
+        workshop: Workshop,  # noqa: ARG002  # nothing is evaluated
+        tell: Tell,  # noqa: ARG002
+    ) -> Inputs:
+        """As Builder.inputs."""
+        loose = pinning.loose(directory, declared.evidence)
+        return Inputs(await declared_files(directory, declared), *loose)
+
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
         await asyncio.to_thread(_ping)
@@ -61,7 +74,7 @@ class Repo2Docker:
         ):
             await _buildx(env)
             context = await asyncio.to_thread(self._read, order, Path(scratch), tell)
-            async with leased(order.limits, tell) as lease:
+            async with leased(order.workshop.limits, tell) as lease:
                 if not lease.parent:
                     return await self._run(order, lease, context, env, Path(scratch), tell)
                 named = permitted(await asyncio.to_thread(bases, context), order.local_images)
@@ -111,7 +124,7 @@ class Repo2Docker:
             cwd=scratch,
             stdin=None if context.dockerfile else context.source,
         )
-        read = Output(self.name, order.limits.log)
+        read = Output(self.name, order.workshop.limits.log)
         async with running(command) as child, stopping(child, lease):
             async for raw in child.lines():
                 if (line := read.read(raw)) is not None:

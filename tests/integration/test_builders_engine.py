@@ -41,7 +41,8 @@ def start(installation: str, engine_environment: dict[str, str]) -> Iterator[Cal
 
     def begin(*arguments: str, **env: str) -> subprocess.Popen[str]:
         verb, *rest = arguments
-        labels = [f"--label=repolaunch.installation={installation}"] if verb in {"build", "inspect"} else []
+        kinds = {"build": "label", "inspect": "mark"}
+        labels = [f"--{kinds[verb]}=repolaunch.installation={installation}"] if verb in kinds else []
         process = subprocess.Popen(
             [sys.executable, "-m", "builders", verb, *labels, *rest],
             env=engine_environment | env,

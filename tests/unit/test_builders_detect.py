@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from builders.catalogue import BUILDERS
-from builders.detect import find, fingerprint
+from builders.detect import fingerprint, look
 from builders.errors import BuilderError, EnvironmentBroken, EnvironmentConflict, EnvironmentMissing
-from builders.interface import Declaration
+from builders.interface import Declaration, Inputs
 
 PACKAGE = '[project]\nname = "x"\n[build-system]\nrequires = []\n'
 
@@ -46,9 +46,9 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ({"config/Dockerfile": "", "binder": "-> config"}, ("binder/Dockerfile",)),
     ],
 )
-async def test_one(tmp_path: Path, files: dict[str, str], evidence: tuple[str, ...]) -> None:
-    found = await find(write(tmp_path, files), BUILDERS, "linux/amd64")
-    assert (found.builder, found.evidence) == ("repo2docker", evidence)
+def test_one(tmp_path: Path, files: dict[str, str], evidence: tuple[str, ...]) -> None:
+    builder, declared = look(write(tmp_path, files), BUILDERS)
+    assert (builder.name, declared.evidence) == ("repo2docker", evidence)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ async def test_one(tmp_path: Path, files: dict[str, str], evidence: tuple[str, .
         {"Manifest.toml": "", "requirements3.txt": ""},
     ],
 )
-async def test_none(tmp_path: Path, files: dict[str, str]) -> None:
+def test_none(tmp_path: Path, files: dict[str, str]) -> None:
     with pytest.raises(EnvironmentMissing) as caught:
-        await find(write(tmp_path, files), BUILDERS, "linux/amd64")
+        look(write(tmp_path, files), BUILDERS)
     assert {"Dockerfile", "environment.yml", "requirements.txt"} <= set(caught.value.looked_for)
 
 
@@ -84,9 +84,9 @@ async def test_none(tmp_path: Path, files: dict[str, str]) -> None:
         ({"pyproject.toml": "= no"}, None),
     ],
 )
-async def test_several_or_broken(tmp_path: Path, files: dict[str, str], error: BuilderError | None) -> None:
+def test_several_or_broken(tmp_path: Path, files: dict[str, str], error: BuilderError | None) -> None:
     with pytest.raises((EnvironmentConflict, EnvironmentBroken, EnvironmentMissing)) as caught:
-        await find(write(tmp_path, files), BUILDERS, "linux/amd64")
+        look(write(tmp_path, files), BUILDERS)
     if error is not None:
         assert (type(caught.value), vars(caught.value)) == (type(error), vars(error))
 
@@ -99,14 +99,17 @@ class Other:
     def detect(self, directory: Path) -> Declaration | None:
         return Declaration(("other.nix",), whole_tree=False) if (directory / "other.nix").exists() else None
 
+    async def inputs(self, *_: object) -> Inputs:
+        raise NotImplementedError
+
     async def build(self, *_: object) -> str:
         raise NotImplementedError
 
 
-async def test_two_builders_are_a_conflict(tmp_path: Path) -> None:
+def test_two_builders_are_a_conflict(tmp_path: Path) -> None:
     write(tmp_path, {"Dockerfile": "", "other.nix": ""})
     with pytest.raises(EnvironmentConflict) as caught:
-        await find(tmp_path, (*BUILDERS, Other()), "linux/amd64")
+        look(tmp_path, (*BUILDERS, Other()))
     assert caught.value.found == ("Dockerfile", "other.nix")
 
 
@@ -120,7 +123,8 @@ def test_looking_imports_neither_repo2docker_nor_docker(tmp_path: Path) -> None:
     write(tmp_path, {"Dockerfile": ""})
     script = (
         "import asyncio, sys; from pathlib import Path; import builders.__main__ as m;"
-        "asyncio.run(m.find(Path(sys.argv[1]), m.BUILDERS, 'linux/amd64'));"
+        "w = m.Workshop(Path(sys.argv[1]));"
+        "asyncio.run(m.find(Path(sys.argv[1]), m.BUILDERS, 'linux/amd64', w, print));"
         "print(sorted({'repo2docker', 'docker', 'requests', 'traitlets'} & set(sys.modules)))"
     )
     argv = [sys.executable, "-c", script, str(tmp_path)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.interface import Declaration
-from builders.key import environment_key, files_digest, tree_id
+from builders.key import declared_files, environment_key, files_digest, tree_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,8 @@ FILES = Declaration(("Dockerfile",), whole_tree=False)
 
 async def key(folder: Path, declared: Declaration = TREE, **changed: str) -> str:
     about = {"builder": "b", "version": "1", "platform": "linux/amd64"} | changed
-    return await environment_key(
-        folder, declared, builder=about["builder"], version=about["version"], platform=about["platform"]
-    )
+    inputs = await declared_files(folder, declared)
+    return environment_key(inputs, builder=about["builder"], version=about["version"], platform=about["platform"])
 
 
 @pytest.fixture

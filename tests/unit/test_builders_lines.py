@@ -29,6 +29,9 @@ LINES: list[Line] = [
     Progress("Pushing", 40),
     Progress("Pushing"),
     Found("repo2docker", "2026.4.0-1", ("binder/Dockerfile",), "0" * 64, "linux/amd64"),
+    Found(
+        "nix", "2", ("flake.nix",), "0" * 64, "linux/amd64", "not-pinned", ("flake.nix:3: <nixpkgs>",), ("pin = 1;",)
+    ),
     Fingerprint("f" * 64),
     Built("sha256:" + "1" * 64),
     Facts(
