@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-compose test-repos-big help setup setup-test run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-compose test-repos-big help setup setup-test setup-guix run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -21,6 +21,9 @@ setup: ## install and start all that the service needs (safe to run again)
 
 setup-test: ## the same, and what the tests need
 	@deploy/setup/run.sh --test
+
+setup-guix: setup ## the image that Guix environments are built with (needed by no other; safe to run again)
+	@deploy/setup/guix.sh
 
 run: setup ## run the service here and launch an example: make run [REPO=url] [REF=ref] [PORT=n] [DATA=folder]
 	@exec deploy/setup/up.sh
