@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.model import Ended, Progress, Stage, Started
+from launcher.model import Declared, Ended, Progress, Stage, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from launcher.model import Image, Project, ResolvedRepo, Session
+    from launcher.model import Environment, Image, Project, ResolvedRepo, Session
     from launcher.stages import Asked, Checkouts, Detector, Images, LaunchTell, Projects, Resolver, Room, Sessions, Tell
 
 
@@ -64,6 +64,7 @@ class Launch:
                 ended.message = "The files are here"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
                 environment = await self._stages.detector.detect(checkout)
+                tell(_declared(environment))
                 evidence = ", ".join(environment.evidence)
                 ended.message = f"{environment.builder} builds it from {evidence}"
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
@@ -83,6 +84,18 @@ class Launch:
             session = await self._stages.sessions.start(current, asked.account, tell)
             ended.message = "The server answers"
         return session
+
+
+_PINNINGS: Mapping[str, str] = {
+    "reproducible": "The environment is reproducible: everything it is built from is pinned",
+    "locked": "The environment is locked: its lock file names every package with its hash",
+    "not-pinned": "The environment is not pinned: it may be another one tomorrow",
+}
+
+
+def _declared(found: Environment) -> Declared:
+    message = _PINNINGS.get(found.pinning, _PINNINGS["not-pinned"])
+    return Declared(Stage.DETECT, message, found.builder, found.evidence, found.pinning, found.loose, found.advice)
 
 
 @dataclass(slots=True)

@@ -72,6 +72,12 @@ class Environment:
     """64 lower-case hexadecimal digits."""
     platform: str
     """As OCI names it: `linux/amd64`."""
+    pinning: str = "not-pinned"
+    """How firmly: `reproducible`, `locked` or `not-pinned` (docs/explanation/keys.md)."""
+    loose: tuple[str, ...] = ()
+    """What is not pinned, each as `file:line: what`."""
+    advice: tuple[str, ...] = ()
+    """Lines that would pin it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,19 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What the repository declares was found. The fields from `builder` on are those of Environment."""
+
+    stage: Stage
+    message: str
+    builder: str
+    evidence: tuple[str, ...]
+    pinning: str
+    loose: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The end of a launch that went well. Carries no token: one is minted when this is sent (web)."""
 
@@ -268,7 +287,7 @@ class Cancelled:
     message: str
 
 
-Event = Started | Log | Progress | Ended | Ready | Failed | Cancelled
+Event = Started | Log | Progress | Ended | Declared | Ready | Failed | Cancelled
 FINAL = (Ready, Failed, Cancelled)
 """A launch's log ends with exactly one of these."""
 

@@ -31,6 +31,20 @@ export interface EndedEvent extends Numbered {
   readonly message: string;
   readonly seconds: number;
 }
+export const PINNINGS = ["reproducible", "locked", "not-pinned"] as const;
+export type Pinning = (typeof PINNINGS)[number];
+export interface DeclaredEvent extends Numbered {
+  readonly type: "declared";
+  readonly stage: Stage;
+  readonly message: string;
+  readonly builder: string;
+  readonly evidence: readonly string[];
+  readonly pinning: string;
+  /** What is not pinned, each as `file:line: what`. */
+  readonly loose: readonly string[];
+  /** Lines that would pin it. */
+  readonly advice: readonly string[];
+}
 export interface ReadyEvent extends Numbered {
   readonly type: "ready";
   readonly url: string;
@@ -50,6 +64,7 @@ export type LaunchEvent =
   | LogEvent
   | ProgressEvent
   | EndedEvent
+  | DeclaredEvent
   | ReadyEvent
   | FailedEvent
   | CancelledEvent;

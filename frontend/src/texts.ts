@@ -17,6 +17,15 @@ export const english = {
   "status.failed": "failed",
   "status.stopped": "stopped",
 
+  "pinning.reproducible": "reproducible",
+  "pinning.reproducible.about": "Everything this environment is built from is pinned: it stays the same.",
+  "pinning.locked": "locked",
+  "pinning.locked.about": "A lock file names every package of this environment with its hash.",
+  "pinning.not-pinned": "not pinned",
+  "pinning.not-pinned.about": "This environment may be another one tomorrow.",
+  "pinning.loose": "What is not pinned",
+  "pinning.advice": "What would pin it",
+
   "launch.label": "Stages of this launch",
   "launch.asking": "Asking for a launch",
   "launch.working": "Launching",

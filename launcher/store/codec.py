@@ -8,6 +8,7 @@ from typing import Any
 
 from launcher.model import (
     Cancelled,
+    Declared,
     Ended,
     Environment,
     Event,
@@ -27,6 +28,7 @@ EVENTS: dict[str, type[Event]] = {
     "log": Log,
     "progress": Progress,
     "ended": Ended,
+    "declared": Declared,
     "ready": Ready,
     "failed": Failed,
     "cancelled": Cancelled,
@@ -53,13 +55,18 @@ def parse_event(body: str) -> Event:
     try:
         values = json.loads(body)
         kind = EVENTS[values.pop("type")]
-        known = {field.name for field in fields(kind)}
-        given = {name: value for name, value in values.items() if name in known}
+        given = _given(kind, values)
         if given.get("stage") is not None:
             given["stage"] = Stage(given["stage"])
         return kind(**given)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Log(Stage.SESSION, body)
+
+
+def _given(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that the type has, lists as tuples."""
+    known = {field.name for field in fields(kind)}
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items() if name in known}
 
 
 def facts_text(facts: ImageFacts) -> str:
@@ -69,12 +76,7 @@ def facts_text(facts: ImageFacts) -> str:
 
 def parse_facts(body: str) -> ImageFacts:
     """Read what `facts_text` wrote. Fields of a newer version are left out."""
-    values = json.loads(body)
-    known = {field.name for field in fields(ImageFacts)}
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known
-    }
-    return ImageFacts(**given)
+    return ImageFacts(**_given(ImageFacts, json.loads(body)))
 
 
 def environment_text(environment: Environment) -> str:
@@ -83,9 +85,8 @@ def environment_text(environment: Environment) -> str:
 
 
 def parse_environment(body: str) -> Environment:
-    """Read what `environment_text` wrote."""
-    values = json.loads(body)
-    return Environment(**{**values, "evidence": tuple(values["evidence"])})
+    """Read what `environment_text` wrote. Fields of a newer version are left out."""
+    return Environment(**_given(Environment, json.loads(body)))
 
 
 def image_of(key: str, facts: str, ref: tuple[str | None, str | None, str | None]) -> Image:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tornado.iostream import StreamClosedError
 
 from launcher.errors import BadRequest, LaunchMissing
-from launcher.model import Cancelled, Ended, Failed, Log, Progress, Ready, Stage, Started
+from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
 from launcher.web.handler import Handler
 from launcher.web.schemas import iso
 
@@ -39,6 +39,7 @@ TYPES: Final[dict[type[Event], str]] = {
     Log: "log",
     Progress: "progress",
     Ended: "ended",
+    Declared: "declared",
     Ready: "ready",
     Failed: "failed",
     Cancelled: "cancelled",

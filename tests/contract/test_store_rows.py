@@ -112,7 +112,8 @@ async def test_a_digest_is_noted_of_exactly_the_image_that_was_pushed(images: Im
 
 async def test_environments_by_tree_and_fingerprint(any_database: Database) -> None:
     rows = EnvironmentRows(any_database)
-    found = Environment("repo2docker", "2026.4", ("a.txt", "b/ü"), KEY, "linux/amd64")
+    loose = ("a.txt:1: x has no exact version",)
+    found = Environment("repo2docker", "2026.4", ("a.txt", "b/ü"), KEY, "linux/amd64", "locked", loose, ("x==1",))
     await rows.put("t" * 40, "f1", found)
     await rows.put("t" * 40, "f1", found)
     assert await rows.get("t" * 40, "f1") == found

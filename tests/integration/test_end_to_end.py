@@ -43,6 +43,13 @@ async def test_a_link_becomes_a_server_and_leads_back_to_the_files(service: Serv
         assert name.startswith("guest-")
         events = await visitor.launch(repo.url, "main")
         assert phases(events) == NEW
+        (declared,) = [event for event in events if event["type"] == "declared"]
+        assert (declared["stage"], declared["pinning"], declared["evidence"]) == (
+            "detect",
+            "not-pinned",
+            ["Dockerfile"],
+        )
+        assert declared["loose"][0].startswith("Dockerfile:1: FROM localhost/repolaunch/base:1 names")
         assert "token" not in json.dumps(events[-1])
         session = await visitor.session(events[-1]["url"])
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"

@@ -102,6 +102,19 @@ def until_build(launch: PlayedLaunch) -> None:
     launch.tell("started", stage="checkout", message="")
     launch.tell("ended", stage="checkout", message="148 files, 3.1 MB", seconds=1.31)
     launch.tell("started", stage="detect", message="")
+    launch.tell(
+        "declared",
+        stage="detect",
+        message="The environment is not pinned: it may be another one tomorrow",
+        builder="repo2docker",
+        evidence=["binder/Dockerfile"],
+        pinning="not-pinned",
+        loose=[
+            "binder/Dockerfile:1: FROM debian:trixie names an image by a tag, which can move",
+            "binder/Dockerfile:7: RUN may download what is another thing tomorrow",
+        ],
+        advice=["FROM name@sha256:… instead of FROM name:tag"],
+    )
     launch.tell("ended", stage="detect", message="repo2docker, from binder/Dockerfile", seconds=0.2)
     launch.tell("started", stage="image", message="")
     launch.tell("ended", stage="image", message="No image of this environment yet", seconds=0.05)
@@ -153,6 +166,16 @@ def ready(launch: PlayedLaunch) -> None:
     waiting(launch)
     launch.tell("ended", stage="resolve", message="main is commit 9f2c1e7ab0", seconds=0.42)
     launch.ago = 0
+    launch.tell(
+        "declared",
+        stage="detect",
+        message="",
+        builder="nix",
+        evidence=["flake.lock", "flake.nix"],
+        pinning="reproducible",
+        loose=[],
+        advice=[],
+    )
     launch.tell("started", stage="session", message="")
     launch.tell("ended", stage="session", message="The server answers", seconds=1.6)
     launch.tell("ready", url="/user/project-abc/lab", project="abc", image="sha256:1", message="Ready")

@@ -117,6 +117,20 @@ async def test_a_stage_that_was_not_needed_is_told(visitor: Visitor) -> None:
     await expect(page.locator("[data-stage=build] .stage-time")).to_have_text("not needed")
 
 
+async def test_how_firmly_it_is_pinned_and_what_would_pin_it(visitor: Visitor) -> None:
+    page = await visitor.go("/v2/gh/example/building/main")
+    pinning = page.locator(".pinning")
+    await expect(pinning.locator("summary")).to_contain_text("not pinned")
+    await expect(pinning.get_by_text("binder/Dockerfile:1: FROM debian:trixie")).to_be_hidden()
+    await pinning.locator("summary").press("Enter")
+    await expect(pinning.get_by_text("binder/Dockerfile:1: FROM debian:trixie")).to_be_visible()
+    await expect(pinning.locator(".advice")).to_have_text("FROM name@sha256:… instead of FROM name:tag")
+    assert await axe_violations(page) == []
+    assert await overflow(page) <= 0
+    page = await visitor.go("/v2/gh/example/ready/main")
+    await expect(page.locator("p.pinning")).to_contain_text("reproducible")
+
+
 async def test_a_failure_says_what_was_seen_and_what_to_do_and_keeps_the_log(visitor: Visitor) -> None:
     page = await visitor.go("/v2/gh/example/failed/main")
     problem = page.get_by_role("region", name="The environment could not be built")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.model import Cancelled, Ended, Event, Failed, Log, Numbered, Progress, Ready, Stage, Started
+from launcher.model import Cancelled, Declared, Ended, Event, Failed, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.store.codec import event_fields, event_text, parse_event
 from launcher.store.database import Database
 from launcher.store.logs import PAGE, TAIL, EventLog, EventLogs
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 READY = Ready("abc", "/user/project-abc/", "sha256:1", "Ready.")
 
 TEXT = st.text()
+TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 STAGES = st.sampled_from(Stage)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Started, STAGES, TEXT),
     st.builds(Log, STAGES, TEXT),
     st.builds(Progress, STAGES, TEXT, st.none() | st.integers(0, 100)),
     st.builds(Ended, STAGES, TEXT, st.floats(0, 1e9)),
+    st.builds(Declared, STAGES, TEXT, TEXT, TEXTS, TEXT, TEXTS, TEXTS),
     st.builds(Ready, TEXT, TEXT, TEXT, TEXT),
     st.builds(Failed, STAGES | st.none(), TEXT, st.integers(400, 599), TEXT, TEXT, TEXT, TEXT),
     st.builds(Cancelled, TEXT),

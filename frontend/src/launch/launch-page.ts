@@ -5,7 +5,7 @@ import { copyText, PageElement, pageConfig } from "../page";
 import { duration, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
-import { connectionView, details, explanationView, repositoryName, repositoryView, stageView } from "./views";
+import { connectionView, details, explanationView, pinningView, repositoryName, repositoryView, stageView } from "./views";
 
 const TITLES: Readonly<Record<Phase, TextKey>> = {
   asking: "launch.asking",
@@ -118,6 +118,7 @@ export class LaunchPage extends PageElement {
           : html`<ol class="stages" aria-label=${text("launch.label")}>
               ${rows.map((row) => stageView(row, now))}
             </ol>`}
+        ${progress.declared === null ? nothing : pinningView(progress.declared)}
         ${wrong === "" ? nothing : html`<p class="banner" role="alert">${wrong}</p>`}
         ${busy ? actions : nothing} ${launch === null ? nothing : this.#logView()}
       </main>

@@ -1,5 +1,5 @@
 /** What the events of a launch amount to: a pure reduction, with no page and no network in it. */
-import { STAGES, type CancelledEvent, type FailedEvent, type LaunchEvent, type ReadyEvent, type Stage } from "../api";
+import { STAGES, type CancelledEvent, type DeclaredEvent, type FailedEvent, type LaunchEvent, type ReadyEvent, type Stage } from "../api";
 import { text } from "../texts";
 
 export type Status = "waiting" | "running" | "done" | "skipped" | "failed" | "stopped";
@@ -23,6 +23,8 @@ const ASIDE: Stage = "push";
 export class Progress {
   readonly #stages = new Map<Stage, StageView>();
   end: End | null = null;
+  /** What the repository declares, once that is known. */
+  declared: DeclaredEvent | null = null;
   #begunAt: number | null = null;
   #endedAt: number | null = null;
 
@@ -39,6 +41,9 @@ export class Progress {
       case "progress":
         this.#running(event.stage, at).message = event.message;
         this.#view(event.stage).percent = event.percent ?? null;
+        return [];
+      case "declared":
+        this.declared = event;
         return [];
       case "ended":
         this.#ended(event.stage, event.message, event.seconds);

@@ -1,6 +1,6 @@
 /** The parts of the launch page: functions from facts to templates. */
 import { html, nothing, svg, type TemplateResult } from "lit";
-import { webAddress, type Explanation, type Launch } from "../api";
+import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch } from "../api";
 import type { Connection } from "../events";
 import { shortAddress } from "../page";
 import { duration, text } from "../texts";
@@ -83,6 +83,27 @@ export function explanationView(problem: Explanation): TemplateResult {
     <p class="todo" dir="auto">${problem.todo}</p>
     ${link === null ? nothing : html`<p><a href=${link.href} rel="noopener noreferrer">${text("action.more")}</a></p>`}
   </section>`;
+}
+
+/** How firmly the environment is pinned; for whoever wants to pin it, what is not and what would. */
+export function pinningView(declared: DeclaredEvent): TemplateResult {
+  const pinning = PINNINGS.find((one) => one === declared.pinning) ?? "not-pinned";
+  const head = html`<span class="pin" data-pinning=${pinning}>${text(`pinning.${pinning}`)}</span>
+    <span class="pin-about">${text(`pinning.${pinning}.about`)}</span>`;
+  if (declared.loose.length === 0 && declared.advice.length === 0) return html`<p class="pinning">${head}</p>`;
+  return html`<details class="pinning">
+    <summary>${head}</summary>
+    ${declared.loose.length === 0
+      ? nothing
+      : html`<h2>${text("pinning.loose")}</h2>
+          <ul class="loose">
+            ${declared.loose.map((line) => html`<li><code dir="auto">${line}</code></li>`)}
+          </ul>`}
+    ${declared.advice.length === 0
+      ? nothing
+      : html`<h2>${text("pinning.advice")}</h2>
+          <pre class="advice" tabindex="0">${declared.advice.join("\n")}</pre>`}
+  </details>`;
 }
 
 /** What a person sends to whoever helps: everything that is known, as plain text. */
