@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from builders import engine, transfer
 from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
+from builders.folders import within
 from builders.interface import Declaration, Inputs, Log, Order, Step, Tell, Workshop
 from builders.key import declared_files
 from builders.lease import GRACE_S, leased
@@ -186,7 +187,7 @@ def _without_git(context: Context, order: Order, scratch: Path) -> Context:
     name = os.path.relpath(context.dockerfile, order.directory)
     folder = scratch / "dockerfile"
     folder.mkdir()
-    dockerfile = without_syntax(files.within(order.directory, name).read_bytes(), name)
+    dockerfile = without_syntax(within(order.directory, name).read_bytes(), name)
     Path(folder, "Dockerfile").write_bytes(dockerfile)
     ignored = b"".join(_ignored(order.directory, (f"{name}.dockerignore", ".dockerignore")))
     Path(folder, "Dockerfile.dockerignore").write_bytes(ignored + b"\n.git\n**/.git\n")
@@ -198,7 +199,7 @@ def _ignored(directory: Path, names: tuple[str, ...]) -> list[bytes]:
     for name in names:
         if (directory / name).is_symlink() or (directory / name).exists():
             try:
-                return [files.within(directory, name).read_bytes()]
+                return [within(directory, name).read_bytes()]
             except OSError as error:
                 raise EnvironmentBroken(name, error.strerror or "it cannot be read") from error
     return []

@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentBroken
+from builders.folders import within
 from builders.interface import LOOSE
-from builders.repo2docker.files import within
 from builders.text import clean
 
 if TYPE_CHECKING:
