@@ -1,7 +1,7 @@
 """Where in a directory its environment is declared: `binder/` or `.binder/` where there is one, else the root.
 
-repo2docker reads such a folder and then nothing of the root, and so does every builder here. It settles silently what we
-do not: two such folders are a conflict.
+repo2docker reads such a folder and then nothing of the root, and so does every builder here. It settles silently what
+we do not: two such folders are a conflict.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which files of a directory declare a Guix environment. Looks only: what they say is Guile, and that is never run here.
+"""Which files of a directory declare a Guix environment. Looks only: they are programs, and never run here.
 
-A *manifest* (`manifest.scm`) is what `guix shell -m` would give, a *package* (`guix.scm`) what `guix shell -D -f` would:
-all that it is built with. `channels.scm` beside it says which Guix that is.
+A *manifest* (`manifest.scm`) is what `guix shell -m` would give, a *package* (`guix.scm`) what `guix shell -D -f` would
+give: all that it is built with. `channels.scm` beside it says which Guix that is.
 """
 
 from __future__ import annotations
