@@ -150,6 +150,14 @@ class VolumeUnfit(BuilderError):
 
 
 @dataclass(eq=False)
+class StoreUnfit(BuilderError):
+    """A store path holds what an image cannot carry; `reason` goes on from its path."""
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
 class DiskFull(BuilderError):
     """The disk of `place` is full; `step` and `tail` as in BuildFailed."""
 

@@ -31,6 +31,7 @@ from launcher.errors.builds import (
     EnvironmentMissing,
     RegistryDown,
     ServerMissing,
+    StoreUnfit,
     UserUnfit,
     VolumeUnfit,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "SpawnRefused",
     "SpawnTimeout",
     "Stopped",
+    "StoreUnfit",
     "SubmoduleFailed",
     "TooOften",
     "UnknownProvider",

@@ -136,3 +136,11 @@ class VolumeUnfit(LauncherError):
 
     volume: str
     reason: str
+
+
+@dataclass(eq=False)
+class StoreUnfit(LauncherError):
+    """A store path of the environment holds what an image cannot carry; `reason` goes on from its path."""
+
+    path: str
+    reason: str

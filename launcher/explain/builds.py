@@ -139,4 +139,11 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The volume “{volume}” {reason}.",
         "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
     ),
+    errors.StoreUnfit: Row(
+        "store-unfit",
+        422,
+        "The environment holds what an image cannot carry",
+        "In the store, “{path}” {reason}.",
+        "Change the package that makes this file, or leave it out. If it changed by itself, tell the operator.",
+    ),
 }

@@ -290,6 +290,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
     ),
     (
+        errors.StoreUnfit("/nix/store/x-tool/run/pipe", "is a pipe"),
+        422,
+        "The environment holds what an image cannot carry",
+        "In the store, “/nix/store/x-tool/run/pipe” is a pipe.",
+        "Change the package that makes this file, or leave it out. If it changed by itself, tell the operator.",
+    ),
+    (
         errors.WorkspaceFailed("The disk is full"),
         500,
         "The workspace could not be made",
