@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from launcher.build_settings import BuildSettings
 from launcher.setting_kinds import (
     Addresses,
     Bytes,
@@ -52,7 +53,7 @@ class SettingWrong(Exception):
         return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
 
 
-class Settings(BaseModel):
+class Settings(BuildSettings):
     """Everything an operator may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,28 +101,6 @@ class Settings(BaseModel):
     )
     checkout_max_files: int = Field(200_000, ge=1, description="Files that one commit may have, with its submodules.")
     checkout_max_submodules: int = Field(100, ge=0, description="Submodules that one commit may have, theirs included.")
-    # ---- builds
-    build_timeout_s: float = Field(3600, gt=0, description="Seconds that one build may take.")
-    build_limit: int = Field(2, ge=1, description="Builds at one time; others wait and are told their place.")
-    build_engine: str = Field(
-        "own",
-        description="Where images are built. `own`: in a container with an engine of its own, where the limits below "
-        "hold and the egress rules do. `shared`: by the engine of the sessions, for machines that cannot run such a "
-        "container; only time and output are limited. Else the folder of a build engine that somebody else keeps.",
-    )
-    build_local_images: tuple[str, ...] = Field(
-        ("localhost/repolaunch/base:*",),
-        description="Images of this machine's engine that a build may start from (`debian:trixie`, "
-        "`localhost/ours/*`); all others are fetched from their registries. Not with `shared`, where all may.",
-    )
-    build_memory: int = Field(4 * 2**30, ge=64 * 2**20, description="Bytes of memory of one build.")
-    build_cpus: float = Field(2.0, gt=0, description="Processor cores of one build.")
-    build_processes: int = Field(2048, ge=64, description="Processes and threads of one build.")
-    build_disk: int = Field(10 * 2**30, ge=2**20, description="Bytes that the steps of one build may write.")
-    build_log: int = Field(8 * 2**20, ge=2**16, description="Bytes of output of one build.")
-    build_cache: int = Field(
-        20 * 2**30, ge=2**20, description="Bytes of build cache that the build engine keeps; the oldest goes first."
-    )
     # ---- registry
     registry: Registry = Field(
         "", description="Registry of the images, `host[:port]`. Empty: a registry of our own on this machine."

@@ -22,6 +22,7 @@ from docker.types import Mount
 from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, Error, Progress, parse_line
 from builders.process import Command, running
 from builders.sockets import connected
+from launcher.operate import worker
 from launcher.operate.egress import machine, rules
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import ClosedNetwork
@@ -163,6 +164,7 @@ class BuildEngine:
         """`policy` is what builds may reach."""
         self._client, self._installation, self._settings = client, installation, settings
         self._folder = installation.path("run", "builds")
+        self._stores = str(worker.stores(installation, settings))
         self._walls = rules.namespace_nft("builds", policy)
         # Its network and its volume have the same name.
         self._kept = Kept(client, installation.id, f"repolaunch-{installation.id}-builds")
@@ -243,6 +245,8 @@ class BuildEngine:
         mounts = (
             Mount("/var/lib/docker", self.name, type="volume"),
             Mount("/run/build-engine", str(self._folder), type="bind"),
+            # At the same place as here, where builder processes read what was built there.
+            Mount(self._stores, self._stores, type="bind"),
         )
         code = Code(CODE, self._folder.with_name("build-engine-code"), "/opt/build-engine")
         return Recipe(

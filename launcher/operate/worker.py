@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders.interface import STORES
 from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
+
+
+def stores(installation: Installation, settings: Settings) -> Path:
+    """Where what Nix and Guix have built stays; the folder is made if it is missing."""
+    if not settings.stores:
+        return installation.path("stores")
+    folder = Path(settings.stores).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def child(installation: Installation, settings: Settings, where: str, environ: Mapping[str, str]) -> Child:
@@ -42,6 +53,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "BUILD_LOCAL_IMAGES": ",".join(settings.build_local_images),
         **{f"BUILD_{name.upper()}": str(getattr(settings, f"build_{name}")) for name in LIMITS},
     }
-    env = {**environ} | {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}
+    env = {**environ, STORES: str(stores(installation, settings))}
+    env |= {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}
     env |= {"REPOLAUNCH_REGISTRY_USERNAME": username, "REPOLAUNCH_REGISTRY_PASSWORD": password} if username else {}
     return Child("worker", (sys.executable, "-m", "builders.worker"), env, ready_socket=socket, stop_s=30)

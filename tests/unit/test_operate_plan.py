@@ -32,3 +32,12 @@ def test_a_part_that_the_settings_name_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(InstallationError, match="There is no registry to run: the settings name one elsewhere"):
         plans.part("registry")
     assert [one.name for one in plans.children(with_example=False)] == ["proxy", "hub", "worker", "launcher"]
+
+
+@pytest.mark.parametrize("elsewhere", ["", "big disk"])
+def test_the_build_worker_is_told_where_the_stores_are(tmp_path: Path, elsewhere: str) -> None:
+    settings = Settings(stores=str(tmp_path / elsewhere) if elsewhere else "")
+    plans = plan.Plan(open_installation(tmp_path / "data"), settings, "10.0.0.1")
+    wanted = tmp_path / (elsewhere or "data/stores")
+    assert plans.part("worker").env["REPOLAUNCH_STORES"] == str(wanted)
+    assert wanted.is_dir()
