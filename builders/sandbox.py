@@ -1,0 +1,311 @@
+"""A pair of containers in which strangers' expressions are evaluated and built, for tools with a daemon and a store.
+
+The *daemon* owns the store: it is the only one that writes there, and it makes a sandbox of its own for every step. The
+*evaluator* runs what a stranger wrote: another uid, a read-only root, the store read-only, no network unless it is
+asked for, and of the daemon only its socket. Neither has a capability, neither runs as root.
+
+A store is a folder: `<stores>/nix` is seen as `/nix`. What belongs to one pair is in `<stores>/run/<id>` and goes with
+it. A container ends when this process does: it holds a leash, the end of its stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import secrets
+import shutil
+import tomllib
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builders import engine
+from builders.errors import BuildBroken, EngineDown
+from builders.process import Command, ProgramMissing, output, running
+from builders.text import clean, without_paths
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from builders.errors import BuilderError
+    from builders.interface import Limits, Workshop
+    from builders.process import Child
+
+SOCKETS = "/run/daemon"
+"""Where both containers see the folder with the daemon's socket."""
+WORK = "/work"
+"""Where the daemon has room on the disk for its sandboxes."""
+SOURCE = "/source"
+"""Where the evaluator sees the author's files."""
+_DAEMON_UID = 1000
+_RUN, _DAEMON, _WORK, _SOURCE = "run", "daemon", "work", "source"
+_NO_TOOL = "the docker command-line client is not installed"
+_TAIL, _SHOWN = 5, 300
+_TOOL_S = 60
+_START_S = 60
+_POLL_S = 0.05
+# How `docker run` ends when the engine refused, and when the program was killed.
+_NO_ENGINE, _KILLED = 125, 137
+_TABLE = Path(__file__).with_suffix(".toml")
+# A sandbox mounts a /proc of its own: the kernel forbids that where the engine hides parts of the container's.
+_UNMASKED = ("--security-opt=systempaths=unconfined",)
+_LEASH = 'exec 3<&0 </dev/null; "$@" & tool=$!; { read -r _ <&3; kill -9 "$tool"; } & wait "$tool"'
+"""Run a program until it ends or stdin does; when this shell ends, the engine ends all that is left in there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a pair is made for: Nix or Guix."""
+
+    name: str
+    image: str
+    folders: Mapping[str, str]
+    """Folders of the stores, and where they are seen: `{"nix": "/nix"}`. Made if they are missing."""
+    daemon: tuple[str, ...]
+    """The daemon's command; it stays in the foreground and listens at `socket`."""
+    socket: str
+    """The name of its socket in SOCKETS."""
+    daemon_env: Mapping[str, str] = field(default_factory=dict)
+    evaluator_env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an evaluator ended."""
+
+    status: int
+    out_of_memory: bool
+
+
+@dataclass(eq=False)
+class Daemon:
+    """A running daemon. Made by `daemon` only."""
+
+    tool: Tool
+    workshop: Workshop
+    folder: Path
+    """What is this pair's own: `work/` (the daemon's), `source/` (yours to fill), gone afterwards."""
+    env: Mapping[str, str]
+    """Of the `docker` tool."""
+    container: str = ""
+
+    async def out_of_memory(self) -> bool:
+        """Whether the kernel has ended something in the daemon's container for want of memory."""
+        return await _out_of_memory(self.container, self.env)
+
+
+@dataclass(eq=False)
+class Evaluator:
+    """A running evaluator. Made by `evaluator` only."""
+
+    child: Child
+    container: str
+    env: Mapping[str, str]
+
+    async def ending(self) -> Ending:
+        """Wait for its end; read its lines first. Raises EngineDown."""
+        status = await self.child.wait()
+        if status == _NO_ENGINE:
+            raise EngineDown("the engine could not start the evaluator")
+        return Ending(status, status == _KILLED and await _out_of_memory(self.container, self.env))
+
+
+@asynccontextmanager
+async def daemon(tool: Tool, workshop: Workshop, *, network: bool) -> AsyncIterator[Daemon]:
+    """A daemon with the store of `tool`, for as long as the block runs; `network`: for steps whose hash is known.
+
+    Raises EngineDown, BuildBroken.
+    """
+    folder = workshop.stores / _RUN / secrets.token_hex(8)
+    with engine.tool_environment(0) as env:
+        try:
+            await asyncio.to_thread(_prepare, tool, workshop.stores, folder)
+            made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}")
+            async with (
+                running(_daemon_command(made, network=network)) as child,
+                _removed(made.container, env),
+                _listening(made, child),
+            ):
+                yield made
+        except ProgramMissing as error:
+            raise BuildBroken(_NO_TOOL) from error
+        finally:
+            await asyncio.to_thread(_remove, folder)
+
+
+@asynccontextmanager
+async def evaluator(
+    of: Daemon, argv: tuple[str, ...], *, network: bool = False, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Evaluator]:
+    """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken."""
+    name = f"{of.container}-{secrets.token_hex(4)}"
+    uid = _uid() + 1
+    command = Command(
+        argv=(
+            *_docker_run(of, name, uid, of.workshop.limits, network=network),
+            *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
+            *(_mount(source, target, "ro") for source, target in _stores(of)),
+            *(_mount(of.folder / _DAEMON, SOCKETS, "ro"), _mount(of.folder / _SOURCE, SOURCE, "ro")),
+            *(f"--env={key}={value}" for key, value in {**of.tool.evaluator_env, **(env or {})}.items()),
+            *_started(of.tool.image, argv),
+        ),
+        env=of.env,
+        leash=True,
+    )
+    try:
+        async with running(command) as child, _removed(name, of.env):
+            yield Evaluator(child, name, of.env)
+    except ProgramMissing as error:
+        raise BuildBroken(_NO_TOOL) from error
+
+
+# --------------------------------------------------------------------------- containers
+def _daemon_command(of: Daemon, *, network: bool) -> Command:
+    uid = _uid()
+    return Command(
+        argv=(
+            *_docker_run(of, of.container, uid, of.workshop.limits, network=network),
+            *(f"--security-opt=seccomp={of.folder}/seccomp.json", *_UNMASKED),
+            *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,nosuid,nodev"),  # noqa: S108  # a container's own
+            *(_mount(source, target, "rw") for source, target in _stores(of)),
+            *(_mount(of.folder / _DAEMON, SOCKETS, "rw"), _mount(of.folder / _WORK, WORK, "rw")),
+            *(f"--env={key}={value}" for key, value in of.tool.daemon_env.items()),
+            *_started(of.tool.image, of.tool.daemon),
+        ),
+        env=of.env,
+        leash=True,
+    )
+
+
+def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: bool) -> tuple[str, ...]:
+    """What both containers have."""
+    return (
+        *("docker", "run", "--interactive", f"--name={name}", f"--user={uid}:{uid}", "--pull=never"),
+        *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--log-driver=none"),
+        f"--network={'bridge' if network else 'none'}",
+        *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
+        *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
+        *(f"--label={key}={value}" for key, value in of.workshop.marks.items()),
+        _mount(of.folder / "passwd", "/etc/passwd", "ro"),
+        # By name only: the tool takes the value from its environment; no list of processes shows it.
+        *(f"--env={key}" for key in engine.PROXIES if network and key in of.env),
+        "--env=HOME=/tmp",
+    )
+
+
+def _started(image: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    return "--entrypoint=/bin/sh", image, "-c", _LEASH, "sh", *argv
+
+
+def _stores(of: Daemon) -> list[tuple[Path, str]]:
+    return [(of.workshop.stores / name, target) for name, target in of.tool.folders.items()]
+
+
+def _mount(source: Path, target: str, mode: str) -> str:
+    # Not `--volume`: that would make a missing folder, and take a colon in a name for its own.
+    read_only = ",readonly" if mode == "ro" else ""
+    return f'--mount=type=bind,"source={source}",target={target}{read_only}'
+
+
+@asynccontextmanager
+async def _removed(container: str, env: Mapping[str, str]) -> AsyncIterator[None]:
+    """Remove the container afterwards, whatever its client did."""
+    try:
+        yield
+    finally:
+        await asyncio.shield(asyncio.ensure_future(_remove_container(container, env)))
+
+
+async def _remove_container(container: str, env: Mapping[str, str]) -> None:
+    # One that could not be removed carries marks: whoever gave them finds it.
+    with contextlib.suppress(TimeoutError):
+        await output(Command(("docker", "rm", "--force", "--volumes", container), env), time_limit_s=_TOOL_S)
+
+
+@asynccontextmanager
+async def _listening(of: Daemon, child: Child) -> AsyncIterator[None]:
+    """Wait until the daemon listens; read what it says, it would stop if nobody did. Raises EngineDown, BuildBroken."""
+    said: deque[str] = deque(maxlen=_TAIL)
+
+    async def read() -> None:
+        async for line in child.lines():
+            said.append(clean(line))
+
+    reading = asyncio.create_task(read())
+    try:
+        deadline = asyncio.get_running_loop().time() + _START_S
+        while not (of.folder / _DAEMON / of.tool.socket).exists():
+            if reading.done() or asyncio.get_running_loop().time() > deadline:
+                raise await _not_started(of, child, tuple(said))
+            await asyncio.sleep(_POLL_S)
+        yield
+    finally:
+        reading.cancel()
+
+
+async def _not_started(of: Daemon, child: Child, said: tuple[str, ...]) -> BuilderError:
+    whole = " ".join(said)
+    if "No such image" in whole:
+        return BuildBroken(f"the image {of.tool.image} is missing")
+    if child.ended and await child.wait() == _NO_ENGINE:
+        return EngineDown(without_paths(whole)[:_SHOWN] or "it says nothing")
+    return BuildBroken(f"the daemon of {of.tool.name} did not start: {without_paths(whole)[-_SHOWN:]}")
+
+
+async def _out_of_memory(container: str, env: Mapping[str, str]) -> bool:
+    asked = ("docker", "inspect", "--format={{.State.OOMKilled}}", container)
+    status, text = await output(Command(asked, env), time_limit_s=_TOOL_S)
+    return status == 0 and text.strip() == "true"
+
+
+# --------------------------------------------------------------------------- files
+def _uid() -> int:
+    """Of the daemon and the store: never root's; the evaluator's is one more."""
+    return os.getuid() or _DAEMON_UID
+
+
+def _prepare(tool: Tool, stores: Path, folder: Path) -> None:
+    uid = _uid()
+    for path in (*(stores / name for name in tool.folders), *(folder / name for name in (_DAEMON, _WORK, _SOURCE))):
+        new = not path.exists()
+        path.mkdir(parents=True, exist_ok=True, mode=0o755)
+        if new and path != folder / _SOURCE:
+            os.chown(path, uid, os.getgid() if os.getuid() else uid)
+    (folder / "passwd").write_text(
+        "root:x:0:0::/:/bin/sh\n" + "".join(f"{name}:x:{one}:{one}::/tmp:/bin/sh\n" for name, one in _accounts(uid)),
+        "utf-8",
+    )
+    (folder / "seccomp.json").write_text(profile(), "utf-8")
+
+
+def _accounts(uid: int) -> tuple[tuple[str, int], ...]:
+    return ("daemon", uid), ("evaluator", uid + 1)
+
+
+@cache
+def profile() -> str:
+    """The seccomp profile of the daemon's container, as the engine reads it."""
+    with _TABLE.open("rb") as file:
+        closed = [call for line in tomllib.load(file)["closed"] for call in line["calls"].split()]
+    native = {"SCMP_ARCH_X86_64": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"], "SCMP_ARCH_AARCH64": ["SCMP_ARCH_ARM"]}
+    return json.dumps(
+        {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "archMap": [{"architecture": one, "subArchitectures": others} for one, others in native.items()],
+            "syscalls": [{"names": closed, "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}],
+        }
+    )
+
+
+def _remove(folder: Path) -> None:
+    """Also what a step has made unreadable."""
+    for path, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            Path(path).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
