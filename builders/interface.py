@@ -165,6 +165,8 @@ ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"
 """The label of everything that an installation makes: an image that carries it is somebody's environment."""
+KEY_LABEL = "org.repolaunch.key"
+"""The label of every environment's image, with its key."""
 USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
 PASSWORD = "REPOLAUNCH_REGISTRY_PASSWORD"  # noqa: S105  # the name of the variable
 """And for the verbs that speak to the registry: its login. Never as an argument."""

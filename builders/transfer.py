@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders import engine
 from builders.errors import BuildBroken, DiskFull, EngineDown
-from builders.interface import OURS, Progress
+from builders.interface import KEY_LABEL, OURS, Progress
 from builders.sockets import connected
 from builders.text import says_full, without_paths
 
@@ -38,7 +38,7 @@ def bring(names: Iterable[str], tell: Tell) -> list[list[str]]:
     with engine.client(SLOW_S) as sessions, engine.client(SLOW_S, engine.build_address()) as builds:
         for name in names:
             wanted = _inspected(sessions, name)
-            if wanted is None or OURS in ((wanted.get("Config") or {}).get("Labels") or {}):
+            if wanted is None or {OURS, KEY_LABEL} & set((wanted.get("Config") or {}).get("Labels") or {}):
                 continue
             layers.append(list((wanted.get("RootFS") or {}).get("Layers") or []))
             if not _same(builds, name, wanted):

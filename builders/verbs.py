@@ -109,7 +109,7 @@ class Verbs:
         return (
             f"--key={fields['key']}",
             f"--platform={fields['platform']}",
-            f"--name=repolaunch-{self._site.installation}-env:{fields['key']}",
+            f"--name={self._local}{fields['key']}",
             f"--date={fields['date']}",
             f"--local-images={self._site.local_images}",
             *self._site.limits,
@@ -129,6 +129,11 @@ class Verbs:
             f"--contents={self._site.contents}",
             *("--", image),
         )
+
+    @property
+    def _local(self) -> str:
+        """What stands before the key in the names that our images have in the engine."""
+        return f"repolaunch-{self._site.installation}-env:"
 
     def _marks(self, call: str) -> tuple[str, ...]:
         """By which what a killed builder process left is found."""
@@ -152,8 +157,10 @@ class Verbs:
             raise BuildBroken(f"the engine no longer has the image {engine_id[:19]}")
         labels = (found.get("Config") or {}).get("Labels") or {}
         names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
-        from_registry = any(name.startswith((f"{self._registry.name}:", f"{self._registry.name}@")) for name in names)
-        if labels.get("repolaunch.installation") != self._site.installation and not from_registry:
+        # What is assembled carries no installation's label: its bytes are the same everywhere. It has our name here.
+        named = (f"{self._registry.name}:", f"{self._registry.name}@", self._local)
+        is_named = any(name.startswith(named) for name in names)
+        if labels.get("repolaunch.installation") != self._site.installation and not is_named:
             raise BuildBroken("the build worker refused: the image is none of this installation")
 
     # ------------------------------------------------------------------ processes

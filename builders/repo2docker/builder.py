@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
 from builders.folders import within
-from builders.interface import Declaration, Inputs, Log, Order, Step, Tell, Workshop
+from builders.interface import KEY_LABEL, Declaration, Inputs, Log, Order, Step, Tell, Workshop
 from builders.key import declared_files
 from builders.lease import GRACE_S, leased
 from builders.process import Command, ProgramMissing, output, running
@@ -159,8 +159,8 @@ async def stopping(child: Child, lease: Lease) -> AsyncIterator[None]:
 
 def _labels(order: Order) -> dict[str, str]:
     found = order.found
-    ours = {"key": found.key, "builder": found.builder, "builder-version": found.builder_version}
-    return {**order.labels, **{f"org.repolaunch.{name}": value for name, value in ours.items()}}
+    about = {"org.repolaunch.builder": found.builder, "org.repolaunch.builder-version": found.builder_version}
+    return {**order.labels, KEY_LABEL: found.key, **about}
 
 
 def _ping() -> None:
