@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import engine, transfer
-from builders.errors import BuildBroken, BuildFailed, EnvironmentBroken
+from builders.errors import BuildBroken, BuildFailed, EngineDown, EnvironmentBroken
 from builders.folders import within
-from builders.interface import KEY_LABEL, Declaration, Inputs, Log, Order, Step, Tell, Workshop
+from builders.interface import KEY_LABEL, Declaration, Inputs, Log, Order, Progress, Step, Tell, Workshop
 from builders.key import declared_files
 from builders.lease import GRACE_S, leased
 from builders.process import Command, ProgramMissing, output, running
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _REVISION = 1
 """Of how this package uses repo2docker: raise it whenever the same directory would become another image."""
+AGAIN = "The build engine ended while it built; the build begins again"
+"""Told once: an engine that ends a second time is told of as it is."""
 _READING = "reading the repository"
 _TOOL_S = 60
 
@@ -75,14 +77,24 @@ class Repo2Docker:
         ):
             await _buildx(env)
             context = await asyncio.to_thread(self._read, order, Path(scratch), tell)
-            async with leased(order.workshop.limits, tell) as lease:
-                if not lease.parent:
-                    return await self._run(order, lease, context, env, Path(scratch), tell)
-                named = permitted(await asyncio.to_thread(bases, context), order.local_images)
-                starts = await asyncio.to_thread(transfer.bring, named, tell)
-                image = await self._run(order, lease, context, env | lease.environment, Path(scratch), tell)
-                await asyncio.to_thread(transfer.fetch, image, order.name, starts)
-                return image
+            for is_last in (False, True):
+                async with leased(order.workshop.limits, tell) as lease:
+                    try:
+                        return await self._leased(order, lease, context, env, tell)
+                    except EngineDown:
+                        if is_last or not lease.parent:
+                            raise
+                tell(Progress(AGAIN))
+            raise AssertionError  # the last round returns or raises
+
+    async def _leased(self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], tell: Tell) -> str:
+        if not lease.parent:
+            return await self._run(order, lease, context, env, tell)
+        named = permitted(await asyncio.to_thread(bases, context), order.local_images)
+        starts = await asyncio.to_thread(transfer.bring, named, tell)
+        image = await self._run(order, lease, context, {**env, **lease.environment}, tell)
+        await asyncio.to_thread(transfer.fetch, image, order.name, starts)
+        return image
 
     def _read(self, order: Order, scratch: Path, tell: Tell) -> Context:
         # repo2docker takes a quarter of a second to import, which `detect` does without.
@@ -102,10 +114,8 @@ class Repo2Docker:
         except Unreadable as error:
             raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
 
-    async def _run(  # the parts of one build
-        self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], scratch: Path, tell: Tell
-    ) -> str:
-        image_id = scratch / "image-id"
+    async def _run(self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], tell: Tell) -> str:
+        image_id = context.scratch / "image-id"
         command = Command(
             argv=(
                 *("docker", "buildx", "build", "--progress=plain", "--load"),
@@ -122,7 +132,7 @@ class Repo2Docker:
                 *(f"--iidfile={image_id}", "--", str(context.source) if context.dockerfile else "-"),
             ),
             env=env,
-            cwd=scratch,
+            cwd=context.scratch,
             stdin=None if context.dockerfile else context.source,
         )
         read = Output(self.name, order.workshop.limits.log)

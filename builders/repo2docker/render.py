@@ -48,6 +48,8 @@ class Context:
     """A directory, or a tar archive with its Dockerfile in it."""
     dockerfile: Path | None
     arguments: Mapping[str, str]
+    scratch: Path
+    """An empty folder, or one with what we wrote; gone after the build."""
 
 
 def render(directory: Path, scratch: Path, *, platform: str, tell: Callable[[Log], None]) -> Context:
@@ -106,13 +108,13 @@ def _context(asked: Mapping[str, Any], directory: Path, scratch: Path) -> Contex
     """An author's own Dockerfile is built in the directory, a generated one from an archive that holds both."""
     arguments = dict(asked["buildargs"])
     if asked.get("fileobj") is None:
-        return Context(directory, directory / asked["dockerfile"], arguments)
+        return Context(directory, directory / asked["dockerfile"], arguments, scratch)
     archive = scratch / "context.tar"
     with tarfile.open(fileobj=asked["fileobj"]) as whole, tarfile.open(archive, "w") as kept:
         for member in whole:
             if ".git" not in member.name.split("/"):
                 kept.addfile(member, whole.extractfile(member) if member.isreg() else None)
-    return Context(archive, None, arguments)
+    return Context(archive, None, arguments, scratch)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.fixtures.builds import SMALL, error, eventually, leases, printed
+from builders.repo2docker.builder import AGAIN
+from tests.fixtures.builds import SMALL, error, eventually, leases, printed, said
 from tests.fixtures.engine import BASE_IMAGE
 
 if TYPE_CHECKING:
@@ -83,8 +84,22 @@ def test_what_is_killed_leaves_nothing_and_the_next_build_works(
         process.send_signal(signal.SIGKILL)
     else:
         build_engine.dockerd.kill()
-        got, facts = error(process)
-        assert got == "EngineDown", facts
+        eventually(lambda: not steps(marker), "the step has ended")
+        eventually(lambda: steps(marker), "the build begins again")
+        build_engine.dockerd.kill()
+        lines = said(process)
+        assert [line["text"] for line in lines if line["type"] == "progress"].count(AGAIN) == 1
+        assert lines[-1].get("error") == "EngineDown", lines[-1]
     eventually(lambda: not steps(marker), "the step has ended")
     eventually(lambda: not leases(build_engine), "no cgroup is left")
     assert builds.run("RUN true")[-1]["type"] == "built"
+
+
+def test_a_build_whose_engine_was_killed_once_ends_well(builds: Builds, build_engine: RunningBuildEngine) -> None:
+    marker = f"waits-{secrets.token_hex(6)}"
+    process = builds.start(f'RUN ["sh", "-c", "sleep 5", "{marker}"]', *SMALL)
+    eventually(lambda: steps(marker), "the step runs")
+    build_engine.dockerd.kill()
+    lines = said(process)
+    assert lines[-1]["type"] == "built", lines[-1]
+    assert AGAIN in [line["text"] for line in lines if line["type"] == "progress"]
