@@ -170,6 +170,9 @@ KEY_LABEL = "org.repolaunch.key"
 USERNAME = "REPOLAUNCH_REGISTRY_USERNAME"
 PASSWORD = "REPOLAUNCH_REGISTRY_PASSWORD"  # noqa: S105  # the name of the variable
 """And for the verbs that speak to the registry: its login. Never as an argument."""
+TLS = "REPOLAUNCH_REGISTRY_TLS"
+CA_FILE = "REPOLAUNCH_REGISTRY_CA_FILE"
+"""And for those that do so without the engine: `1` or `0`, and the file with the authority of its certificate."""
 
 
 def format_line(line: Line) -> str:

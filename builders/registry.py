@@ -6,15 +6,14 @@ Images are `<prefix>/env:<key>`; whoever starts one uses the digest that `find` 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPTimeoutError, SimpleAsyncHTTPClient
 
+from builders.challenge import Challenge, parse_challenge, token_in
 from builders.errors import RegistryDown
 
 if TYPE_CHECKING:
@@ -27,9 +26,10 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _MAX_MANIFEST = 4 * 1024 * 1024
 _OK, _UNAUTHORIZED, _MISSING = 200, 401, 404
+REFUSES = "it refuses the username and the password"
+ASKS = "it asks for a password"
 
 
 class Registry:
@@ -96,29 +96,23 @@ class Registry:
         """The answer, 200 or 404. Raises RegistryDown for every other."""
         response = await self._fetch(method, url)
         if response.code == _UNAUTHORIZED:
-            scheme, _, rest = response.headers.get("WWW-Authenticate", "").partition(" ")
-            if scheme.lower() == "bearer":
-                token = await self._token(dict(_PARAMETER.findall(rest)), scope)
+            challenge = parse_challenge(response.headers.get("WWW-Authenticate", ""))
+            if challenge is not None:
+                token = await self._token(challenge, scope)
                 response = await self._fetch(method, url, authorization=f"Bearer {token}")
         if response.code == _UNAUTHORIZED:
-            raise self._down("it refuses the username and the password" if self._login else "it asks for a password")
+            raise self._down(REFUSES if self._login else ASKS)
         if response.code not in {_OK, _MISSING}:
             raise self._down(f"it answers {response.code} {response.reason}")
         return response
 
-    async def _token(self, challenge: dict[str, str], scope: str) -> str:
+    async def _token(self, challenge: Challenge, scope: str) -> str:
         """A token from where the registry sends us for one."""
-        realm = challenge.get("realm", "")
-        if urlsplit(realm).scheme not in {"http", "https"}:
-            raise self._down("it asks for a token without saying where to get one")
-        query = {"service": challenge.get("service", ""), "scope": challenge.get("scope", scope)}
-        asked = urlencode({name: value for name, value in query.items() if value})
-        response = await self._fetch("GET", f"{realm}{'&' if '?' in realm else '?'}{asked}")
         try:
-            body = json.loads(response.body) if response.code == _OK else {}
-            return str(body.get("token") or body["access_token"])
-        except (ValueError, KeyError, AttributeError):
-            raise self._down(f"it gives no token: {response.code} {response.reason}") from None
+            response = await self._fetch("GET", challenge.address(scope))
+            return token_in(response.code, response.reason, response.body)
+        except ValueError as error:
+            raise self._down(str(error)) from None
 
     async def _fetch(self, method: str, url: str, *, authorization: str = "") -> HTTPResponse:
         request = HTTPRequest(
@@ -141,14 +135,14 @@ class Registry:
         try:
             return await self._client.fetch(request, raise_error=False)
         except (OSError, ValueError, HTTPClientError) as error:
-            raise self._down(_reason(error)) from error
+            raise self._down(why(error)) from error
 
     def _down(self, reason: str) -> RegistryDown:
         return RegistryDown(self.host, reason)
 
 
-def _reason(error: Exception) -> str:
-    """In words; tornado's own name a time limit “HTTP 599”."""
+def why(error: BaseException) -> str:
+    """What went wrong with a connection, in words; tornado's own name a time limit “HTTP 599”."""
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
     if isinstance(error, HTTPTimeoutError):

@@ -56,10 +56,10 @@ def fetch(image: str, name: str, bases: list[list[str]]) -> None:
         layers = list((made.get("RootFS") or {}).get("Layers") or [])
         has = max((base for base in bases if layers[: len(base)] == base), key=len, default=[])
         try:
-            _load(sessions, _exported(image, name, has))
+            load(sessions, _exported(image, name, has))
         except (BuildBroken, OSError):
             # An engine that wants every layer: all of it, the slow way.
-            _load(sessions, builds.api.get_image(image, chunk_size=CHUNK))
+            load(sessions, builds.api.get_image(image, chunk_size=CHUNK))
             sessions.api.tag(image, *_split(name))
         if not _same(sessions, name, made):
             raise BuildBroken("the image that was built did not arrive at the container engine")
@@ -70,7 +70,7 @@ def _bring(sessions: DockerClient, builds: DockerClient, name: str, wanted: dict
     if before is not None and before["Id"] == wanted["Id"]:
         return  # somebody else has brought it meanwhile
     tell(Progress(f"The build engine is given the image {name}"))
-    _load(builds, sessions.api.get_image(wanted["Id"], chunk_size=CHUNK))
+    load(builds, sessions.api.get_image(wanted["Id"], chunk_size=CHUNK))
     builds.api.tag(wanted["Id"], *_split(name))
     if before is not None:
         import docker.errors  # noqa: PLC0415  # see engine.py
@@ -100,7 +100,8 @@ def _same(client: DockerClient, name: str, wanted: dict[str, Any]) -> bool:
     return found is not None and found["Id"] == wanted["Id"]
 
 
-def _load(client: DockerClient, archive: Iterable[bytes]) -> None:
+def load(client: DockerClient, archive: Iterable[bytes]) -> None:
+    """Give an engine the images of an archive. Blocks. Raises DiskFull, BuildBroken."""
     for answer in client.api.load_image(archive):  # type: ignore[no-untyped-call]
         if error := answer.get("error"):
             if says_full(str(error)):

@@ -1,0 +1,86 @@
+"""What an image in the engine was made from, kept beside the stores: to push it from there, and to check it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from builders.errors import BuildBroken
+from builders.oci.closure import checked_closure
+from builders.oci.image import Recipe, canonical
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGES = "images"
+"""In the folder of the stores."""
+TABLE = "layers.sqlite"
+_FORMAT = 1
+
+
+def save(recipe: Recipe, engine_id: str) -> Path:
+    """Keep the recipe of an image; where. Never half-written. Raises OSError."""
+    place = _place(recipe.stores, engine_id)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    body = {
+        "format": _FORMAT,
+        "closure": recipe.closure.to_json(),
+        "first": sorted(recipe.first),
+        "root": sorted(recipe.root),
+        "shell": recipe.shell,
+        "env": dict(recipe.env),
+        "labels": dict(recipe.labels),
+        "platform": recipe.platform,
+    }
+    part = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    try:
+        part.write_bytes(canonical(body))
+        os.replace(part, place)  # noqa: PTH105  # what it replaces is meant
+    finally:
+        part.unlink(missing_ok=True)
+    return place
+
+
+def find(stores: Path, engine_id: str) -> Recipe | None:
+    """The recipe of an image that was assembled from these stores; None: it was not. Raises BuildBroken, OSError."""
+    try:
+        text = _place(stores, engine_id).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        body = json.loads(text)
+        return _recipe(stores, body) if body["format"] == _FORMAT else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BuildBroken(f"what the image {engine_id[:19]} was made from cannot be read") from None
+
+
+def remove(stores: Path, engine_id: str) -> None:
+    """Forget an image. Raises OSError."""
+    _place(stores, engine_id).unlink(missing_ok=True)
+
+
+def table_of(stores: Path) -> Path:
+    """Where the layer table of these stores is."""
+    return stores / IMAGES / TABLE
+
+
+def _recipe(stores: Path, body: dict[str, Any]) -> Recipe:
+    return Recipe(
+        stores=stores,
+        closure=checked_closure(body["closure"]),
+        first=frozenset(body["first"]),
+        root=frozenset(body["root"]),
+        shell=str(body["shell"]),
+        env={str(name): str(value) for name, value in body["env"].items()},
+        labels={str(name): str(value) for name, value in body["labels"].items()},
+        platform=str(body["platform"]),
+    )
+
+
+def _place(stores: Path, engine_id: str) -> Path:
+    digest = engine_id.removeprefix("sha256:")
+    if not digest.isalnum():
+        raise BuildBroken(f"an image has no such id: {engine_id[:80]!r}")
+    return stores / IMAGES / f"{digest}.json"

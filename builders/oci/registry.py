@@ -1,0 +1,213 @@
+"""One repository of a registry, to push to: the few requests of the OCI distribution API that it takes.
+
+It blocks and may be used by several threads. urllib3 keeps connections open between requests and sends a body as it is
+made, which tornado's client (`builders/registry.py`, for short questions) does not. What both understand of passwords
+and tokens is `builders/challenge.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import urllib3
+
+from builders.challenge import parse_challenge, token_in
+from builders.errors import RegistryDown
+from builders.interface import CA_FILE, PASSWORD, TLS, USERNAME
+from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, THREADS, digest_of
+from builders.registry import ASKS, REFUSES, why
+from builders.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from builders.challenge import Challenge
+    from builders.oci.image import Hashed
+
+_CONNECT_S, _ANSWER_S = 30, 300
+_OK, _CREATED, _ACCEPTED, _FOUND, _ELSEWHERE, _UNAUTHORIZED, _MISSING = 200, 201, 202, 302, 307, 401, 404
+_BYTES = {"Content-Type": "application/octet-stream"}
+_SAID = 300
+_HERE = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a registry is spoken to."""
+
+    host: str
+    """`host[:port]`."""
+    login: tuple[str, str] | None = None
+    tls: bool = True
+    ca_file: str | None = None
+    """Of the authority that signed its certificate, where the system's own do not do."""
+
+
+def access(host: str, environ: Mapping[str, str]) -> Access:
+    """As the variables of a builder process say. Where they say nothing of TLS: without it on this machine only."""
+    username = environ.get(USERNAME, "")
+    login = (username, environ.get(PASSWORD, "")) if username else None
+    here = host.rpartition(":")[0] in _HERE or host in _HERE
+    tls = {"1": True, "0": False}.get(environ.get(TLS, ""), not here)
+    return Access(host, login, tls, environ.get(CA_FILE) or None)
+
+
+class Repository:
+    """Blobs and manifests of one repository. Every method raises RegistryDown."""
+
+    def __init__(self, how: Access, name: str) -> None:
+        """Connects to nothing yet."""
+        self.registry = how.host
+        self.name = name
+        self._base = f"{'https' if how.tls else 'http'}://{how.host}"
+        self._login = how.login
+        self._scope = f"repository:{name}:pull,push"
+        self._authorization = _basic(how.login)
+        context = ssl.create_default_context(cafile=how.ca_file) if how.tls else None
+        self._pool = urllib3.PoolManager(maxsize=THREADS, retries=False, ssl_context=context)
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is there."""
+        answer = self._ask("HEAD", f"/blobs/{digest}")
+        # Some send to where they keep what they have.
+        return self._expected(answer, _OK, _FOUND, _ELSEWHERE, _MISSING).status != _MISSING
+
+    def mount(self, digest: str, source: str) -> str:
+        """Take a blob over from another repository of the registry; `""`: done, else where to upload it instead."""
+        query = urlencode({"mount": digest, "from": source})
+        answer = self._ask("POST", f"/blobs/uploads/?{query}")
+        if answer.status == _UNAUTHORIZED:  # not for us, over there
+            return self.begin()
+        if self._expected(answer, _CREATED, _ACCEPTED).status == _CREATED:
+            return ""
+        return self._place(answer)
+
+    def begin(self) -> str:
+        """Where an upload goes."""
+        return self._place(self._expected(self._ask("POST", "/blobs/uploads/"), _ACCEPTED))
+
+    def upload(self, place: str, chunks: Iterable[bytes], hashed: Hashed) -> None:
+        """Upload what `chunks` gives; `hashed`, which they pass, knows the digest afterwards."""
+        # A stream cannot be begun again; that we may was answered a moment ago.
+        answer = self._send("PATCH", place, body=chunks, headers=_BYTES, chunked=True)
+        self._finish(self._place(self._expected(answer, _ACCEPTED)), hashed.blob.digest)
+
+    def put(self, data: bytes) -> None:
+        """Upload a small blob, unless it is there."""
+        digest = digest_of(data)
+        if not self.has(digest):
+            self._finish(self.begin(), digest, data)
+
+    def put_manifest(self, reference: str, manifest: bytes) -> None:
+        """Store the manifest under a tag or its digest."""
+        answer = self._ask("PUT", f"/manifests/{reference}", body=manifest, headers={"Content-Type": MANIFEST_TYPE})
+        digest = self._expected(answer, _CREATED).headers.get("Docker-Content-Digest")
+        if digest not in {None, digest_of(manifest)}:
+            raise self._down("it stored another manifest than the one that it was given")
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._pool.clear()
+
+    # ------------------------------------------------------------------ requests
+    def _finish(self, place: str, digest: str, data: bytes = b"") -> None:
+        where = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
+        self._expected(self._ask("PUT", where, body=data, headers=_BYTES), _CREATED)
+
+    def _place(self, answer: urllib3.BaseHTTPResponse) -> str:
+        location = answer.headers.get("Location", "")
+        if not location:
+            raise self._down("it does not say where to upload to")
+        return urljoin(f"{self._base}/", location)
+
+    def _ask(
+        self, method: str, where: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer; asked again with a token where one is wanted."""
+        url = where if "://" in where else f"{self._base}/v2/{self.name}{where}"
+        answer = self._send(method, url, body=body, headers=headers or {})
+        challenge = parse_challenge(answer.headers.get("WWW-Authenticate", ""))
+        if answer.status != _UNAUTHORIZED or challenge is None:
+            return answer
+        # For a mount the challenge names the other repository too: its token is good for all that comes afterwards.
+        self._authorization = f"Bearer {self._token(challenge)}"
+        return self._send(method, url, body=body, headers=headers or {})
+
+    def _token(self, challenge: Challenge) -> str:
+        try:
+            address = challenge.address(self._scope)
+            answer = self._pool.request("GET", address, headers=_authorized(_basic(self._login)), redirect=False)
+            return token_in(answer.status, answer.reason or "", answer.data)
+        except ValueError as error:
+            raise self._down(str(error)) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise self._down(_innermost(error)) from error
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | Iterable[bytes] | None,
+        headers: Mapping[str, str],
+        chunked: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        # An upload may be sent elsewhere; a login is for this registry only.
+        ours = urlsplit(url)[:2] == urlsplit(self._base)[:2]
+        given = {"Accept": f"{MANIFEST_TYPE}, {LAYER_TYPE}", **headers}
+        limit = urllib3.Timeout(connect=_CONNECT_S, read=_ANSWER_S)
+        try:
+            return self._pool.request(
+                method,
+                url,
+                body=body,
+                headers={**given, **(_authorized(self._authorization) if ours else {})},
+                chunked=chunked,
+                redirect=False,
+                timeout=limit,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._down(_innermost(error)) from error
+
+    def _expected(self, answer: urllib3.BaseHTTPResponse, *wanted: int) -> urllib3.BaseHTTPResponse:
+        if answer.status in wanted:
+            return answer
+        if answer.status == _UNAUTHORIZED:
+            raise self._down(REFUSES if self._login else ASKS)
+        raise self._down(f"it answers {answer.status} {answer.reason}{_said(answer.data)}")
+
+    def _down(self, reason: str) -> RegistryDown:
+        return RegistryDown(self.registry, reason)
+
+
+def _basic(login: tuple[str, str] | None) -> str:
+    if login is None:
+        return ""
+    return urllib3.make_headers(basic_auth=":".join(login))["authorization"]
+
+
+def _authorized(authorization: str) -> dict[str, str]:
+    return {"Authorization": authorization} if authorization else {}
+
+
+def _said(body: bytes) -> str:
+    """What a registry's error says for people; `""`: nothing."""
+    try:
+        texts = [str(one["message"]) for one in json.loads(body)["errors"]]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {clean(', '.join(texts))[:_SAID]}" if texts else ""
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause in words: urllib3 wraps it."""
+    inner: BaseException = error
+    while (cause := inner.__cause__ or inner.__context__) is not None:
+        inner = cause
+    if isinstance(inner, TimeoutError):
+        return "it did not answer in time"
+    return why(inner)
