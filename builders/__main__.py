@@ -40,6 +40,7 @@ from builders.interface import (
     Workshop,
     format_line,
 )
+from builders.oci import commands
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -282,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (detect, build, inspect):
         mark = "a label of the containers that are made"
         verb.add_argument("--mark", type=_pair, action="append", default=[], metavar="K=V", help=mark)
-    for verb in (detect, build, inspect, push, bring):
+    for verb in (detect, build, inspect, push, bring, *commands.add(verbs)):
         verb.add_argument("--time-limit", type=int, default=None, help="seconds")
     return parser
 

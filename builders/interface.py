@@ -102,6 +102,17 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Archived:
+    """Which commit of a repository the registry keeps the files of; all `""`: none."""
+
+    source: str
+    ref: str
+    commit: str
+    name: str
+    tree: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the build worker knows of an image: its id or its digest; `""`: there is none."""
 
@@ -116,8 +127,8 @@ class Error:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Known | Error
-FINAL = (Found, Fingerprint, Built, Facts, Pushed, Known, Error)
+Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Archived | Known | Error
+FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Known, Error)
 
 _TYPES: dict[str, type[Line]] = {
     "log": Log,
@@ -128,6 +139,7 @@ _TYPES: dict[str, type[Line]] = {
     "built": Built,
     "facts": Facts,
     "pushed": Pushed,
+    "archived": Archived,
     "known": Known,
     "error": Error,
 }

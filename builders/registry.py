@@ -65,6 +65,11 @@ class Registry:
         """What stands before `:<key>` and `@<digest>`: `host/repository`."""
         return f"{self.host}/{self.repository}"
 
+    @property
+    def sources(self) -> str:
+        """Where repositories' files are archived."""
+        return f"{self.name.removesuffix('env')}source"
+
     async def find(self, key: str) -> str:
         """The digest of an environment's image; `""` if the registry has none. Raises RegistryDown."""
         url = f"{self._base}/v2/{self.repository}/manifests/{key}"

@@ -23,13 +23,23 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "build": ("checkout", "key", "platform", "date", "source", "commit"),
     "inspect": ("image", "checkout", "commit"),
     "push": ("engine_id", "key"),
+    "archive": ("checkout", "source", "ref", "commit", "name", "tree"),
+    "archived": ("source", "ref"),
+    "restore": ("checkout", "source", "commit"),
     "has": ("engine_id",),
     "find": ("key",),
     "registry": (),
 }
 """Each verb and all of its fields: `python -m builders VERB`; the last three are answered by the worker itself."""
 
-LIMITS_S: Mapping[str, int] = {"detect": 60, "inspect": 600, "push": 3600}
+LIMITS_S: Mapping[str, int] = {
+    "detect": 60,
+    "inspect": 600,
+    "push": 3600,
+    "archive": 3600,
+    "archived": 60,
+    "restore": 3600,
+}
 """Seconds that a builder process may take; a build's limit is a setting."""
 
 
@@ -52,6 +62,10 @@ _FIELDS: Mapping[str, Callable[[object], bool]] = {
     "image": _matches(r"(?:[a-z0-9][A-Za-z0-9._:/-]{0,400}@)?sha256:[0-9a-f]{64}"),
     "key": _matches(r"[0-9a-f]{64}"),
     "platform": _matches(r"[a-z0-9]{1,20}/[a-z0-9]{1,20}(/v[0-9]{1,2})?"),
+    # What a link says, and what that was found to be: any one line of text, or none.
+    "ref": _matches(r"[^\x00-\x1f\x7f]{0,1000}"),
+    "name": _matches(r"[^\x00-\x1f\x7f]{0,1000}"),
+    "tree": _matches(r"[A-Za-z0-9:+._-]{0,200}"),
     # It becomes a label: any one line of text.
     "source": _matches(r"[^\x00-\x1f\x7f]{1,4096}"),
 }

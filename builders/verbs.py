@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Send = Callable[[str], Awaitable[None]]
 
+WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore"})
+"""They speak to the registry."""
 GRACE_S = 15
 """More than a builder itself takes to stop its own children."""
 # Beside the packages, never the working directory: a file of that name would be imported instead.
@@ -45,6 +47,10 @@ class Site:
     """User name and password at the registry."""
     build_s: int
     build_limit: int
+    client: int = 0
+    """User whose the checkouts are."""
+    archive_bytes: int = 0
+    """What an archived checkout may be, packed."""
     limits: tuple[str, ...] = ()
     """Options of `python -m builders build` and `detect`: what one of them may use."""
     local_images: str = ""
@@ -94,6 +100,8 @@ class Verbs:
                 await self._ours(fields["engine_id"])
                 where = ("--", fields["engine_id"], self._registry.target(fields["key"]))
                 await self._builder("push", where, send)
+            case "archive" | "archived" | "restore":
+                await self._builder(request.verb, self._archive(request), send)
             case "detect":
                 await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
             case _:
@@ -116,6 +124,22 @@ class Verbs:
             *(f"--label={name}={value}" for name, value in labels.items()),
             *("--", str(self._checkout(fields))),
         )
+
+    def _archive(self, request: Request) -> tuple[str, ...]:
+        """The arguments of the verbs of `builders/oci/commands.py`; all of them name the registry's repository."""
+        fields = request.fields
+        said = tuple(
+            f"--{name}={fields[name]}" for name in ("source", "ref", "commit", "name", "tree") if name in fields
+        )
+        where = self._registry.sources
+        match request.verb:
+            case "archive":
+                return (*said, f"--most={self._site.archive_bytes}", "--", where, str(self._checkout(fields)))
+            case "restore":
+                folder = self._site.checkouts / str(fields["checkout"])
+                return (*said, f"--owner={self._site.client}", "--", where, str(folder))
+            case _:
+                return (*said, "--", where)
 
     async def _inspect(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
         image: str = fields["image"]
@@ -200,7 +224,7 @@ class Verbs:
 
     def _environment(self, verb: str) -> dict[str, str]:
         env = {**self._site.env, "LANG": "C.UTF-8"}
-        if self._site.login and verb in {"inspect", "push"}:
+        if self._site.login and verb in WITH_LOGIN:
             env |= {lines.USERNAME: self._site.login[0], lines.PASSWORD: self._site.login[1]}
         return env
 

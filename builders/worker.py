@@ -16,6 +16,7 @@ without a result means that the worker went away.
 | CONTENTS | folder for what images carry of their repositories |
 | SCRATCH | folder for temporary files, the worker's alone |
 | REGISTRY, PREFIX, TLS, CA_FILE | the registry, and the first part of the images' names in it |
+| ARCHIVE_BYTES | what a repository's archived files may be, packed |
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
 | SESSION_LOG_DAYS, IMAGE_DAYS, IMAGE_ROOM | what the engine keeps (`retention.Keep`) |
 | BUILD_LOCAL_IMAGES | patterns of the sessions' engine's images that builds may start from, with commas |
@@ -180,6 +181,8 @@ def given(environ: Mapping[str, str]) -> Given:
         login=login if login[0] else None,
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
+        client=int(value("CLIENT") or os.getuid()),
+        archive_bytes=int(value("ARCHIVE_BYTES") or 0),
         limits=tuple(
             f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
         ),

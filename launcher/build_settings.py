@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from launcher.setting_kinds import Bytes  # noqa: TC001  # pydantic reads it
+
 
 class BuildSettings(BaseModel):
     """What an operator may choose about builds."""
@@ -28,6 +30,12 @@ class BuildSettings(BaseModel):
     build_log: int = Field(8 * 2**20, ge=2**16, description="Bytes of output of one build.")
     build_cache: int = Field(
         20 * 2**30, ge=2**20, description="Bytes of build cache that the build engine keeps; the oldest goes first."
+    )
+    archive_max_bytes: Bytes = Field(
+        512 * 2**20,
+        description="Bytes of a commit's files that are kept, packed, in the registry when it is launched: a launch "
+        "then works though the repository's host is away or no longer has them. Larger ones are not kept. 0: none is, "
+        "and what was kept is not used.",
     )
     stores: str = Field(
         "",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
+from launcher.builds.archiving import Archiving
 from launcher.builds.layers import Cached, Limited, Shared
 from launcher.builds.recorded import Pushing, Recorded
 from launcher.builds.remembered import Remembered
@@ -38,6 +39,7 @@ from launcher.projects.volumes import HelperVolumes
 from launcher.projects.watch import Watch
 from launcher.rates import LOOPBACK, Rates
 from launcher.repos.addresses import AddressPolicy
+from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
@@ -91,9 +93,10 @@ class Composed:
             settings.checkout_timeout_s,
             settings.checkout_max_submodules,
         )
-        self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits)
         self.worker = Worker(data / "run" / "worker" / "worker.sock")
         self.builders = Builders(self.worker, build_s=int(settings.build_timeout_s))
+        archive = self.builders if settings.archive_max_bytes else None
+        self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits, archive=archive)
         self.engine = Engine(self.worker)
         self.registry = Registry(self.worker, given.registry, settings.registry_prefix)
         self.volumes = HelperVolumes(
@@ -121,10 +124,10 @@ class Composed:
         )
         stages = Stages(
             self.disks,
-            self.resolver,
+            ArchivedResolver(self.resolver, archive) if archive else self.resolver,
             self.checkouts,
             Remembered(self.builders, EnvironmentRows(self.database)),
-            self.images,
+            self.archiving if archive else self.images,
             self.projects,
             Noticed(self.awaited, self._notice),
         )
@@ -153,6 +156,7 @@ class Composed:
         push = WorkerPush(self.builders, self.registry)
         self.pushing = Pushing(cached, push, self.image_rows, self.build_rows, self.logs, explain, clock=time.time)
         self.images = Shared(self.pushing)
+        self.archiving = Archiving(self.images, self.checkouts, self.builders)
 
     def web(self) -> Web:
         """What the handlers need."""
@@ -252,6 +256,7 @@ class Composed:
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
         stack.push_async_callback(self.images.close)
+        stack.push_async_callback(self.archiving.close)
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
         stack.callback(self.awaited.leave)

@@ -55,6 +55,8 @@ class Launch:
             await self._stages.room.check()
             repo = await self._stages.resolver.resolve(asked.ref)
             ended.message = f"{repo.name or 'The commit'} is at {repo.commit[:10]}"
+            if repo.archived:
+                ended.message = f"The repository does not give it. Commit {repo.commit[:10]} was archived and is used"
         return repo
 
     async def _image(self, repo: ResolvedRepo, tell: LaunchTell) -> Image:

@@ -39,6 +39,8 @@ class ResolvedRepo:
     commit: str
     name: str
     """The full name that was found (`refs/heads/main`), or `""` when the link gave a commit."""
+    archived: bool = False
+    """The repository did not give it: this is the last commit whose files were archived, and they are used."""
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -23,16 +23,29 @@ from builders.registry import ASKS, REFUSES, why
 from builders.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from builders.challenge import Challenge
-    from builders.oci.image import Hashed
+    from builders.oci.image import Blob
 
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MAX_DOCUMENT = 64 * 1024 * 1024
+"""Bytes of a manifest or of a paper about an image: a list of 100,000 store paths has 20 million."""
+CHUNK = 1024 * 1024
 _CONNECT_S, _ANSWER_S = 30, 300
 _OK, _CREATED, _ACCEPTED, _FOUND, _ELSEWHERE, _UNAUTHORIZED, _MISSING = 200, 201, 202, 302, 307, 401, 404
 _BYTES = {"Content-Type": "application/octet-stream"}
 _SAID = 300
 _HERE = ("localhost", "127.0.0.1", "[::1]")
+
+
+class Known(Protocol):
+    """Bytes whose digest is known when all of them were read."""
+
+    @property
+    def blob(self) -> Blob:
+        """What they were."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class Repository:
         """Where an upload goes."""
         return self._place(self._expected(self._ask("POST", "/blobs/uploads/"), _ACCEPTED))
 
-    def upload(self, place: str, chunks: Iterable[bytes], hashed: Hashed) -> None:
+    def upload(self, place: str, chunks: Iterable[bytes], hashed: Known) -> None:
         """Upload what `chunks` gives; `hashed`, which they pass, knows the digest afterwards."""
         # A stream cannot be begun again; that we may was answered a moment ago.
         answer = self._send("PATCH", place, body=chunks, headers=_BYTES, chunked=True)
@@ -102,18 +115,59 @@ class Repository:
         if not self.has(digest):
             self._finish(self.begin(), digest, data)
 
-    def put_manifest(self, reference: str, manifest: bytes) -> None:
-        """Store the manifest under a tag or its digest."""
-        answer = self._ask("PUT", f"/manifests/{reference}", body=manifest, headers={"Content-Type": MANIFEST_TYPE})
-        digest = self._expected(answer, _CREATED).headers.get("Docker-Content-Digest")
-        if digest not in {None, digest_of(manifest)}:
+    def put_manifest(self, reference: str, manifest: bytes, kind: str = MANIFEST_TYPE) -> bool:
+        """Store the manifest under a tag or its digest; whether the registry noted what its `subject` is."""
+        answer = self._ask("PUT", f"/manifests/{reference}", body=manifest, headers={"Content-Type": kind})
+        headers = self._expected(answer, _CREATED).headers
+        if headers.get("Docker-Content-Digest") not in {None, digest_of(manifest)}:
             raise self._down("it stored another manifest than the one that it was given")
+        return "OCI-Subject" in headers
+
+    def manifest(self, reference: str, kind: str) -> bytes | None:
+        """The manifest of that media type with this tag or digest; None: there is none."""
+        return self._document(f"/manifests/{reference}", kind)
+
+    def referrers(self, digest: str) -> bytes | None:
+        """The index of what has this image for its `subject`; None: the registry does not know of such things."""
+        return self._document(f"/referrers/{digest}", INDEX_TYPE)
+
+    def blob(self, digest: str) -> bytes:
+        """A small blob, which has to be there."""
+        data = b"".join(self.chunks(digest, MAX_DOCUMENT))
+        if digest_of(data) != digest:
+            raise self._down("it gives other bytes than those that it was asked for")
+        return data
+
+    def chunks(self, digest: str, most: int | None = None) -> Iterator[bytes]:
+        """The bytes of a blob, which has to be there, as they come; who reads them compares their digest."""
+        answer = self._ask("GET", f"/blobs/{digest}", stream=True)
+        if answer.status in {_FOUND, _ELSEWHERE}:
+            answer = self._send("GET", self._place(answer), body=None, headers={}, stream=True)
+        try:
+            read = 0
+            for chunk in self._expected(answer, _OK).stream(CHUNK):
+                read += len(chunk)
+                if most is not None and read > most:
+                    raise self._down("it gives more bytes than such a document has")
+                yield chunk
+        except urllib3.exceptions.HTTPError as error:
+            raise self._down(_innermost(error)) from error
+        finally:
+            answer.release_conn()
 
     def close(self) -> None:
         """Close what is open."""
         self._pool.clear()
 
     # ------------------------------------------------------------------ requests
+    def _document(self, where: str, kind: str) -> bytes | None:
+        answer = self._expected(self._ask("GET", where, headers={"Accept": kind}), _OK, _MISSING)
+        if answer.status == _MISSING:
+            return None
+        if len(answer.data) > MAX_DOCUMENT:
+            raise self._down("it gives more bytes than such a document has")
+        return answer.data
+
     def _finish(self, place: str, digest: str, data: bytes = b"") -> None:
         where = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
         self._expected(self._ask("PUT", where, body=data, headers=_BYTES), _CREATED)
@@ -125,17 +179,24 @@ class Repository:
         return urljoin(f"{self._base}/", location)
 
     def _ask(
-        self, method: str, where: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        where: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """The answer; asked again with a token where one is wanted."""
         url = where if "://" in where else f"{self._base}/v2/{self.name}{where}"
-        answer = self._send(method, url, body=body, headers=headers or {})
+        answer = self._send(method, url, body=body, headers=headers or {}, stream=stream)
         challenge = parse_challenge(answer.headers.get("WWW-Authenticate", ""))
         if answer.status != _UNAUTHORIZED or challenge is None:
             return answer
         # For a mount the challenge names the other repository too: its token is good for all that comes afterwards.
         self._authorization = f"Bearer {self._token(challenge)}"
-        return self._send(method, url, body=body, headers=headers or {})
+        answer.release_conn()
+        return self._send(method, url, body=body, headers=headers or {}, stream=stream)
 
     def _token(self, challenge: Challenge) -> str:
         try:
@@ -155,6 +216,7 @@ class Repository:
         body: bytes | Iterable[bytes] | None,
         headers: Mapping[str, str],
         chunked: bool = False,
+        stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         # An upload may be sent elsewhere; a login is for this registry only.
         ours = urlsplit(url)[:2] == urlsplit(self._base)[:2]
@@ -169,6 +231,7 @@ class Repository:
                 chunked=chunked,
                 redirect=False,
                 timeout=limit,
+                preload_content=not stream,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._down(_innermost(error)) from error

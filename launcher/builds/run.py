@@ -67,6 +67,30 @@ class Builders:
         found = await self._worker.ask(lines.Facts, "inspect", asked, told=told, limit_s=LIMITS_S["inspect"])
         return _same(ImageFacts, found)
 
+    async def archive(self, checkout: Checkout) -> str:
+        """Keep the files in the registry; the artifact's digest, `""` where they are too large.
+
+        Raises RegistryDown, BuildBroken.
+        """
+        repo = checkout.repo
+        about = {"ref": repo.origin.ref, "commit": repo.commit, "name": repo.name, "tree": checkout.tree}
+        asked = {"checkout": checkout.path.name, "source": repo.url, **about}
+        return (await self._worker.ask(lines.Pushed, "archive", asked, limit_s=LIMITS_S["archive"])).digest
+
+    async def archived(self, url: str, ref: str) -> tuple[str, str]:
+        """The commit that was archived for a link, and its full name; `""`: none. Raises RegistryDown, BuildBroken."""
+        asked = {"source": url, "ref": ref}
+        found = await self._worker.ask(lines.Archived, "archived", asked, limit_s=LIMITS_S["archived"])
+        return found.commit, found.name
+
+    async def restore(self, url: str, commit: str, folder: str) -> str:
+        """Make the checkout `folder` (its name) of archived files; their tree, `""`: there are none.
+
+        Raises RegistryDown, BuildBroken.
+        """
+        asked = {"checkout": folder, "source": url, "commit": commit}
+        return (await self._worker.ask(lines.Archived, "restore", asked, limit_s=LIMITS_S["restore"])).tree
+
     async def push(self, engine_id: str, key: str, tell: Tell) -> str:
         """Push under the key's name; the digest. Raises RegistryDown, EngineDown, BuildBroken."""
         asked = {"engine_id": engine_id, "key": key}

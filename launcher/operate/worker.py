@@ -48,6 +48,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "SESSION_LOG_DAYS": f"{settings.session_log_days:g}",
         "IMAGE_DAYS": f"{settings.image_days:g}",
         "IMAGE_ROOM": str(settings.image_room_bytes),
+        "ARCHIVE_BYTES": str(settings.archive_max_bytes),
         "BUILD_LIMIT": str(settings.build_limit),
         "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",
         "BUILD_LOCAL_IMAGES": ",".join(settings.build_local_images),

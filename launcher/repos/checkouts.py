@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.model import Checkout
+from launcher.repos.archived import restored
 from launcher.repos.budget import Limits
 from launcher.repos.fetch import Fetcher
 from launcher.repos.folders import remove
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from launcher.model import ResolvedRepo
     from launcher.repos.addresses import AddressPolicy
+    from launcher.repos.archived import Archive
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +73,13 @@ class GitCheckouts:
         limits: Limits | None = None,
         keep: Keep | None = None,
         clock: Callable[[], float] = time.monotonic,
+        archive: Archive | None = None,
     ) -> None:
-        """`root` belongs to this object alone; call `recover` before the first `open`."""
+        """`root` belongs to this object alone; call `recover` before the first `open`.
+
+        `archive` has the files of commits that their repository does not give.
+        """
+        self._archive = archive
         self._root = root
         self._fetcher = Fetcher(policy, allowed_protocols, limits or Limits())
         self._keep = keep or Keep()
@@ -116,7 +123,9 @@ class GitCheckouts:
 
     def _begin(self, key: str, repo: ResolvedRepo) -> _Shared:
         path = self._root / f"{key}-{next(self._numbers)}"
-        task = asyncio.create_task(self._fetcher.fetch(repo, path), name=f"checkout {path.name}")
+        archive = self._archive if repo.archived else None
+        getting = restored(archive, repo, path) if archive else self._fetcher.fetch(repo, path)
+        task = asyncio.create_task(getting, name=f"checkout {path.name}")
         shared = self._shared[key] = _Shared(path, task)
         task.add_done_callback(lambda _: self._ended(key, shared))
         return shared

@@ -373,3 +373,25 @@ async def test_a_killed_worker_is_started_again_and_asked_again(service: Service
     assert seen[-1]["type"] == "ready", seen[-1]
     assert "The build worker ended in the midst of it and is asked again." in [one.get("message") for one in seen]
     assert service.child("worker") != killed
+
+
+async def test_a_link_works_though_its_repository_is_gone(service: Service, git_daemon: GitHost) -> None:
+    repo = dockerfile(git_daemon)
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        assert (await visitor.launch(repo.url, "main"))[-1]["type"] == "ready"
+    commit = repo.commit
+    gone = repo.path.rename(repo.path.with_suffix(".gone"))
+    async with visiting(service) as another:
+        await another.enter()
+        async with asyncio.timeout(60):  # it is archived beside the launch
+            while (events := await another.launch(repo.url, "main"))[-1]["type"] != "ready":
+                assert events[-1]["stage"] == "resolve", events[-1]
+                await asyncio.sleep(0.5)
+        told = next(event["message"] for event in events if event["type"] == "ended")
+        assert told == f"The repository does not give it. Commit {commit[:10]} was archived and is used"
+        session = await another.session(events[-1]["url"])
+        assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
+        missing = await another.launch(repo.url, "another-branch")
+        assert (missing[-1]["type"], missing[-1]["stage"]) == ("failed", "resolve")
+    gone.rename(repo.path)

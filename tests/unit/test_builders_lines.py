@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.interface import (
+    Archived,
     Built,
     Error,
     Facts,
@@ -29,6 +30,7 @@ LINES: list[Line] = [
     Progress("Pushing", 40),
     Progress("Pushing"),
     Found("repo2docker", "2026.4.0-1", ("binder/Dockerfile",), "0" * 64, "linux/amd64"),
+    Archived("https://git.example/a", "main", "c" * 40, "refs/heads/main", "git:1"),
     Found(
         "nix", "2", ("flake.nix",), "0" * 64, "linux/amd64", "not-pinned", ("flake.nix:3: <nixpkgs>",), ("pin = 1;",)
     ),

@@ -18,6 +18,9 @@ GOOD: dict[str, str | int] = {
     "key": "b" * 64,
     "platform": "linux/arm64/v8",
     "source": "https://git.example/x?y=--label=z",
+    "ref": "",
+    "name": "refs/heads/ä",
+    "tree": "git:" + "d" * 40 + "+lfs",
 }
 
 
@@ -32,6 +35,9 @@ def test_a_request_says_what_was_asked(verb: str) -> None:
     "name,value",
     [
         ("checkout", "../secrets"),
+        ("ref", "a\nb"),
+        ("name", None),
+        ("tree", "a b"),
         ("checkout", "a/b"),
         ("checkout", "."),
         ("checkout", ".."),

@@ -1,0 +1,80 @@
+"""The verbs of `python -m builders` for what a registry keeps beside images."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from builders.errors import BuildBroken
+from builders.interface import Archived, Pushed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from builders.oci.archive import Origin
+    from builders.oci.registry import Repository
+
+_T = TypeVar("_T")
+_NONE = Archived("", "", "", "", "")
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[argparse.ArgumentParser, ...]:
+    """Add them."""
+    keep = verbs.add_parser("archive", help="keep a checkout's files in the registry")
+    keep.set_defaults(verb=_archive)
+    find = verbs.add_parser("archived", help="say which commit of a repository the registry keeps")
+    find.set_defaults(verb=_archived)
+    restore = verbs.add_parser("restore", help="make a checkout of what the registry keeps")
+    restore.set_defaults(verb=_restore)
+    for verb in (keep, find, restore):
+        verb.add_argument("--source", required=True, help="address of the repository")
+        verb.add_argument("repository", help="host[:port]/repository of the registry")
+    for verb in (keep, find):
+        verb.add_argument("--ref", default="", help="as a link says it")
+    for verb in (keep, restore):
+        verb.add_argument("--commit", required=True)
+        verb.add_argument("folder", type=Path)
+    keep.add_argument("--name", default="", help="full name of the branch or tag")
+    keep.add_argument("--tree", default="", help="equal tree, equal files")
+    keep.add_argument("--most", type=int, default=2**40, help="bytes, packed; larger ones are not kept")
+    restore.add_argument("--owner", type=int, default=None, help="user id whose the files are")
+    return (keep, find, restore)
+
+
+async def _archive(asked: argparse.Namespace, _: object) -> Pushed:
+    from builders.oci import archive  # noqa: PLC0415  # what it needs takes long to import
+
+    origin = archive.Origin(asked.source, asked.ref, asked.commit, asked.name, asked.tree)
+    return Pushed(await _with(asked, lambda where: archive.keep(where, asked.folder, origin, asked.most)))
+
+
+async def _archived(asked: argparse.Namespace, _: object) -> Archived:
+    from builders.oci import archive  # noqa: PLC0415  # as above
+
+    return _line(await _with(asked, lambda where: archive.find(where, asked.source, asked.ref)))
+
+
+async def _restore(asked: argparse.Namespace, _: object) -> Archived:
+    from builders.oci import archive  # noqa: PLC0415  # as above
+
+    if asked.folder.exists() or asked.folder.is_symlink():
+        raise BuildBroken("there is a checkout of that name")
+    owner = asked.owner if asked.owner is not None and os.getuid() == 0 else None
+    what = (asked.source, asked.commit, asked.folder, owner)
+    return _line(await _with(asked, lambda where: archive.restore(where, *what)))
+
+
+async def _with(asked: argparse.Namespace, work: Callable[[Repository], _T]) -> _T:
+    from builders.oci.registry import Repository, access  # noqa: PLC0415  # as above
+
+    host, _, name = asked.repository.partition("/")
+    with closing(Repository(access(host, os.environ), name)) as repository:
+        return await asyncio.to_thread(work, repository)
+
+
+def _line(origin: Origin | None) -> Archived:
+    return _NONE if origin is None else Archived(origin.source, origin.ref, origin.commit, origin.name, origin.tree)

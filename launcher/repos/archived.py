@@ -1,0 +1,79 @@
+"""Repositories that are away or gone: the commits whose files were archived are launched all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from launcher.errors import HostUnreachable, LauncherError, RefMissing, RepositoryMissing, RepositoryPrivate
+from launcher.model import Checkout, ResolvedRepo
+from launcher.repos import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.model import RepoRef
+    from launcher.stages import Resolver
+
+log = logging.getLogger(__name__)
+GONE = (HostUnreachable, RepositoryMissing, RepositoryPrivate)
+"""Who deletes a repository at a forge, or hides it: the forge asks the next visitor for a login."""
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class Archive(Protocol):
+    """Keeps commits' files (launcher/builds/run.py: Builders)."""
+
+    async def archived(self, url: str, ref: str) -> tuple[str, str]:
+        """The commit that a link led to last, and its full name; `""`: none. Raises RegistryDown, BuildBroken."""
+        ...
+
+    async def restore(self, url: str, commit: str, folder: str) -> str:
+        """Make a checkout of that name among the checkouts; its tree, `""`: there is none.
+
+        Raises RegistryDown, BuildBroken.
+        """
+        ...
+
+
+class ArchivedResolver:
+    """A stages.Resolver that looks among what was archived when the repository gives no answer."""
+
+    def __init__(self, inner: Resolver, archive: Archive) -> None:
+        """Wrap `inner`."""
+        self._inner = inner
+        self._archive = archive
+
+    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+        """As stages.Resolver; whatever is wrong with the archive, the repository's own error is raised."""
+        try:
+            return await self._inner.resolve(ref)
+        except GONE:
+            found = await self._find(ref)
+            if found is None:
+                raise
+            return found
+        except RefMissing:
+            # A branch that is not there may be misspelt. A commit can only have been taken away.
+            found = await self._find(ref) if _COMMIT.fullmatch(ref.ref) else None
+            if found is None:
+                raise
+            return found
+
+    async def _find(self, ref: RepoRef) -> ResolvedRepo | None:
+        try:
+            commit, name = await self._archive.archived(ref.url, ref.ref)
+        except LauncherError as error:
+            log.warning("the archive was not asked: %s", type(error).__name__)
+            return None
+        return ResolvedRepo(ref, commit, name, archived=True) if commit else None
+
+
+async def restored(archive: Archive, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
+    """An archived commit's files at `path`, and their bytes. Raises HostUnreachable, RegistryDown, BuildBroken."""
+    known = await archive.restore(repo.url, repo.commit, path.name)
+    if not known:
+        raise HostUnreachable(repo.url, "its archived files are gone too")
+    return Checkout(repo, path, known), await asyncio.to_thread(tree.size, path)
