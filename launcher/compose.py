@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import os
-import random
 import secrets
 import signal
 import sys
@@ -107,9 +106,7 @@ class Composed:
             self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
         )
         self.awaited = Awaited(self.sessions, time.time)
-        self.projects = WorkspaceProjects(
-            self.project_rows, self.image_rows, self.volumes, self.checkouts, random.SystemRandom()
-        )
+        self.projects = WorkspaceProjects(self.project_rows, self.image_rows, self.volumes, self.checkouts)
         self._compose_images()
         self.resolver = GitResolver(
             policy, settings.allowed_protocols, settings.resolve_timeout_s, scratch=data / "checkouts"

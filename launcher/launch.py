@@ -76,7 +76,7 @@ class Launch:
 
     async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
         with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:
-            project = await self._stages.projects.create(asked.account, repo, image)
+            project = await self._stages.projects.create(asked, repo, image)
             ended.message = "The workspace is ready"
         return project
 

@@ -108,8 +108,11 @@ class Projects(Protocol):
         """The project that this account already has for this link, the most recently used one."""
         ...
 
-    async def create(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
-        """Make a project with a seeded workspace: either wholly there or not at all. Raises WorkspaceFailed."""
+    async def create(self, asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
+        """Make a project with a seeded workspace: either wholly there or not at all. Raises WorkspaceFailed.
+
+        A launch that was killed and runs again goes on with what it has made.
+        """
         ...
 
     async def use(self, project: Project) -> Project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import string
 from dataclasses import replace
@@ -13,11 +14,9 @@ from launcher.model import Kind, Project
 from launcher.projects.volumes import Seed
 
 if TYPE_CHECKING:
-    import random
-
     from launcher.model import Account, Image, RepoRef, ResolvedRepo
     from launcher.projects.volumes import VolumeBackend
-    from launcher.stages import Checkouts
+    from launcher.stages import Asked, Checkouts
     from launcher.store.images import ImageRows
     from launcher.store.projects import ProjectRows
 
@@ -29,8 +28,9 @@ ID_LENGTH = 10
 class WorkspaceProjects:
     """A `stages.Projects`.
 
-    A project is made in this order: workspace, then row. Killed between the two, what is left is a workspace that no
-    project has (`unreferenced` tells), never a project without a workspace.
+    A project is made in this order: workspace, then row; its id is a function of the launch and the commit. Killed
+    between the two, the launch runs again and finds the workspace that it has made. Where it does not (its branch has
+    moved meanwhile), a workspace is left that no project has, never a project without a workspace.
     """
 
     def __init__(
@@ -39,14 +39,11 @@ class WorkspaceProjects:
         images: ImageRows,
         volumes: VolumeBackend,
         checkouts: Checkouts,
-        randomness: random.Random,
     ) -> None:
-        """`randomness` makes ids, which are guessed by nobody: give it a `random.SystemRandom`."""
         self._rows = rows
         self._images = images
         self._volumes = volumes
         self._checkouts = checkouts
-        self._randomness = randomness
 
     async def find(self, account: Account, ref: RepoRef) -> Project | None:
         """See `stages.Projects`. A program without a cookie never has a project already."""
@@ -58,14 +55,16 @@ class WorkspaceProjects:
             raise WorkspaceFailed("the project's workspace is not where it was left")
         return project
 
-    async def create(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
+    async def create(self, asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
         """See `stages.Projects`."""
-        project = self._new(account, repo, image)
+        project = _new(asked, repo, image)
         contents = image.facts.engine_id.removeprefix("sha256:") if image.facts.content else ""
         async with self._checkouts.open(repo) as checkout:
             seed = Seed(checkout.path, repo.url, repo.commit, contents)
             if await self._volumes.create(project.id, seed) == "before":
-                raise WorkspaceFailed("a workspace with the new project's name was there already")
+                known = await self._rows.get(project.id)
+                if known is not None:
+                    return _same(known.project, project)
         return await self._rows.create(project, title(repo.url))
 
     async def use(self, project: Project) -> Project:
@@ -79,31 +78,42 @@ class WorkspaceProjects:
         await self._rows.touch(project.id)
         return replace(project, image=image)
 
-    async def unreferenced(self) -> list[str]:
-        """Workspaces that no project has: a creation was killed. They are kept; the operator may look at them."""
-        owned = {record.project.id for record in await self._rows.list()}
-        return [name for name in await self._volumes.list() if name not in owned]
 
-    def _new(self, account: Account, repo: ResolvedRepo, image: Image) -> Project:
-        name = self._id()
-        alone = account.kind is Kind.ANONYMOUS
-        return Project(
-            id=name,
-            owner=f"project-{name}" if alone else account.name,
-            provider=repo.origin.provider,
-            spec=repo.origin.spec,
-            url=repo.url,
-            ref=repo.origin.ref,
-            commit=repo.commit,
-            image=image,
-            temporary=alone or account.kind is Kind.GUEST,
-            token_entry=alone or account.kind is Kind.OPERATOR,  # the command line has no cookies either
-        )
+def _new(asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
+    name = project_id(asked.id, repo.commit)
+    account = asked.account
+    alone = account.kind is Kind.ANONYMOUS
+    return Project(
+        id=name,
+        owner=f"project-{name}" if alone else account.name,
+        provider=repo.origin.provider,
+        spec=repo.origin.spec,
+        url=repo.url,
+        ref=repo.origin.ref,
+        commit=repo.commit,
+        image=image,
+        temporary=alone or account.kind is Kind.GUEST,
+        token_entry=alone or account.kind is Kind.OPERATOR,  # the command line has no cookies either
+    )
 
-    def _id(self) -> str:
-        pick = self._randomness.choice
-        rest = string.ascii_lowercase + string.digits
-        return pick(string.ascii_lowercase) + "".join(pick(rest) for _ in range(ID_LENGTH - 1))
+
+def _same(known: Project, wanted: Project) -> Project:
+    """The project that an earlier run of the same launch has made. Raises WorkspaceFailed for any other."""
+    if (known.owner, known.url, known.commit) != (wanted.owner, wanted.url, wanted.commit):
+        raise WorkspaceFailed("a project of the new one's name was there already")
+    return known
+
+
+def project_id(launch: str, commit: str) -> str:
+    """The id of the project that a launch makes from a commit; guessed only by who knows the launch's own id."""
+    number = int.from_bytes(hashlib.sha256(f"project {launch} {commit}".encode()).digest())
+    first, rest = string.ascii_lowercase, string.ascii_lowercase + string.digits
+    number, digit = divmod(number, len(first))
+    letters = [first[digit]]
+    for _ in range(ID_LENGTH - 1):
+        number, digit = divmod(number, len(rest))
+        letters.append(rest[digit])
+    return "".join(letters)
 
 
 def title(url: str) -> str:

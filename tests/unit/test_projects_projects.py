@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import re
+import secrets
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pytest
 from launcher.errors import WorkspaceFailed
 from launcher.model import Account, Checkout, Image, ImageFacts, ImageRef, Kind, RepoRef, ResolvedRepo
 from launcher.projects.projects import WorkspaceProjects, title
+from launcher.stages import Asked
 from launcher.store.database import Database
 from launcher.store.images import ImageRows
 from launcher.store.projects import ProjectRows
@@ -51,6 +52,11 @@ class OneCheckout:
             self.held -= 1
 
 
+def asked(account: Account) -> Asked:
+    """A launch of its own."""
+    return Asked(secrets.token_hex(16), account, REF, "")
+
+
 class Part:
     """The projects and everything that they stand on."""
 
@@ -60,7 +66,7 @@ class Part:
         self.volumes = FakeVolumes()
         self.checkouts = OneCheckout(folder)
         self.now = 1000.0
-        self.projects = WorkspaceProjects(self.rows, self.images, self.volumes, self.checkouts, random.Random(1))
+        self.projects = WorkspaceProjects(self.rows, self.images, self.volumes, self.checkouts)
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ async def part(tmp_path: Path) -> AsyncIterator[Part]:
 async def test_whose_it_is(
     part: Part, account: Account, owner: str | None, *, temporary: bool, token_entry: bool
 ) -> None:
-    project = await part.projects.create(account, REPO, IMAGE)
+    project = await part.projects.create(asked(account), REPO, IMAGE)
     assert re.fullmatch(r"[a-z][a-z0-9]{9}", project.id)
     assert project.owner == (owner or project.account)
     assert (project.temporary, project.token_entry) == (temporary, token_entry)
@@ -89,9 +95,9 @@ async def test_whose_it_is(
 
 
 async def test_the_most_recently_used_one_is_found(part: Part) -> None:
-    first = await part.projects.create(ALICE, REPO, IMAGE)
+    first = await part.projects.create(asked(ALICE), REPO, IMAGE)
     part.now += 1
-    second = await part.projects.create(ALICE, REPO, IMAGE)
+    second = await part.projects.create(asked(ALICE), REPO, IMAGE)
     assert await part.projects.find(ALICE, REF) == second
     part.now += 1
     await part.projects.use(first)
@@ -99,8 +105,8 @@ async def test_the_most_recently_used_one_is_found(part: Part) -> None:
 
 
 async def test_another_person_ref_or_program_finds_none(part: Part) -> None:
-    await part.projects.create(ALICE, REPO, IMAGE)
-    await part.projects.create(PROGRAM, REPO, IMAGE)
+    await part.projects.create(asked(ALICE), REPO, IMAGE)
+    await part.projects.create(asked(PROGRAM), REPO, IMAGE)
     assert await part.projects.find(GUEST, REF) is None
     assert await part.projects.find(PROGRAM, REF) is None
     assert await part.projects.find(ALICE, replace(REF, ref="")) is None
@@ -109,26 +115,49 @@ async def test_another_person_ref_or_program_finds_none(part: Part) -> None:
 async def test_without_a_workspace_there_is_no_row(part: Part) -> None:
     part.volumes.fault = "the disk for workspaces is full"
     with pytest.raises(WorkspaceFailed, match="full"):
-        await part.projects.create(ALICE, REPO, IMAGE)
+        await part.projects.create(asked(ALICE), REPO, IMAGE)
     assert await part.rows.list() == []
     assert part.checkouts.held == 0
 
 
-async def test_a_workspace_without_a_row_is_told(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = await part.projects.create(ALICE, REPO, IMAGE)
-
+async def kill_before_the_row(part: Part, launch: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     async def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(part.rows, "create", killed)
-    with pytest.raises(KeyboardInterrupt):
-        await part.projects.create(ALICE, REPO, IMAGE)
-    assert await part.projects.unreferenced() == [one for one in part.volumes.seeds if one != whole.id]
-    assert len(part.volumes.seeds) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(part.rows, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await part.projects.create(launch, REPO, IMAGE)
+
+
+async def test_a_launch_that_runs_again_finds_what_it_has_made(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = asked(ALICE)
+    await kill_before_the_row(part, launch, monkeypatch)
+    (made,) = part.volumes.seeds
+    assert await part.rows.list() == []
+    project = await part.projects.create(launch, REPO, IMAGE)
+    assert (project.id, list(part.volumes.seeds)) == (made, [made])
+    assert await part.projects.create(launch, REPO, IMAGE) == project, "killed after the row: it is the same one"
+    assert len(await part.rows.list()) == 1
+    assert (await part.projects.create(asked(ALICE), REPO, IMAGE)).id != made
+
+
+async def test_what_is_somebody_elses_is_never_taken(part: Part) -> None:
+    launch = asked(ALICE)
+    await part.projects.create(launch, REPO, IMAGE)
+    with pytest.raises(WorkspaceFailed, match="was there already"):
+        await part.projects.create(replace(launch, account=GUEST), REPO, IMAGE)
+
+
+async def test_another_commit_is_another_workspace(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = asked(ALICE)
+    await kill_before_the_row(part, launch, monkeypatch)
+    project = await part.projects.create(launch, replace(REPO, commit="e" * 40), IMAGE)
+    assert part.volumes.seeds[project.id].commit == "e" * 40
 
 
 async def test_a_project_whose_workspace_is_gone_is_not_begun_again(part: Part) -> None:
-    await part.projects.create(ALICE, REPO, IMAGE)
+    await part.projects.create(asked(ALICE), REPO, IMAGE)
     part.volumes.seeds.clear()
     with pytest.raises(WorkspaceFailed, match="not where it was left"):
         await part.projects.find(ALICE, REF)
@@ -136,7 +165,7 @@ async def test_a_project_whose_workspace_is_gone_is_not_begun_again(part: Part) 
 
 async def test_use_fills_in_the_digest_when_the_push_has_ended(part: Part) -> None:
     await part.images.save(IMAGE)
-    project = await part.projects.create(ALICE, REPO, IMAGE)
+    project = await part.projects.create(asked(ALICE), REPO, IMAGE)
     assert (await part.projects.use(project)).image.name == FACTS.engine_id
     await part.images.pushed(IMAGE.key, FACTS.engine_id, PUSHED)
     assert (await part.projects.use(project)).image.name == str(PUSHED)
@@ -146,7 +175,7 @@ async def test_use_fills_in_the_digest_when_the_push_has_ended(part: Part) -> No
 
 
 async def test_use_never_takes_the_digest_of_another_image(part: Part) -> None:
-    project = await part.projects.create(ALICE, REPO, IMAGE)
+    project = await part.projects.create(asked(ALICE), REPO, IMAGE)
     other = replace(IMAGE, facts=replace(FACTS, engine_id="sha256:" + "9" * 64), ref=PUSHED)
     await part.images.save(other)
     assert (await part.projects.use(project)).image.ref is None
@@ -154,7 +183,7 @@ async def test_use_never_takes_the_digest_of_another_image(part: Part) -> None:
 
 async def test_the_image_s_own_files_are_asked_for(part: Part) -> None:
     image = replace(IMAGE, facts=replace(FACTS, content="/home/jovyan"))
-    project = await part.projects.create(ALICE, REPO, image)
+    project = await part.projects.create(asked(ALICE), REPO, image)
     assert part.volumes.seeds[project.id].image_contents == "b" * 64
 
 
