@@ -25,7 +25,8 @@ setup-test: ## the same, and what the tests need
 setup-guix: setup ## the image that Guix environments are built with (needed by no other; safe to run again)
 	@deploy/setup/guix.sh
 
-run: setup ## run the service here and launch an example: make run [REPO=url] [REF=ref] [PORT=n] [DATA=folder]
+run: ## run the service here and launch an example: make run [REPO=url] [REF=ref] [PORT=n] [DATA=folder]
+	@deploy/setup/run.sh $(if $(REPO),,--quick)
 	@exec deploy/setup/up.sh
 
 serve: setup ## run the service here, launch nothing: make serve [PORT=n] [DATA=folder]

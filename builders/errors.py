@@ -158,6 +158,11 @@ class StoreUnfit(BuilderError):
 
 
 @dataclass(eq=False)
+class ServerNotBuilt(BuilderError):
+    """Set-up has not built the notebook server of Nix and Guix images here."""
+
+
+@dataclass(eq=False)
 class DiskFull(BuilderError):
     """The disk of `place` is full; `step` and `tail` as in BuildFailed."""
 

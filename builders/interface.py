@@ -167,12 +167,16 @@ ENVIRONMENT = (
     "no_proxy",
     "REPOLAUNCH_BUILD_ENGINE",
     "REPOLAUNCH_STORES",
+    "REPOLAUNCH_CLOSURE",
+    "XDG_CACHE_HOME",
 )
 """The variables that a builder process understands: all that it should be given."""
 BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
 """The folder with the sockets of the engine that builds, if that is not DOCKER_HOST's."""
 STORES = "REPOLAUNCH_STORES"
 """The folder of the Nix and Guix stores (`Workshop.stores`)."""
+CLOSURE = "REPOLAUNCH_CLOSURE"
+"""The folder in which set-up keeps the notebook server of Nix and Guix images (`builders/server.py`)."""
 ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"

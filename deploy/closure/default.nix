@@ -229,6 +229,8 @@ let
       version = lock.python;
     };
 
+  stdenv = shell "stdenv" "stdenv.sh" { setup = source "setup.sh"; };
+
   # What `nix print-dev-env`, `nix develop` and `nix-shell` want of a shell: a bash for builder, $stdenv/setup.
   mkShell =
     {
@@ -246,7 +248,7 @@ let
           "-c"
           "echo 'This is a shell, not a package.'; exit 1"
         ];
-        stdenv = shell "stdenv" "stdenv.sh" { setup = source "setup.sh"; };
+        inherit stdenv;
         buildInputs = map toString packages;
         PATH = "${tools}/bin";
       }
@@ -267,6 +269,16 @@ in
     ;
   inherit (libraries) bash;
   pythonPackages = wheels;
+  # What an environment of these is made from: with them in a store nothing is fetched, and nothing but links is built.
+  all = [
+    tools
+    glibc
+    patchelf
+    python
+    stdenv
+  ]
+  ++ builtins.attrValues libraries
+  ++ builtins.attrValues wheels;
   # For a derivation of one's own: a program of busybox's sh.
   runCommand =
     name: attributes: script:

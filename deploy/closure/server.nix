@@ -38,6 +38,6 @@ let
   '';
 in
 {
-  inherit program environment;
-  inherit (set) tools bash;
+  inherit program;
+  inherit (set) tools all;
 }

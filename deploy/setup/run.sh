@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything the service needs: deploy/setup/run.sh. Everything its tests need: deploy/setup/run.sh --test.
+# Everything the service needs: deploy/setup/run.sh. Everything its tests need: deploy/setup/run.sh --test. With --quick all
+# but what only Nix and Guix environments need, which takes minutes.
 # Safe to run again; says nothing where nothing is to do.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -19,6 +20,7 @@ one_at_a_time
 "$SETUP/registry.sh"
 "$SETUP/restic.sh"
 "$SETUP/frontend.sh"
+if [ "${1:-}" != --quick ]; then "$SETUP/closure.sh"; fi
 if [ "$requirements" = dev ]; then
   "$SETUP/tests.sh"
   "$SETUP/compose.sh"

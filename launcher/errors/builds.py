@@ -144,3 +144,8 @@ class StoreUnfit(LauncherError):
 
     path: str
     reason: str
+
+
+@dataclass(eq=False)
+class ServerNotBuilt(LauncherError):
+    """Set-up has not built the notebook server of Nix and Guix images on this machine."""

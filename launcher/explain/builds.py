@@ -146,4 +146,11 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "In the store, “{path}” {reason}.",
         "Change the package that makes this file, or leave it out. If it changed by itself, tell the operator.",
     ),
+    errors.ServerNotBuilt: Row(
+        "server-not-built",
+        503,
+        "This site cannot run Nix and Guix environments yet",
+        "The notebook server that goes into their images has not been built here.",
+        "The operator builds it once, in a few minutes: `make setup`. Then launch again.",
+    ),
 }

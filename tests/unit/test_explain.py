@@ -297,6 +297,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Change the package that makes this file, or leave it out. If it changed by itself, tell the operator.",
     ),
     (
+        errors.ServerNotBuilt(),
+        503,
+        "This site cannot run Nix and Guix environments yet",
+        "The notebook server that goes into their images has not been built here.",
+        "The operator builds it once, in a few minutes: `make setup`. Then launch again.",
+    ),
+    (
         errors.WorkspaceFailed("The disk is full"),
         500,
         "The workspace could not be made",
