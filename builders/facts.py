@@ -53,6 +53,9 @@ def look(image: ImageFiles) -> Facts:
         user_site=_user_site(image, home),
         content="",
         volumes=declared,
+        jupyter_path=tuple(
+            folder for folder in image.environment.get("JUPYTER_PATH", "").split(":") if folder.startswith("/")
+        ),
     )
 
 

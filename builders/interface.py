@@ -92,6 +92,7 @@ class Facts:
     user_site: tuple[str, ...]
     content: str
     volumes: tuple[str, ...]
+    jupyter_path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

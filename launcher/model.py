@@ -119,6 +119,8 @@ class ImageFacts:
     """Path in the image that holds the repository's files and more (what `postBuild` made); `""`: clone instead."""
     volumes: tuple[str, ...] = ()
     """Where the image declares volumes (`VOLUME`): normal absolute paths, sorted, none near the workspace."""
+    jupyter_path: tuple[str, ...] = ()
+    """The absolute folders of the image's JUPYTER_PATH: there are its kernels, where the server has none itself."""
 
 
 @dataclass(frozen=True, slots=True)

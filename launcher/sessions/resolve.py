@@ -125,7 +125,7 @@ def environment(project: Project, site: Site) -> dict[str, str]:
         "HOME": HOME,
         "USER": "jovyan",
         "PATH": _path(f"{HOME}/.local/bin", *facts.path.split(":"), f"{local}/bin"),
-        "JUPYTER_PATH": f"{local}/share/jupyter",
+        "JUPYTER_PATH": _path(f"{local}/share/jupyter", *facts.jupyter_path),
         "JUPYTER_CONFIG_PATH": _path(posixpath.join(facts.home, ".jupyter"), f"{local}/etc/jupyter"),
         "JUPYTER_RUNTIME_DIR": RUNTIME,
         "JUPYTERHUB_ROOT_DIR": WORK,

@@ -144,6 +144,13 @@ def test_an_images_own_packages_stay_importable() -> None:
     assert environment(replace(PROJECT, image=image), SITE)["PYTHONPATH"] == folder
 
 
+def test_an_images_own_kernels_are_found_where_it_says() -> None:
+    folders = ("/nix/store/x-env/share/jupyter", "/opt/kernels")
+    image = replace(PROJECT.image, facts=replace(FACTS, jupyter_path=folders))
+    found = environment(replace(PROJECT, image=image), SITE)["JUPYTER_PATH"]
+    assert found == "/home/jovyan/.local/share/jupyter:" + ":".join(folders)
+
+
 def test_certificates_are_mounted_and_named_where_the_site_has_some() -> None:
     site = Site("https://hub.example.org", certificates=True)
     allowed = allowance(PROJECT, LIMITS, site, Mounted())
