@@ -150,7 +150,7 @@ async def _detect(asked: argparse.Namespace, speaker: Speaker) -> Found:
 
 
 async def _fingerprint(asked: argparse.Namespace, speaker: Speaker) -> Fingerprint:  # noqa: ARG001  # all have this form
-    return Fingerprint(fingerprint(BUILDERS, asked.platform))
+    return Fingerprint(await fingerprint(BUILDERS, asked.platform))
 
 
 async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:

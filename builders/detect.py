@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentConflict, EnvironmentMissing
-from builders.interface import Found
+from builders.interface import Found, Grounded
 from builders.key import FORM, environment_key
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def look(directory: Path, builders: Sequence[Builder]) -> tuple[Builder, Declara
     return found[0]
 
 
-def fingerprint(builders: Sequence[Builder], platform: str) -> str:
+async def fingerprint(builders: Sequence[Builder], platform: str) -> str:
     """Digest of all that `find` depends on besides the directory."""
-    form = [FORM, platform, *([builder.name, builder.version] for builder in builders)]
+    grounds = [await builder.ground() if isinstance(builder, Grounded) else "" for builder in builders]
+    form = [FORM, platform, *([one.name, one.version, ground] for one, ground in zip(builders, grounds, strict=True))]
     return hashlib.sha256(json.dumps(form).encode()).hexdigest()

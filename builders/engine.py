@@ -24,7 +24,9 @@ DISK = "container engine"
 TIMEOUT_S = 60
 """Seconds for one answer of the engine (a busy one takes its time); the verb's own time limit is another."""
 
-_TOOL = tuple(name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG", BUILD_ENGINE})
+_TOOL = tuple(
+    name for name in ENVIRONMENT if name not in {"HOME", "DOCKER_CONFIG", BUILD_ENGINE} and not name.startswith("PIP_")
+)
 PROXIES = tuple(name for name in ENVIRONMENT if name.lower().endswith("_proxy"))
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from builders.text import clean
 
@@ -166,6 +166,9 @@ ENVIRONMENT = (
     "http_proxy",
     "https_proxy",
     "no_proxy",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CONFIG_FILE",
     "REPOLAUNCH_BUILD_ENGINE",
     "REPOLAUNCH_STORES",
     "REPOLAUNCH_CLOSURE",
@@ -288,6 +291,15 @@ class Order:
     workshop: Workshop
     local_images: tuple[str, ...] = ()
     """Patterns: which images of the sessions' engine may be built on, where another engine builds."""
+
+
+@runtime_checkable
+class Grounded(Protocol):
+    """A builder whose inputs depend on something of this machine, besides the directory."""
+
+    async def ground(self) -> str:
+        """Another text, perhaps other inputs."""
+        ...
 
 
 class Builder(Protocol):

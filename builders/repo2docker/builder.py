@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import tempfile
 from collections import deque
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -15,22 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import engine, transfer
-from builders.errors import BuildBroken, BuildFailed, EngineDown, EnvironmentBroken
+from builders.errors import BuildFailed, EngineDown, EnvironmentBroken
 from builders.folders import within
-from builders.interface import KEY_LABEL, Declaration, Inputs, Log, Order, Progress, Step, Tell, Workshop
+from builders.interface import KEY_LABEL, Inputs, Progress, Step
 from builders.key import declared_files
-from builders.lease import GRACE_S, leased
-from builders.process import Command, ProgramMissing, output, running
+from builders.lease import Lease, leased
 from builders.repo2docker import files, pinning
 from builders.repo2docker.bases import bases, permitted
-from builders.repo2docker.buildkit import TAIL, Output
+from builders.repo2docker.buildkit import TAIL
+from builders.repo2docker.locked.builder import Locked
+from builders.repo2docker.locked.files import LOCKS
+from builders.repo2docker.run import Run, has_buildx
 from builders.repo2docker.syntax import without_syntax
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
-    from builders.lease import Lease
-    from builders.process import Child
+    from builders.interface import Declaration, Log, Order, Tell, Workshop
     from builders.repo2docker.render import Context
 
 _REVISION = 1
@@ -38,14 +37,13 @@ _REVISION = 1
 AGAIN = "The build engine ended while it built; the build begins again"
 """Told once: an engine that ends a second time is told of as it is."""
 _READING = "reading the repository"
-_TOOL_S = 60
 
 
 class Repo2Docker:
     """A Builder (builders/interface.py)."""
 
     name = "repo2docker"
-    looks_for = (files.DOCKERFILE, *files.ANYWHERE, *files.ROOT_ONLY)
+    looks_for = (files.DOCKERFILE, *LOCKS, *files.ANYWHERE, *files.ROOT_ONLY)
 
     @cached_property
     def version(self) -> str:
@@ -60,40 +58,53 @@ class Repo2Docker:
         self,
         directory: Path,
         declared: Declaration,
-        platform: str,  # noqa: ARG002  # files are the same for each
+        platform: str,
         workshop: Workshop,  # noqa: ARG002  # nothing is evaluated
         tell: Tell,  # noqa: ARG002
     ) -> Inputs:
         """As Builder.inputs."""
-        loose = pinning.loose(directory, declared.evidence)
-        return Inputs(await declared_files(directory, declared), *loose)
+        files_digest = await declared_files(directory, declared)
+        if lock := files.locked(directory, declared.evidence):
+            return await Locked(directory, lock, platform).inputs(files_digest)
+        return Inputs(files_digest, *pinning.loose(directory, declared.evidence))
+
+    async def ground(self) -> str:
+        """What inputs depend on besides files: the id of the image that lock files are built on."""
+        return await Locked.ground()
 
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
         await asyncio.to_thread(_ping)
         with (
-            tempfile.TemporaryDirectory(prefix="repolaunch-build-") as scratch,
+            tempfile.TemporaryDirectory(prefix="repolaunch-build-") as name,
             engine.tool_environment(order.date) as env,
         ):
-            await _buildx(env)
-            context = await asyncio.to_thread(self._read, order, Path(scratch), tell)
+            await has_buildx(env)
+            scratch = Path(name)
+            labels = _labels(order)
+            if lock := files.locked(order.directory, order.found.evidence):
+                locked = Locked(order.directory, lock, order.found.platform)
+                context = await locked.context(Run(self.name, order, Lease(order.workshop.limits), env, tell), scratch)
+                labels = labels if lock.whole_tree else _without_origin(order, labels)
+            else:
+                context = await asyncio.to_thread(self._read, order, scratch, tell)
             for is_last in (False, True):
                 async with leased(order.workshop.limits, tell) as lease:
                     try:
-                        return await self._leased(order, lease, context, env, tell)
+                        return await self._leased(Run(self.name, order, lease, env, tell), context, labels)
                     except EngineDown:
                         if is_last or not lease.parent:
                             raise
                 tell(Progress(AGAIN))
             raise AssertionError  # the last round returns or raises
 
-    async def _leased(self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], tell: Tell) -> str:
-        if not lease.parent:
-            return await self._run(order, lease, context, env, tell)
-        named = permitted(await asyncio.to_thread(bases, context), order.local_images)
-        starts = await asyncio.to_thread(transfer.bring, named, tell)
-        image = await self._run(order, lease, context, {**env, **lease.environment}, tell)
-        await asyncio.to_thread(transfer.fetch, image, order.name, starts)
+    async def _leased(self, run: Run, context: Context, labels: Mapping[str, str]) -> str:
+        if not run.lease.parent:
+            return await run.image(context, labels)
+        named = permitted(await asyncio.to_thread(bases, context), run.order.local_images)
+        starts = await asyncio.to_thread(transfer.bring, (*named, *context.bases), run.tell)
+        image = await run.on_build_engine().image(context, labels)
+        await asyncio.to_thread(transfer.fetch, image, run.order.name, starts)
         return image
 
     def _read(self, order: Order, scratch: Path, tell: Tell) -> Context:
@@ -114,58 +125,6 @@ class Repo2Docker:
         except Unreadable as error:
             raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
 
-    async def _run(self, order: Order, lease: Lease, context: Context, env: Mapping[str, str], tell: Tell) -> str:
-        image_id = context.scratch / "image-id"
-        command = Command(
-            argv=(
-                *("docker", "buildx", "build", "--progress=plain", "--load"),
-                *(f"--platform={order.found.platform}", f"--tag={lease.image or order.name}"),
-                *((f"--cgroup-parent={lease.parent}",) if lease.parent else ()),
-                *((f"--file={context.dockerfile}",) if context.dockerfile else ()),
-                *(f"--label={name}={value}" for name, value in _labels(order).items()),
-                *(f"--build-arg={name}={value}" for name, value in context.arguments.items()),
-                # BuildKit's own name for it: what a `--mount=type=cache` keeps is seen by builds of this key alone, not
-                # by whoever else writes the same id; a pull request's build is a stranger to its repository's.
-                f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={order.found.key}",
-                # By name only: the tool takes the value from its environment; no list of processes shows it.
-                *(f"--build-arg={name}" for name in engine.PROXIES if name in env),
-                *(f"--iidfile={image_id}", "--", str(context.source) if context.dockerfile else "-"),
-            ),
-            env=env,
-            cwd=context.scratch,
-            stdin=None if context.dockerfile else context.source,
-        )
-        read = Output(self.name, order.workshop.limits.log)
-        async with running(command) as child, stopping(child, lease):
-            async for raw in child.lines():
-                if (line := read.read(raw)) is not None:
-                    tell(line)
-            status = await child.wait()
-        # Not from the status: a step whose program was killed may end well.
-        if passed := await lease.passed(read.step):
-            raise passed
-        if status < 0:
-            raise BuildBroken(f"docker buildx was ended by signal {-status}")
-        if status:
-            raise read.error(status, walled=bool(lease.parent))
-        return image_id.read_text("ascii").strip()
-
-
-@asynccontextmanager
-async def stopping(child: Child, lease: Lease) -> AsyncIterator[None]:
-    """End the child when the build has passed a limit and does not notice that its steps are gone."""
-
-    async def stop() -> None:
-        await lease.told.wait()
-        await asyncio.sleep(GRACE_S)
-        child.signal(signal.SIGTERM)
-
-    task = asyncio.create_task(stop())
-    try:
-        yield
-    finally:
-        task.cancel()
-
 
 def _labels(order: Order) -> dict[str, str]:
     found = order.found
@@ -173,18 +132,14 @@ def _labels(order: Order) -> dict[str, str]:
     return {**order.labels, KEY_LABEL: found.key, **about}
 
 
+def _without_origin(order: Order, labels: Mapping[str, str]) -> dict[str, str]:
+    """Of an image that has nothing of a repository: equal key, equal labels."""
+    return {name: value for name, value in labels.items() if name not in order.labels}
+
+
 def _ping() -> None:
     with engine.client():
         pass
-
-
-async def _buildx(env: Mapping[str, str]) -> None:
-    try:
-        status, _ = await output(Command(("docker", "buildx", "version"), env), time_limit_s=_TOOL_S)
-    except (ProgramMissing, TimeoutError) as error:
-        raise BuildBroken("the docker command-line client is not installed, or does not answer") from error
-    if status:
-        raise BuildBroken("the docker command-line client has no buildx plugin")
 
 
 def _without_git(context: Context, order: Order, scratch: Path) -> Context:

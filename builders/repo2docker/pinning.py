@@ -16,7 +16,7 @@ from builders.interface import LOOSE
 from builders.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     Lines = list[tuple[int, str]]
@@ -48,12 +48,17 @@ def loose(directory: Path, evidence: tuple[str, ...]) -> tuple[str, tuple[str, .
     files = [name.rpartition("/")[2] for name in evidence]
     done = {wish for lock, wish in _LOCKS if lock in files}
     asked = [name for name in evidence if name.rpartition("/")[2] not in done]
-    found = [f"{name}:{where}: {what}" for name in asked for where, what in _read(directory, name)]
+    found = lines(directory, asked)
     if "Dockerfile" not in files:
         found.append("repo2docker: the image that it starts from is named by a tag")
     if len(found) > MOST:
         found = [*found[: MOST - 1], f"and {len(found) - MOST + 1} more"]
     return LOOSE, tuple(found), tuple(ADVICE[name] for name in files if name in ADVICE and name not in done)
+
+
+def lines(directory: Path, names: Iterable[str]) -> list[str]:
+    """What is not pinned in these files, each as `file:line: what`."""
+    return [f"{name}:{where}: {what}" for name in names for where, what in _read(directory, name)]
 
 
 def _read(directory: Path, name: str) -> Iterator[tuple[int, str]]:

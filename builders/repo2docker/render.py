@@ -13,7 +13,7 @@ import logging
 import os
 import tarfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from repo2docker import contentproviders
     from repo2docker.app import Repo2Docker
+    from repo2docker.buildpacks.base import BaseImage as BaseImage  # noqa: PLC0414  # for locked/buildpack.py
     from repo2docker.engine import ContainerEngine
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Context:
     arguments: Mapping[str, str]
     scratch: Path
     """An empty folder, or one with what we wrote; gone after the build."""
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    """Files that steps may mount and no image has."""
+    network: str = ""
+    """`none`: the steps have none."""
+    bases: tuple[str, ...] = ()
+    """Our own images that it starts from."""
 
 
 def render(directory: Path, scratch: Path, *, platform: str, tell: Callable[[Log], None]) -> Context:

@@ -13,7 +13,7 @@ mkdir "$work/context"
 # What runs, and nothing else of the folder: no data, no settings, no environment of its own.
 tar -c --exclude=__pycache__ --exclude=frontend/node_modules launcher builders deploy frontend/dist requirements pyproject.toml README.md |
   tar -x -C "$work/context"
-(umask 077 && "$VENV/bin/python" "$SETUP/machine_settings.py" pip >"$work/pip.conf")
+(umask 077 && "$VENV/bin/python" -m builders.machine pip >"$work/pip.conf")
 proxies=()
 for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
   if [ -n "${!name:-}" ]; then proxies+=(--build-arg "$name"); fi

@@ -13,7 +13,7 @@ bundle="${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"
 bundle_state="$(stat -L -c '%n %s %Y' -- "$bundle" 2>/dev/null || true)"
 if ! done_with "$BUILD/base/bundle" "$bundle_state" || [ ! -f "$certificates" ]; then
   mkdir -p "$BUILD/base"
-  "$VENV/bin/python" "$SETUP/machine_settings.py" certificates >"$certificates"
+  "$VENV/bin/python" -m builders.machine certificates >"$certificates"
   stamp "$BUILD/base/bundle" "$bundle_state"
 fi
 key="$(digest_text "$inputs" "$(<"$certificates")")"
@@ -26,7 +26,7 @@ say "building $BASE_IMAGE (a minute or two)"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cp -- "$context"/* "$ROOT/requirements/singleuser.lock" "$work/"
-(umask 077 && "$VENV/bin/python" "$SETUP/machine_settings.py" pip >"$work.pip.conf")
+(umask 077 && "$VENV/bin/python" -m builders.machine pip >"$work.pip.conf")
 trap 'rm -rf "$work" "$work.pip.conf"' EXIT
 proxies=()
 for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do

@@ -9,7 +9,7 @@ label="org.repolaunch.guix.key"
 
 mkdir -p "$BUILD/base"
 certificates="$BUILD/base/certificates.pem"
-[ -f "$certificates" ] || "$VENV/bin/python" "$SETUP/machine_settings.py" certificates >"$certificates"
+[ -f "$certificates" ] || "$VENV/bin/python" -m builders.machine certificates >"$certificates"
 inputs="$(digest deploy/images/guix/Dockerfile)"
 key="$(digest_text "$inputs" "$(<"$certificates")")"
 built="$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$GUIX_IMAGE" 2>/dev/null || true)"

@@ -16,7 +16,8 @@ BASE_IMAGE="localhost/repolaunch/base:1"
 BUILD_ENGINE_IMAGE="localhost/repolaunch/build-engine:1"
 GUIX_IMAGE="localhost/repolaunch/guix:1"
 NIX_IMAGE="localhost/repolaunch/nix:1"
-export ROOT SETUP VENV BUILD LOGS BASE_IMAGE BUILD_ENGINE_IMAGE GUIX_IMAGE NIX_IMAGE
+PYTHON_IMAGE="localhost/repolaunch/python:1"
+export ROOT SETUP VENV BUILD LOGS BASE_IMAGE BUILD_ENGINE_IMAGE GUIX_IMAGE NIX_IMAGE PYTHON_IMAGE
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 

@@ -16,6 +16,7 @@ one_at_a_time
 "$SETUP/buildx.sh"
 "$SETUP/base.sh"
 "$SETUP/build_engine.sh"
+"$SETUP/locked.sh"
 "$SETUP/nix.sh"
 "$SETUP/registry.sh"
 "$SETUP/restic.sh"

@@ -55,6 +55,9 @@ PASSED = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CONFIG_FILE",
 )
 LAUNCHER_SECRETS = {
     "TOKEN": "launcher-token",

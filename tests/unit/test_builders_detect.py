@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -114,9 +115,11 @@ def test_two_builders_are_a_conflict(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_changes_with_builders_and_platform() -> None:
-    assert fingerprint(BUILDERS, "linux/amd64") == fingerprint(BUILDERS, "linux/amd64")
-    assert fingerprint(BUILDERS, "linux/amd64") != fingerprint(BUILDERS, "linux/arm64")
-    assert fingerprint(BUILDERS, "linux/amd64") != fingerprint((*BUILDERS, Other()), "linux/amd64")
+    assert asyncio.run(fingerprint(BUILDERS, "linux/amd64")) == asyncio.run(fingerprint(BUILDERS, "linux/amd64"))
+    assert asyncio.run(fingerprint(BUILDERS, "linux/amd64")) != asyncio.run(fingerprint(BUILDERS, "linux/arm64"))
+    assert asyncio.run(fingerprint(BUILDERS, "linux/amd64")) != asyncio.run(
+        fingerprint((*BUILDERS, Other()), "linux/amd64")
+    )
 
 
 def test_looking_imports_neither_repo2docker_nor_docker(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.setup import machine_settings
+from builders import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -67,17 +67,17 @@ def test_only_certificates_that_the_distribution_did_not_bring_are_handed_on(
     bundle = tmp_path / "bundle.crt"
     bundle.write_text(public + "\n# ours\n" + private)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    monkeypatch.setattr(machine_settings, "_DISTRIBUTION", distribution)
+    monkeypatch.setattr(machine, "_DISTRIBUTION", distribution)
 
-    handed_on = machine_settings.extra_certificates()
+    handed_on = machine.extra_certificates()
 
-    assert list(machine_settings.blocks(handed_on)) == [ssl.PEM_cert_to_DER_cert(private)]
+    assert list(machine.blocks(handed_on)) == [ssl.PEM_cert_to_DER_cert(private)]
 
 
 def test_a_machine_without_own_authorities_hands_on_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(machine_settings, "_SYSTEM_BUNDLES", ())
-    assert machine_settings.extra_certificates() == ""
+    monkeypatch.setattr(machine, "_SYSTEM_BUNDLES", ())
+    assert machine.extra_certificates() == ""
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_machine_without_own_authorities_hands_on_nothing(tmp_path: Path, monk
     ],
 )
 def test_pip_settings_that_mean_something_in_a_container(listed: str, expected: str) -> None:
-    assert machine_settings.pip_conf(listed) == expected
+    assert machine.pip_conf(listed) == expected
 
 
 def test_set_up_with_an_unknown_word_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
-    assert machine_settings.main(["passwords"]) == 2
-    assert "python machine_settings.py certificates" in capsys.readouterr().err
+    assert machine.main(["passwords"]) == 2
+    assert "python -m builders.machine certificates" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 """What a build inside a container must know of this machine: its certificate authorities and its package index.
 
-    python machine_settings.py certificates   PEM blocks the machine trusts beyond its distribution's own, or nothing
-    python machine_settings.py pip            a pip.conf with the index settings of this machine's pip
+    python -m builders.machine certificates   PEM blocks the machine trusts beyond its distribution's own, or nothing
+    python -m builders.machine pip            a pip.conf with the index settings of this machine's pip
 
 Both are handed to BuildKit as secrets. Nothing of them is written into the project.
 """
+
+from __future__ import annotations
 
 import ast
 import os
