@@ -29,6 +29,8 @@ from builders.server import ABOUT, CACHE, CURRENT, PUBLIC_KEY, Server, described
 from deploy.closure.lock import Unfit, lock
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = "packages"
+"""All that environments of the package set are made from: the cache has them too, for the tests' authors."""
 KEPT_VERSIONS = 3
 """Of other versions: a machine may have more than one checkout."""
 BUILD_S = 3600
@@ -66,6 +68,7 @@ async def build(inputs: Inputs, kept: Path) -> None:
             await _keep(running, made, everything + program)
             about = await _asked(running, *_NIX, "path-info", "--json", "--recursive", *program, *tools)
         server = Server(program[0], tools[0], VARIABLES, parse_closure(about))
+        (made / PACKAGES).write_text("".join(f"{path}\n" for path in everything))
         (made / ABOUT).write_text(json.dumps(described(server), indent=1))
         made.rename(kept / inputs.key)
     finally:

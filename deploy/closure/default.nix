@@ -162,8 +162,6 @@ let
         ];
         # A builder is called by its name alone: Python looks on PATH where it is itself.
         PATH = "${python}/bin";
-        # Sets of strings in compiled files are in the order of their hashes.
-        PYTHONHASHSEED = "0";
       }
       // attributes
     );
@@ -249,6 +247,8 @@ let
           "echo 'This is a shell, not a package.'; exit 1"
         ];
         inherit stdenv;
+        # Nix names them to a builder only where a derivation names them itself.
+        outputs = [ "out" ];
         buildInputs = map toString packages;
         PATH = "${tools}/bin";
       }

@@ -18,4 +18,5 @@ needs="$needs $libgcc"
 "$patchelf" --add-needed libgcc_s.so.1 "$out/bin/python$version"
 relocate
 ln -s "python$version" "$out/bin/python3"
-"$out/bin/python3" -I -S -m compileall -q --invalidation-mode unchecked-hash "$library"
+# -B: what Python compiles for its own use meanwhile would have a time in it.
+"$out/bin/python3" -B -I -S -m compileall -q --invalidation-mode unchecked-hash "$library"
