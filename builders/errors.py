@@ -150,6 +150,18 @@ class VolumeUnfit(BuilderError):
 
 
 @dataclass(eq=False)
+class EnvironmentImpure(BuilderError):
+    """What declares the environment depends on something that may be another thing tomorrow, or on another machine.
+
+    `path` with a line where that is known; `reason` is what, `advice` what to do.
+    """
+
+    path: str
+    reason: str
+    advice: str
+
+
+@dataclass(eq=False)
 class StoreUnfit(BuilderError):
     """A store path holds what an image cannot carry; `reason` goes on from its path."""
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from builders import engine
 from builders.errors import BuildBroken, EngineDown
-from builders.process import Command, ProgramMissing, output, running
+from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.text import clean, without_paths
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ WORK = "/work"
 SOURCE = "/source"
 """Where the evaluator sees the author's files."""
 _DAEMON_UID = 1000
-_RUN, _DAEMON, _WORK, _SOURCE = "run", "daemon", "work", "source"
+_RUN, _DAEMON, _WORK, _SOURCE, _PASSWD = "run", "daemon", "work", "source", "passwd"
 _NO_TOOL = "the docker command-line client is not installed"
 _TAIL, _SHOWN = 5, 300
 _TOOL_S = 60
@@ -95,6 +95,11 @@ class Daemon:
     """Of the `docker` tool."""
     container: str = ""
 
+    @property
+    def source(self) -> Path:
+        """The folder that evaluators see as SOURCE: yours to fill."""
+        return self.folder / _SOURCE
+
     async def out_of_memory(self) -> bool:
         """Whether the kernel has ended something in the daemon's container for want of memory."""
         return await _out_of_memory(self.container, self.env)
@@ -141,7 +146,7 @@ async def daemon(tool: Tool, workshop: Workshop, *, network: bool) -> AsyncItera
 
 @asynccontextmanager
 async def evaluator(
-    of: Daemon, argv: tuple[str, ...], *, network: bool = False, env: Mapping[str, str] | None = None
+    of: Daemon, argv: tuple[str, ...], *, network: bool = False, max_line: int = MAX_LINE
 ) -> AsyncIterator[Evaluator]:
     """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken."""
     name = f"{of.container}-{secrets.token_hex(4)}"
@@ -152,11 +157,12 @@ async def evaluator(
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
             *(_mount(source, target, "ro") for source, target in _stores(of)),
             *(_mount(of.folder / _DAEMON, SOCKETS, "ro"), _mount(of.folder / _SOURCE, SOURCE, "ro")),
-            *(f"--env={key}={value}" for key, value in {**of.tool.evaluator_env, **(env or {})}.items()),
+            *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
             *_started(of.tool.image, argv),
         ),
         env=of.env,
         leash=True,
+        max_line=max_line,
     )
     try:
         async with running(command) as child, _removed(name, of.env):
@@ -192,7 +198,7 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
         *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
         *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
         *(f"--label={key}={value}" for key, value in of.workshop.marks.items()),
-        _mount(of.folder / "passwd", "/etc/passwd", "ro"),
+        _mount(of.folder / _PASSWD, "/etc/passwd", "ro"),
         # By name only: the tool takes the value from its environment; no list of processes shows it.
         *(f"--env={key}" for key in engine.PROXIES if network and key in of.env),
         "--env=HOME=/tmp",
@@ -274,13 +280,14 @@ def _prepare(tool: Tool, stores: Path, folder: Path) -> None:
     uid = _uid()
     for path in (*(stores / name for name in tool.folders), *(folder / name for name in (_DAEMON, _WORK, _SOURCE))):
         new = not path.exists()
-        path.mkdir(parents=True, exist_ok=True, mode=0o755)
+        path.mkdir(parents=True, exist_ok=True)
+        if new:
+            path.chmod(0o755)  # whatever our umask is
         if new and path != folder / _SOURCE:
             os.chown(path, uid, os.getgid() if os.getuid() else uid)
-    (folder / "passwd").write_text(
-        "root:x:0:0::/:/bin/sh\n" + "".join(f"{name}:x:{one}:{one}::/tmp:/bin/sh\n" for name, one in _accounts(uid)),
-        "utf-8",
-    )
+    accounts = "".join(f"{name}:x:{one}:{one}::/tmp:/bin/sh\n" for name, one in _accounts(uid))
+    (folder / _PASSWD).write_text(f"root:x:0:0::/:/bin/sh\n{accounts}", "utf-8")
+    (folder / _PASSWD).chmod(0o644)
     (folder / "seccomp.json").write_text(profile(), "utf-8")
 
 

@@ -139,6 +139,15 @@ class VolumeUnfit(LauncherError):
 
 
 @dataclass(eq=False)
+class EnvironmentImpure(LauncherError):
+    """What declares the environment depends on something that may be another thing tomorrow, or on another machine."""
+
+    path: str
+    reason: str
+    advice: str
+
+
+@dataclass(eq=False)
 class StoreUnfit(LauncherError):
     """A store path of the environment holds what an image cannot carry; `reason` goes on from its path."""
 

@@ -139,6 +139,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The volume “{volume}” {reason}.",
         "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
     ),
+    errors.EnvironmentImpure: Row(
+        "environment-impure",
+        422,
+        "The environment depends on more than the repository",
+        "“{path}”: {reason}.",
+        "{advice}",
+    ),
     errors.StoreUnfit: Row(
         "store-unfit",
         422,

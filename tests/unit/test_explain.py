@@ -290,6 +290,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Remove that `VOLUME` from the Dockerfile; where the image that it builds on declares it, use another one.",
     ),
     (
+        errors.EnvironmentImpure("default.nix:3", "“currentTime” is another one at every evaluation", "Leave it out."),
+        422,
+        "The environment depends on more than the repository",
+        "“default.nix:3”: “currentTime” is another one at every evaluation.",
+        "Leave it out.",
+    ),
+    (
         errors.StoreUnfit("/nix/store/x-tool/run/pipe", "is a pipe"),
         422,
         "The environment holds what an image cannot carry",
