@@ -66,6 +66,9 @@ test-kills: setup-test ## kill -9 at random, while people work: make test-kills 
 bench-launch: setup-test ## how long a launch takes: one JSON object as the last line
 	@exec $(BIN)/python benchmarks/launch.py --json
 
+bench-images: setup-test ## assembling and pushing an image against tar and against Docker: one JSON object as the last line
+	@exec $(BIN)/python benchmarks/images.py --json
+
 test-repos-big: setup-test ## checkouts of 200,000 files, of 2 GB and of 100,000 commits: times and peak disk (4 GB of room in TMPDIR)
 	@exec $(BIN)/python -m benchmarks.repos_big
 

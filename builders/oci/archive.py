@@ -50,13 +50,6 @@ class Origin:
     """Equal tree, equal files."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A file on disk, as `Repository.upload` asks for its digest."""
-
-    blob: Blob
-
-
 def commit_tag(source: str, commit: str) -> str:
     """Where a commit of a repository is."""
     return f"commit-{_digits(source, commit)}"
@@ -133,7 +126,7 @@ def _packed(repository: Repository, checkout: Path, limit: int) -> Descriptor | 
         digest = _digest(file)
         if not repository.has(digest):
             file.seek(0)
-            repository.upload(repository.begin(), iter(lambda: file.read(_CHUNK), b""), _Packed(Blob(digest, size)))
+            repository.send(repository.begin(), iter(lambda: file.read(_CHUNK), b""), Blob(digest, size))
         return Descriptor(KIND, digest, size)
 
 

@@ -65,6 +65,8 @@ class Layer:
     of: str
     """`system`, or as in `plan.Group`."""
     paths: tuple[str, ...]
+    nar_size: int
+    """About as many bytes as it has: the tar's own are a few more."""
     stores: Path
     system: bytes = b""
 
@@ -157,9 +159,15 @@ def layers_of(recipe: Recipe) -> tuple[Layer, ...]:
     about = recipe.closure.paths
     own = system.archive(recipe.shell)
     return (
-        Layer(_key((hashlib.sha256(own).hexdigest(),)), "system", (), recipe.stores, own),
+        Layer(_key((hashlib.sha256(own).hexdigest(),)), "system", (), len(own), recipe.stores, own),
         *(
-            Layer(_key(f"{path} {about[path].nar_hash}" for path in group.paths), group.of, group.paths, recipe.stores)
+            Layer(
+                _key(f"{path} {about[path].nar_hash}" for path in group.paths),
+                group.of,
+                group.paths,
+                sum(about[path].nar_size for path in group.paths),
+                recipe.stores,
+            )
             for group in plan(recipe.closure, recipe.first, recipe.root)
         ),
     )

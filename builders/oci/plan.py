@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_LAYERS = 100
 """Of an image; an overlay file system takes 127, and what builds on one of ours may add some."""
 BUCKETS = 16
-FIRST_ALONE, FIRST_BUCKETS = 8, 8
+FIRST_ALONE, FIRST_BUCKETS = 3, 1
 """Of the server's closure: constant, so that the layers behind it are as many for every environment."""
 _SYSTEM, _ROOT = 1, 1
 ALONE = MOST_LAYERS - _SYSTEM - FIRST_ALONE - FIRST_BUCKETS - BUCKETS - _ROOT

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builders.oci import record
-from builders.oci.image import THREADS, Blob, Hashed, assembled, layers_of
+from builders.oci.image import Blob, Hashed, assembled, layers_of
 from builders.oci.progress import Counter
 from builders.oci.registry import Repository, access
 from builders.oci.table import Table
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from builders.interface import Tell
     from builders.oci.image import Assembled, Layer, Recipe
+
+AT_ONCE = 3
+"""Layers. Each waits twice for the registry's answer, and another one goes on meanwhile."""
+HELD = 16 * 1024 * 1024
+"""Bytes of a layer that is read before it is sent, which takes two requests; a larger one is sent as it is read."""
 
 
 @dataclass(slots=True)
@@ -65,10 +70,9 @@ def push_as(recipe: Recipe, target: str, table: Table, tell: Tell) -> Assembled:
 def push(recipe: Recipe, repository: Repository, tag: str, table: Table, tell: Tell) -> tuple[Assembled, Tally]:
     """Push an image to a repository under a tag. Blocks. Raises RegistryDown, StoreUnfit, BuildBroken, DiskFull."""
     layers = layers_of(recipe)
-    about = recipe.closure.paths
-    counter = Counter(tell, "Pushing the image", sum(about[path].nar_size for one in layers for path in one.paths))
+    counter = Counter(tell, "Pushing the image", sum(layer.nar_size for layer in layers))
     tally = Tally()
-    with ThreadPoolExecutor(THREADS) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         blobs = tuple(threads.map(lambda layer: _settled(layer, repository, table, counter, tally), layers))
     made = assembled(recipe, layers, blobs)
     repository.put(made.config)
@@ -89,7 +93,14 @@ def _settled(layer: Layer, repository: Repository, table: Table, counter: Counte
         counter.add(known.size)
         return _seen(known, repository, table)
     hashed = Hashed(layer, known)
-    repository.upload(place, counter.watch(hashed), hashed)
+    chunks = counter.watch(hashed)
+    if known is not None:
+        repository.send(place, chunks, known)
+    elif layer.nar_size <= HELD:
+        data = b"".join(chunks)
+        repository.send(place, data, hashed.blob)
+    else:
+        repository.upload(place, chunks, hashed)
     table.learn(layer.key, hashed.blob)
     tally.count(uploaded=1, uploaded_bytes=hashed.blob.size)
     return _seen(hashed.blob, repository, table)

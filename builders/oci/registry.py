@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -18,7 +18,7 @@ import urllib3
 from builders.challenge import parse_challenge, token_in
 from builders.errors import RegistryDown
 from builders.interface import CA_FILE, PASSWORD, TLS, USERNAME
-from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, THREADS, digest_of
+from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, digest_of
 from builders.registry import ASKS, REFUSES, why
 from builders.text import clean
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from builders.challenge import Challenge
-    from builders.oci.image import Blob
+    from builders.oci.image import Hashed
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MAX_DOCUMENT = 64 * 1024 * 1024
@@ -36,16 +36,8 @@ _CONNECT_S, _ANSWER_S = 30, 300
 _OK, _CREATED, _ACCEPTED, _FOUND, _ELSEWHERE, _UNAUTHORIZED, _MISSING = 200, 201, 202, 302, 307, 401, 404
 _BYTES = {"Content-Type": "application/octet-stream"}
 _SAID = 300
+_CONNECTIONS = 8
 _HERE = ("localhost", "127.0.0.1", "[::1]")
-
-
-class Known(Protocol):
-    """Bytes whose digest is known when all of them were read."""
-
-    @property
-    def blob(self) -> Blob:
-        """What they were."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ class Repository:
         self._scope = f"repository:{name}:pull,push"
         self._authorization = _basic(how.login)
         context = ssl.create_default_context(cafile=how.ca_file) if how.tls else None
-        self._pool = urllib3.PoolManager(maxsize=THREADS, retries=False, ssl_context=context)
+        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, ssl_context=context)
 
     def has(self, digest: str) -> bool:
         """Whether the blob is there."""
@@ -103,17 +95,23 @@ class Repository:
         """Where an upload goes."""
         return self._place(self._expected(self._ask("POST", "/blobs/uploads/"), _ACCEPTED))
 
-    def upload(self, place: str, chunks: Iterable[bytes], hashed: Known) -> None:
-        """Upload what `chunks` gives; `hashed`, which they pass, knows the digest afterwards."""
+    def send(self, place: str, body: bytes | Iterable[bytes], blob: Blob) -> None:
+        """Upload bytes whose digest is known, in one request."""
+        headers = {**_BYTES, "Content-Length": str(blob.size)}
+        self._expected(self._send("PUT", _with(place, blob.digest), body=body, headers=headers), _CREATED)
+
+    def upload(self, place: str, chunks: Iterable[bytes], hashed: Hashed) -> None:
+        """Upload what `chunks` gives as it comes; `hashed`, which they pass, knows the digest when all was sent."""
         # A stream cannot be begun again; that we may was answered a moment ago.
         answer = self._send("PATCH", place, body=chunks, headers=_BYTES, chunked=True)
-        self._finish(self._place(self._expected(answer, _ACCEPTED)), hashed.blob.digest)
+        place = self._place(self._expected(answer, _ACCEPTED))
+        self._expected(self._ask("PUT", _with(place, hashed.blob.digest), body=b"", headers=_BYTES), _CREATED)
 
     def put(self, data: bytes) -> None:
         """Upload a small blob, unless it is there."""
-        digest = digest_of(data)
-        if not self.has(digest):
-            self._finish(self.begin(), digest, data)
+        blob = Blob(digest_of(data), len(data))
+        if not self.has(blob.digest):
+            self.send(self.begin(), data, blob)
 
     def put_manifest(self, reference: str, manifest: bytes, kind: str = MANIFEST_TYPE) -> bool:
         """Store the manifest under a tag or its digest; whether the registry noted what its `subject` is."""
@@ -167,10 +165,6 @@ class Repository:
         if len(answer.data) > MAX_DOCUMENT:
             raise self._down("it gives more bytes than such a document has")
         return answer.data
-
-    def _finish(self, place: str, digest: str, data: bytes = b"") -> None:
-        where = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
-        self._expected(self._ask("PUT", where, body=data, headers=_BYTES), _CREATED)
 
     def _place(self, answer: urllib3.BaseHTTPResponse) -> str:
         location = answer.headers.get("Location", "")
@@ -245,6 +239,10 @@ class Repository:
 
     def _down(self, reason: str) -> RegistryDown:
         return RegistryDown(self.registry, reason)
+
+
+def _with(place: str, digest: str) -> str:
+    return f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
 
 
 def _basic(login: tuple[str, str] | None) -> str:

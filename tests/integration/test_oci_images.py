@@ -25,7 +25,7 @@ from builders.oci.image import MANIFEST_TYPE, Recipe, assemble
 from builders.oci.push import Tally, push, push_recorded
 from builders.oci.registry import Access, Repository, access
 from builders.oci.table import Table
-from tests.fixtures.registry import LOGIN, free_port
+from tests.fixtures.registry import LOGIN, free_port, running_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +120,8 @@ def test_each_layer_is_uploaded_once_and_then_only_asked_for(
     first = pushed(recipe, table, plain(registry), tag="one")
     layers = 13
     assert (first.tally.uploaded, first.tally.present, first.tally.mounted) == (layers, 0, 0)
-    # Nothing is known of them: nothing is asked. A layer is POST, PATCH, PUT; HEAD, POST and PUT are of the config.
-    assert first.requests == {"POST": layers + 1, "PATCH": layers, "PUT": layers + 2, "HEAD": 1}
+    # Nothing is known of them: nothing is asked. A layer is POST and PUT; so is the config, after HEAD.
+    assert first.requests == {"POST": layers + 1, "PUT": layers + 2, "HEAD": 1}
     again = pushed(recipe, table, plain(registry), tag="two")
     assert (again.tally.uploaded, again.tally.present) == (0, layers)
     assert again.requests == {"HEAD": layers + 1, "PUT": 1}
@@ -129,6 +129,23 @@ def test_each_layer_is_uploaded_once_and_then_only_asked_for(
     stored = manifest_in(registry, "repolaunch/env", "two")
     assert stored["digest"] == first.digest
     assert len(stored["layers"]) == layers
+
+
+def test_a_large_layer_is_sent_as_it_is_read(
+    registry: RunningRegistry, shelf: Shelf, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builders.oci.push.HELD", 0)
+    recipe = small(shelf)
+    first = pushed(recipe, table, plain(registry))
+    # Its digest is known when it was sent.
+    assert first.requests == {"POST": 14, "PATCH": 13, "PUT": 15, "HEAD": 1}
+    place = shelf.stores / "another"
+    place.mkdir()
+    with running_registry(place) as other:
+        again = pushed(recipe, table, plain(other))
+        # Its digest is known before.
+        assert again.requests == {"HEAD": 14, "POST": 14, "PUT": 15}
+        assert manifest_in(other, "repolaunch/env", "key")["digest"] == first.digest == again.digest
 
 
 def test_a_second_environment_uploads_what_is_new(registry: RunningRegistry, shelf: Shelf, table: Table) -> None:
@@ -147,8 +164,7 @@ def test_another_repository_takes_over_without_an_upload(registry: RunningRegist
     pushed(recipe, table, plain(registry))
     other = pushed(recipe, table, plain(registry), name=f"other/{secrets.token_hex(4)}")
     assert (other.tally.uploaded, other.tally.mounted) == (0, 13)
-    assert other.requests["PATCH"] == 0
-    assert other.requests["mount"] == 13
+    assert other.requests == {"HEAD": 14, "mount": 13, "POST": 1, "PUT": 2}
 
 
 def test_a_table_that_is_wrong_about_the_registry(registry: RunningRegistry, shelf: Shelf, table: Table) -> None:
