@@ -6,7 +6,6 @@ whoever started it) ends.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import errno
@@ -15,11 +14,12 @@ import signal
 import stat
 import sys
 import threading
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from builders import engine
+from builders.arguments import LIMITS, parser
 from builders.catalogue import BUILDERS
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
@@ -43,9 +43,11 @@ from builders.interface import (
 from builders.oci import commands
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    import argparse
+    from collections.abc import Coroutine, Mapping, Sequence
 
-    from builders.interface import Builder
+    from builders.arguments import Verb
+    from builders.interface import Builder, Tell
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -77,7 +79,7 @@ class Speaker:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process."""
-    asked = _parser().parse_args(arguments)
+    asked = parser(VERBS, __doc__ or "").parse_args(arguments)
     speaker = Speaker()
     status = asyncio.run(_stoppable(_final(asked, speaker), speaker))
     # Not a return: a thread that still reads a large tree would keep the process alive.
@@ -153,7 +155,7 @@ async def _fingerprint(asked: argparse.Namespace, speaker: Speaker) -> Fingerpri
     return Fingerprint(await fingerprint(BUILDERS, asked.platform))
 
 
-async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:
+async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     workshop = _workshop(asked)
     found, inputs = await find(asked.directory, BUILDERS, asked.platform, workshop, speaker)
     if asked.key and found.key != asked.key:
@@ -162,21 +164,25 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built:
         directory=asked.directory,
         found=found,
         inputs=inputs,
-        name=asked.name,
+        name=asked.name or f"repolaunch-env:{found.key}",
         labels=dict(asked.label),
         date=asked.date,
         local_images=tuple(filter(None, asked.local_images.split(","))),
         workshop=workshop,
     )
-    return Built(await _named(found.builder).build(order, speaker))
+    engine_id = await _named(found.builder).build(order, speaker)
+    if not asked.push:
+        return Built(engine_id)
+    speaker(Built(engine_id))
+    return Pushed(await asyncio.to_thread(_pushed, engine_id, f"{asked.push}:{found.key}", speaker))
 
 
 def _workshop(asked: argparse.Namespace) -> Workshop:
     limits = Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None})
-    return Workshop(_stores(), dict(asked.mark), limits)
+    return Workshop(stores(), dict(asked.mark), limits)
 
 
-def _stores() -> Path:
+def stores() -> Path:
     """The folder of the stores: as we were told, else one of whoever runs this."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(STORES) or Path(cache, "repolaunch", "stores"))
@@ -219,87 +225,38 @@ async def _bring(asked: argparse.Namespace, speaker: Speaker) -> Known:
 
 
 async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
-    from builders.push import push  # noqa: PLC0415  # as above
+    return Pushed(await asyncio.to_thread(_pushed, asked.image, asked.target, speaker))
 
-    return Pushed(await asyncio.to_thread(push, asked.image, asked.target, speaker))
+
+def _pushed(image: str, target: str, tell: Tell) -> str:
+    """From the store, where it was assembled from one: its layers are then what they are everywhere."""
+    from builders.oci.push import push_recorded  # noqa: PLC0415  # as above
+    from builders.push import note, push  # noqa: PLC0415
+
+    digest = push_recorded(image, target, stores(), tell)
+    if digest is None:
+        return push(image, target, tell)
+    note(image, target, digest, tell)
+    return digest
+
+
+VERBS: Mapping[str, Verb] = {
+    "detect": _detect,
+    "fingerprint": _fingerprint,
+    "build": _build,
+    "inspect": _inspect,
+    "push": _push,
+    "bring": _bring,
+    **commands.VERBS,
+}
 
 
 def _named(name: str) -> Builder:
     return next(builder for builder in BUILDERS if builder.name == name)
 
 
-LIMITS = tuple(each.name for each in fields(Limits))
-BASE = "localhost/repolaunch/base:*"
-"""The site's base image, which everybody may build on."""
 REVISION_LABEL = "org.opencontainers.image.revision"
 """The commit that an image was built from; whoever orders a build gives it."""
-
-
-# --------------------------------------------------------------------------- arguments
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m builders", description=__doc__)
-    parser.set_defaults(time_limit=None)
-    verbs = parser.add_subparsers(required=True)
-
-    detect = verbs.add_parser("detect", help="say what a directory declares")
-    detect.set_defaults(verb=_detect)
-    prints = verbs.add_parser("fingerprint", help="say what detect depends on besides the directory")
-    prints.set_defaults(verb=_fingerprint)
-    build = verbs.add_parser("build", help="build a directory's image")
-    build.set_defaults(verb=_build)
-    for verb in (detect, build):
-        verb.add_argument("directory", type=_directory)
-    for verb in (detect, prints, build):
-        verb.add_argument("--platform", default=engine.this_platform())
-    for verb in (detect, build):
-        verb.add_argument(
-            "--memory",
-            type=int,
-            help="bytes; for builds with repo2docker this and those below but --log need the build engine",
-        )
-        verb.add_argument("--cpus", type=float, help="cores")
-        verb.add_argument("--processes", type=int, help="processes and threads")
-        verb.add_argument("--disk", type=int, help="bytes that the steps write")
-        verb.add_argument("--log", type=int, help="bytes of output")
-    build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
-    build.add_argument("--name", required=True, help="the image's name in the engine, with a tag")
-    build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
-    build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
-
-    inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
-    inspect.set_defaults(verb=_inspect)
-    inspect.add_argument("--checkout", type=_directory, default=None)
-    inspect.add_argument("--commit", default="")
-    inspect.add_argument("--contents", type=_directory, default=None, help="folder for what the image carries")
-
-    push = verbs.add_parser("push", help="copy an image to a registry")
-    push.set_defaults(verb=_push)
-    bring = verbs.add_parser("bring", help="give the build engine an image that the sessions' engine has")
-    bring.set_defaults(verb=_bring)
-    for verb in (inspect, push, bring):
-        verb.add_argument("image", help="the engine's image id; for `bring` its name")
-    push.add_argument("target", help="host[:port]/repository:tag")
-    build.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V", help="of the image")
-    for verb in (detect, build, inspect):
-        mark = "a label of the containers that are made"
-        verb.add_argument("--mark", type=_pair, action="append", default=[], metavar="K=V", help=mark)
-    for verb in (detect, build, inspect, push, bring, *commands.add(verbs)):
-        verb.add_argument("--time-limit", type=int, default=None, help="seconds")
-    return parser
-
-
-def _directory(text: str) -> Path:
-    path = Path(text).resolve()
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError("it is not a directory")
-    return path
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError("it is not NAME=VALUE")
-    return name, value
 
 
 if __name__ == "__main__":

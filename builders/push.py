@@ -44,6 +44,17 @@ def push(engine_id: str, target: str, tell: Tell) -> str:
     return digest
 
 
+def note(engine_id: str, target: str, digest: str, tell: Tell) -> None:
+    """Give an image that was pushed without the engine the names that `push` would have given it. Blocks.
+
+    Raises RegistryDown, EngineDown, BuildBroken.
+    """
+    repository, _, tag = target.rpartition(":")
+    pull(f"{repository}@{digest}", tell)  # an engine that has the image fetches its manifest and nothing else
+    with engine.client() as client:
+        _tag(client, engine_id, repository, tag)
+
+
 def pull(image: str, tell: Tell) -> None:
     """Pull `image` (`host[:port]/repository@sha256:…`). Blocks. Raises RegistryDown, EngineDown."""
     repository, _, digest = image.partition("@")

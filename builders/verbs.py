@@ -43,8 +43,8 @@ class Site:
     scratch: Path
     env: Mapping[str, str]
     """What builder processes may know of our environment."""
-    login: tuple[str, str] | None
-    """User name and password at the registry."""
+    registry: Mapping[str, str]
+    """How the registry is spoken to: the variables of it that `builders/interface.py` names, the login among them."""
     build_s: int
     build_limit: int
     client: int = 0
@@ -224,9 +224,7 @@ class Verbs:
 
     def _environment(self, verb: str) -> dict[str, str]:
         env = {**self._site.env, "LANG": "C.UTF-8"}
-        if self._site.login and verb in WITH_LOGIN:
-            env |= {lines.USERNAME: self._site.login[0], lines.PASSWORD: self._site.login[1]}
-        return env
+        return {**env, **self._site.registry} if verb in WITH_LOGIN else env
 
 
 def _known(digest: str) -> str:

@@ -171,14 +171,19 @@ def given(environ: Mapping[str, str]) -> Given:
     def value(name: str) -> str:
         return environ.get(_PREFIX + name, "")
 
-    login = (environ.get(lines.USERNAME, ""), environ.get(lines.PASSWORD, ""))
+    spoken = {
+        lines.USERNAME: environ.get(lines.USERNAME, ""),
+        lines.PASSWORD: environ.get(lines.PASSWORD, ""),
+        lines.TLS: value("TLS"),
+        lines.CA_FILE: value("CA_FILE"),
+    }
     site = Site(
         installation=environ[_PREFIX + "INSTALLATION"],
         checkouts=Path(environ[_PREFIX + "CHECKOUTS"]),
         contents=Path(environ[_PREFIX + "CONTENTS"]),
         scratch=Path(environ[_PREFIX + "SCRATCH"]),
         env={name: environ[name] for name in lines.ENVIRONMENT if name in environ},
-        login=login if login[0] else None,
+        registry={name: text for name, text in spoken.items() if text},
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
         client=int(value("CLIENT") or os.getuid()),
@@ -193,10 +198,10 @@ def given(environ: Mapping[str, str]) -> Given:
     return Given(Path(environ[_PREFIX + "SOCKET"]), int(value("CLIENT") or os.getuid()), site, keep)
 
 
-def registry(environ: Mapping[str, str], login: tuple[str, str] | None) -> Registry:
+def registry(environ: Mapping[str, str]) -> Registry:
     """The registry of the table above."""
     ca_file = environ.get(_PREFIX + "CA_FILE")
-    username, password = login or ("", "")
+    username, password = environ.get(lines.USERNAME, ""), environ.get(lines.PASSWORD, "")
     return Registry(
         environ[_PREFIX + "REGISTRY"],
         environ.get(_PREFIX + "PREFIX", ""),
@@ -214,7 +219,7 @@ async def run(environ: Mapping[str, str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await asyncio.to_thread(remove_files, asked.site.scratch, asked.site.contents)
-    engine, known = EngineImages(environ), registry(environ, asked.site.login)
+    engine, known = EngineImages(environ), registry(environ)
     retention = Retention(engine, known, asked.site.installation, asked.keep, time.time)
     verbs = Verbs(asked.site, engine, known, retention.touch)
     beside = [

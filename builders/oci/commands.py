@@ -13,8 +13,9 @@ from builders.interface import Archived, Pushed
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from builders.arguments import Verb
     from builders.oci.archive import Origin
     from builders.oci.registry import Repository
 
@@ -22,14 +23,11 @@ _T = TypeVar("_T")
 _NONE = Archived("", "", "", "", "")
 
 
-def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[argparse.ArgumentParser, ...]:
-    """Add them."""
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add their arguments."""
     keep = verbs.add_parser("archive", help="keep a checkout's files in the registry")
-    keep.set_defaults(verb=_archive)
     find = verbs.add_parser("archived", help="say which commit of a repository the registry keeps")
-    find.set_defaults(verb=_archived)
     restore = verbs.add_parser("restore", help="make a checkout of what the registry keeps")
-    restore.set_defaults(verb=_restore)
     for verb in (keep, find, restore):
         verb.add_argument("--source", required=True, help="address of the repository")
         verb.add_argument("repository", help="host[:port]/repository of the registry")
@@ -42,7 +40,6 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[arg
     keep.add_argument("--tree", default="", help="equal tree, equal files")
     keep.add_argument("--most", type=int, default=2**40, help="bytes, packed; larger ones are not kept")
     restore.add_argument("--owner", type=int, default=None, help="user id whose the files are")
-    return (keep, find, restore)
 
 
 async def _archive(asked: argparse.Namespace, _: object) -> Pushed:
@@ -78,3 +75,6 @@ async def _with(asked: argparse.Namespace, work: Callable[[Repository], _T]) -> 
 
 def _line(origin: Origin | None) -> Archived:
     return _NONE if origin is None else Archived(origin.source, origin.ref, origin.commit, origin.name, origin.tree)
+
+
+VERBS: Mapping[str, Verb] = {"archive": _archive, "archived": _archived, "restore": _restore}

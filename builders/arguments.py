@@ -1,0 +1,93 @@
+"""The command line of `python -m builders`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from builders import engine
+from builders.interface import Limits
+from builders.oci import commands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from builders.interface import Line
+
+    Verb = Callable[[argparse.Namespace, Any], Coroutine[None, None, Line]]
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # it has no public name
+
+LIMITS = tuple(each.name for each in fields(Limits))
+BASE = "localhost/repolaunch/base:*"
+"""The site's base image, which everybody may build on."""
+
+
+def parser(does: Mapping[str, Verb], about: str) -> argparse.ArgumentParser:
+    """The parser; what it parses has the verb's function as `verb`."""
+    whole = argparse.ArgumentParser(prog="python -m builders", description=about)
+    whole.set_defaults(time_limit=None)
+    verbs = whole.add_subparsers(required=True)
+    _directory_verbs(verbs)
+    _image_verbs(verbs)
+    commands.add(verbs)
+    for name, verb in verbs.choices.items():
+        verb.set_defaults(verb=does[name])
+        verb.add_argument("--time-limit", type=int, default=None, help="seconds")
+    return whole
+
+
+def _directory_verbs(verbs: Verbs) -> None:
+    detect = verbs.add_parser("detect", help="say what a directory declares")
+    prints = verbs.add_parser("fingerprint", help="say what detect depends on besides the directory")
+    build = verbs.add_parser("build", help="build a directory's image")
+    for verb in (detect, prints, build):
+        verb.add_argument("--platform", default=engine.this_platform())
+    for verb in (detect, build):
+        verb.add_argument("directory", type=_directory)
+        held = "; what repo2docker builds is held to it by the build engine only"
+        verb.add_argument("--memory", type=int, help=f"bytes{held}")
+        verb.add_argument("--cpus", type=float, help=f"cores{held}")
+        verb.add_argument("--processes", type=int, help=f"processes and threads{held}")
+        verb.add_argument("--disk", type=int, help=f"bytes that are written{held}")
+        verb.add_argument("--log", type=int, help="bytes of output")
+        _add_mark(verb)
+    build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
+    build.add_argument("--name", default="", help="the image's name in the engine, with a tag")
+    build.add_argument("--push", default="", metavar="HOST/REPOSITORY", help="push it there too, under its key")
+    build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
+    build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
+    build.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V", help="of the image")
+
+
+def _image_verbs(verbs: Verbs) -> None:
+    inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
+    inspect.add_argument("--checkout", type=_directory, default=None)
+    inspect.add_argument("--commit", default="")
+    inspect.add_argument("--contents", type=_directory, default=None, help="folder for what the image carries")
+    _add_mark(inspect)
+    push = verbs.add_parser("push", help="copy an image to a registry")
+    bring = verbs.add_parser("bring", help="give the build engine an image that the sessions' engine has")
+    for verb in (inspect, push, bring):
+        verb.add_argument("image", help="the engine's image id; for `bring` its name")
+    push.add_argument("target", help="host[:port]/repository:tag")
+
+
+def _add_mark(verb: argparse.ArgumentParser) -> None:
+    about = "a label of the containers that are made"
+    verb.add_argument("--mark", type=_pair, action="append", default=[], metavar="K=V", help=about)
+
+
+def _directory(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError("it is not a directory")
+    return path
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("it is not NAME=VALUE")
+    return name, value
