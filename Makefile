@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-compose test-repos-big help setup setup-test setup-guix run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -43,6 +43,9 @@ test-long: setup-test ## every test that `make test` leaves out because it takes
 
 test-mutations: setup-test ## each protection taken away from a copy, its test seen to fail: about half an hour [ONLY=words]
 	@exec $(BIN)/python -m tests.mutations.run $(ONLY)
+
+test-guix-real: setup-test ## Guix environments with nothing stood in for: needs the internet, an hour or more
+	@REPOLAUNCH_GUIX_REAL=1 $(BIN)/python -m pytest -m long --timeout=7200 tests/integration/test_guix_real.py $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh

@@ -31,7 +31,7 @@ from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.text import clean, without_paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from builders.errors import BuilderError
     from builders.interface import Limits, Workshop
@@ -146,17 +146,28 @@ async def daemon(tool: Tool, workshop: Workshop, *, network: bool) -> AsyncItera
 
 @asynccontextmanager
 async def evaluator(
-    of: Daemon, argv: tuple[str, ...], *, network: bool = False, max_line: int = MAX_LINE
+    of: Daemon,
+    argv: tuple[str, ...],
+    *,
+    network: bool = False,
+    max_line: int = MAX_LINE,
+    keeps: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Evaluator]:
-    """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken."""
+    """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken.
+
+    `keeps`: folders of the stores, as in `Tool`, that this command writes; never one that runs what a stranger wrote.
+    """
     name = f"{of.container}-{secrets.token_hex(4)}"
     uid = _uid() + 1
+    kept = {of.workshop.stores / name: target for name, target in (keeps or {}).items()}
+    await asyncio.to_thread(_folders, kept, uid)
     command = Command(
         argv=(
             *_docker_run(of, name, uid, of.workshop.limits, network=network),
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
             *(_mount(source, target, "ro") for source, target in _stores(of)),
             *(_mount(of.folder / _DAEMON, SOCKETS, "ro"), _mount(of.folder / _SOURCE, SOURCE, "ro")),
+            *(_mount(source, target, "rw") for source, target in kept.items()),
             *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
             *_started(of.tool.image, argv),
         ),
@@ -278,17 +289,22 @@ def _uid() -> int:
 
 def _prepare(tool: Tool, stores: Path, folder: Path) -> None:
     uid = _uid()
-    for path in (*(stores / name for name in tool.folders), *(folder / name for name in (_DAEMON, _WORK, _SOURCE))):
-        new = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
-        if new:
-            path.chmod(0o755)  # whatever our umask is
-        if new and path != folder / _SOURCE:
-            os.chown(path, uid, os.getgid() if os.getuid() else uid)
+    _folders((*(stores / name for name in tool.folders), *(folder / name for name in (_DAEMON, _WORK))), uid)
+    _folders((folder / _SOURCE,), None)
     accounts = "".join(f"{name}:x:{one}:{one}::/tmp:/bin/sh\n" for name, one in _accounts(uid))
     (folder / _PASSWD).write_text(f"root:x:0:0::/:/bin/sh\n{accounts}", "utf-8")
     (folder / _PASSWD).chmod(0o644)
     (folder / "seccomp.json").write_text(profile(), "utf-8")
+
+
+def _folders(paths: Iterable[Path], uid: int | None) -> None:
+    """Make those that are missing; `uid`: whose they are, where that can be had."""
+    for path in paths:
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)  # two may begin at once
+            path.chmod(0o755)  # whatever our umask is
+            if uid is not None and os.getuid() == 0:
+                os.chown(path, uid, uid)
 
 
 def _accounts(uid: int) -> tuple[tuple[str, int], ...]:

@@ -1,0 +1,261 @@
+"""From an author's files to the derivation that they stand for.
+
+  channels.scm ──evaluator──▶ Channels ──fetch, with a network──▶ checkouts in the store
+      ──evaluator: build──▶ the Guix of those channels ──evaluator: manifest.scm──▶ a profile's derivation
+
+`guix time-machine -C channels.scm -- shell -m manifest.scm` does this in one process. Here what has a network runs
+nothing of a stranger's, and what a stranger wrote, channels' own programs among it, has no network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from builders.errors import BuildBroken, BuildTimeout, EnvironmentBroken
+from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
+from builders.guix.source import prepare
+from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
+from builders.oci.closure import is_store_path
+from builders.sandbox import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from builders.guix.files import GuixFiles
+    from builders.interface import Tell
+    from builders.sandbox import Daemon
+
+VERSION = "1.5.0"
+"""Of the Guix in the image: it reads channels, fetches and builds; and it is the site's where nothing else is said."""
+SITE = "site/channels.scm"
+"""In the stores: the site's own channels, for authors who name none."""
+READ_S = 300
+"""Seconds to read a channels.scm, which is a list."""
+ROOTS = "gcroots/repolaunch"
+"""In Guix's state: the roots that we make."""
+_CACHE = "/keeps"
+_ASKED = "channels.json"
+_SITE_SEEN = "site.scm"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """How Guix is run; another one only where Guix's own seeds cannot be had."""
+
+    command: str = "guix"
+    """The Guix of the image."""
+    schemes: tuple[str, ...] = ("https",)
+    """What the addresses of channels begin with."""
+    authenticate: bool = True
+    """Whether who signed a channel's commits is looked at."""
+    substitutes: tuple[str, ...] = ()
+    """Where what is already built may come from, if its signature is of a key that the image knows."""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """More that the containers see, as `sandbox.Tool` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an author's files stand for."""
+
+    derivation: str
+    """Of the profile: equal path, same bytes."""
+    loose: tuple[str, ...]
+    advice: tuple[str, ...]
+    """As `interface.Inputs` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Guix:
+    """A Guix that evaluates, and what is not pinned of it."""
+
+    program: str
+    loose: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A channel's checkout in the store."""
+
+    channel: Channel
+    """As it was declared."""
+    commit: str
+    checkout: str
+    dependencies: list[Any]
+
+
+async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, tell: Tell) -> Evaluated:
+    """The derivation of a directory's environment.
+
+    Raises EnvironmentBroken, BuildFailed, BuildTimeout, BuildOutOfMemory, BuildLogTooLong, BuildBroken, EngineDown.
+    """
+    await asyncio.to_thread(prepare, directory, of.folder / "source")
+    guix = await _guix(of, files, means, tell)
+    kind = "package" if files.is_package else "manifest"
+    argv = (guix.program, "repl", "--", program("environment"), kind, f"{SOURCE}/{REPOSITORY}/{files.environment}")
+    found = await _last(of, Run(argv, f"evaluating {files.environment}"), tell)
+    derivation = str(found.get("derivation"))
+    if not is_store_path(derivation) or not derivation.endswith(".drv"):
+        raise BuildBroken("what evaluating gave is no derivation")
+    return Evaluated(derivation, guix.loose, guix.advice)
+
+
+# --------------------------------------------------------------------------- which Guix
+async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix:
+    """The Guix that the author's channels say, else the site's, else the image's."""
+    site = of.workshop.stores / SITE
+    if files.channels:
+        channels = await _read(of, means, f"{REPOSITORY}/{files.channels}", files.channels, tell)
+        return await _of_channels(of, channels, files.channels, means, tell)
+    where = f"{files.environment}:1: no channels.scm beside it says which Guix it is for"
+    if not site.is_file():
+        advice = "guix describe --format=channels > channels.scm"
+        return _Guix(means.command, (f"{where}; this site used Guix {VERSION}",), (advice,))
+    text = await asyncio.to_thread(site.read_text, "utf-8")
+    await asyncio.to_thread((of.folder / "source" / _SITE_SEEN).write_text, text, "utf-8")
+    channels = await _read(of, means, _SITE_SEEN, "the site's channels.scm", tell)
+    guix = await _of_channels(of, channels, "the site's channels.scm", means, tell)
+    used = ", ".join(f"{one.name} {(one.commit or one.branch)[:12]}" for one in channels)
+    return _Guix(guix.program, (f"{where}; this site used {used}", *guix.loose), tuple(text.splitlines()))
+
+
+async def _read(of: Daemon, means: Means, seen: str, path: str, tell: Tell) -> tuple[Channel, ...]:
+    """What a channels.scm says; `path` is what people know it as."""
+    run = Run((means.command, "repl", "--", program("channels"), f"{SOURCE}/{seen}"), f"reading {path}")
+    try:
+        async with asyncio.timeout(READ_S):
+            found = await _last(of, run, tell)
+    except TimeoutError:
+        raise BuildTimeout(READ_S, run.step) from None
+    return parse(found.get("channels"), path, means.schemes)
+
+
+async def _of_channels(of: Daemon, declared: Sequence[Channel], path: str, means: Means, tell: Tell) -> _Guix:
+    """The Guix of channels: built once, then found by what they say."""
+    unpinned = loose(declared, path, authenticate=means.authenticate)
+    settled = all(channel.commit for channel in declared)
+    if settled and (profile := await asyncio.to_thread(_rooted, of, declared)):
+        return _Guix(f"{profile}/bin/guix", unpinned)
+    fetched = await _fetch(of, declared, path, means, tell)
+    whole = loose([one.channel for one in fetched], path, authenticate=means.authenticate)
+    profile = await _instances(of, fetched, means, tell)
+    if settled and whole == unpinned:
+        await asyncio.to_thread(_keep, of, declared, profile)
+    advice = (f'{path}:{one.channel.line}: (commit "{one.commit}")' for one in fetched if one.channel.commit is None)
+    return _Guix(f"{profile}/bin/guix", whole, tuple(advice))
+
+
+async def _fetch(of: Daemon, declared: Sequence[Channel], path: str, means: Means, tell: Tell) -> tuple[_Fetched, ...]:
+    """The channels and those that they need, in the order in which Guix would have them."""
+    found: dict[str, _Fetched] = {}
+    wanted = {channel.name: channel for channel in declared}
+    while wanted:
+        if len(found) + len(wanted) > MOST:
+            raise EnvironmentBroken(path, f"its channels need more than {MOST} others")
+        said = await _fetched(of, list(wanted.values()), means, tell)
+        found |= {one.channel.name: one for one in said}
+        needed = [
+            replace(each, line=one.channel.line)
+            for one in said
+            if one.dependencies
+            for each in parse(one.dependencies, path, means.schemes)
+        ]
+        wanted = {each.name: each for each in needed if each.name not in found}
+    return tuple(found.values())
+
+
+async def _fetched(of: Daemon, wanted: Sequence[Channel], means: Means, tell: Tell) -> list[_Fetched]:
+    await asyncio.to_thread(_ask, of, [channel.to_json() for channel in wanted])
+    checked = "authenticate" if means.authenticate else "trust"
+    argv = (
+        "env",
+        f"XDG_CACHE_HOME={_CACHE}",
+        means.command,
+        "repl",
+        "--",
+        program("fetch"),
+        f"{SOURCE}/{_ASKED}",
+        checked,
+    )
+    step = f"fetching the channels {', '.join(channel.name for channel in wanted)}"
+    run = Run(argv, step, network=True, keeps={CHECKOUTS: _CACHE})
+    said = {str(body.get("name")): body for body in await answers(of, run, tell)}
+    found = []
+    for channel in wanted:
+        body = said.get(channel.name, {})
+        commit, checkout = str(body.get("commit")), str(body.get("checkout"))
+        if not is_commit(commit) or channel.commit not in {None, commit} or not is_store_path(checkout):
+            raise BuildBroken(f"the channel {channel.name} was not fetched as it was asked for")
+        found.append(_Fetched(channel, commit, checkout, body.get("dependencies") or []))
+    return found
+
+
+async def _instances(of: Daemon, fetched: Sequence[_Fetched], means: Means, tell: Tell) -> str:
+    """The profile that has the Guix of these checkouts."""
+    settled = [replace(one.channel, commit=one.commit) for one in fetched]
+    if profile := await asyncio.to_thread(_rooted, of, settled):
+        return profile
+    asked = [{**channel.to_json(), "checkout": one.checkout} for channel, one in zip(settled, fetched, strict=True)]
+    await asyncio.to_thread(_ask, of, asked)
+    argv = (means.command, "repl", "--", program("instances"), f"{SOURCE}/{_ASKED}")
+    commit = next((channel.commit or "" for channel in settled if channel.name == CORE), "")
+    found = await _last(of, Run(argv, f"building Guix {commit[:12]}"), tell)
+    profile = str(found.get("profile"))
+    if not is_store_path(profile):
+        raise BuildBroken("building the channels gave no profile")
+    await asyncio.to_thread(_keep, of, settled, profile)
+    return profile
+
+
+# --------------------------------------------------------------------------- what is kept
+def _root(of: Daemon, channels: Sequence[Channel]) -> Path:
+    """A garbage-collector root for the Guix of these channels, which is also how it is found again."""
+    form = [{**channel.to_json(), "line": 0} for channel in channels]
+    digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()
+    return of.workshop.stores / STATE / ROOTS / f"channels-{digest}"
+
+
+def _rooted(of: Daemon, channels: Sequence[Channel]) -> str:
+    """The profile that a root leads to; `""`: there is none."""
+    try:
+        target = os.readlink(_root(of, channels))  # noqa: PTH115  # the text as it is
+    except OSError:
+        return ""
+    return target if is_store_path(target) and (of.workshop.stores / target[1:]).exists() else ""
+
+
+def _keep(of: Daemon, channels: Sequence[Channel], profile: str) -> None:
+    keep(_root(of, channels), profile)
+
+
+def keep(root: Path, target: str) -> None:
+    """Make a garbage-collector root, or lead it elsewhere."""
+    root.parent.mkdir(exist_ok=True)
+    making = root.with_name(f".{root.name}.{os.getpid()}")
+    making.symlink_to(target)
+    making.replace(root)
+
+
+# --------------------------------------------------------------------------- programs
+def program(name: str) -> str:
+    """Where the containers see one of our programs."""
+    return f"{SOURCE}/{SCHEME}/{name}.scm"
+
+
+def _ask(of: Daemon, channels: list[dict[str, Any]]) -> None:
+    (of.folder / "source" / _ASKED).write_text(json.dumps(channels), "utf-8")
+
+
+async def _last(of: Daemon, run: Run, tell: Tell) -> dict[str, Any]:
+    """The last answer: what a stranger's program prints in our name comes before it."""
+    said = await answers(of, run, tell)
+    if not said:
+        raise BuildBroken(f"{run.step} gave no answer")
+    return said[-1]
