@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import tarfile
 import threading
 from collections import Counter
@@ -19,13 +20,15 @@ import docker.errors
 import pytest
 
 from builders.errors import RegistryDown, StoreUnfit
-from builders.interface import CA_FILE, PASSWORD, TLS, USERNAME, Progress
+from builders.interface import CA_FILE, PASSWORD, STORES, TLS, USERNAME, Progress, Pushed
 from builders.oci import load, record
 from builders.oci.image import MANIFEST_TYPE, Recipe, assemble
 from builders.oci.push import Tally, push, push_recorded
 from builders.oci.registry import Access, Repository, access
 from builders.oci.table import Table
+from tests.conftest import ROOT
 from tests.fixtures.registry import LOGIN, free_port, running_registry
+from tests.fixtures.worker import running_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -316,6 +319,68 @@ def test_an_image_is_pulled_and_runs(
         assert run(address, installation, "tool").stdout == (recipe.stores / library[1:] / "word").read_bytes()
     finally:
         engine.images.remove(address, force=True)
+
+
+@pytest.mark.engine
+def test_the_engine_knows_what_was_pushed_from_the_store(
+    engine: docker.DockerClient,
+    recipe: Recipe,
+    table: Table,
+    name: str,
+    registry_with_tokens: RunningRegistry,
+    engine_environment: dict[str, str],
+) -> None:
+    """The verb `push` of a builder process: the next session starts by digest, and nothing is fetched for it."""
+    made = load.load(recipe, name, table, silent)
+    record.save(recipe, made.engine_id)
+    target = f"{registry_with_tokens.host}/repolaunch/{secrets.token_hex(4)}:{secrets.token_hex(8)}"
+    env = {USERNAME: LOGIN[0], PASSWORD: LOGIN[1], STORES: str(recipe.stores)}
+    argv = [sys.executable, "-m", "builders", "push", made.engine_id, target]
+    done = subprocess.run(argv, env=engine_environment | env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"type": "pushed", "digest": made.digest}, done.stderr
+    repository = target.rpartition(":")[0]
+    try:
+        attrs = engine.images.get(made.engine_id).attrs
+        assert target in attrs["RepoTags"]
+        assert attrs["RepoDigests"] == [f"{repository}@{made.digest}"]
+        assert "Pulling" not in done.stdout
+    finally:
+        for each in (target, f"{repository}@{made.digest}"):
+            with contextlib.suppress(docker.errors.APIError):
+                engine.images.remove(each)
+
+
+@pytest.mark.engine
+async def test_the_worker_says_how_the_registry_is_spoken_to(
+    engine: docker.DockerClient,
+    installation: str,
+    recipe: Recipe,
+    table: Table,
+    registry_with_tls: RunningRegistry,
+    engine_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """An authority of the site's own, and an image that carries no label of the installation but has its name."""
+    key = secrets.token_hex(32)
+    local = f"repolaunch-{installation}-env:{key}"
+    made = load.load(recipe, local, table, silent)
+    record.save(recipe, made.engine_id)
+    env = {
+        "REPOLAUNCH_WORKER_TLS": "1",
+        "REPOLAUNCH_WORKER_CA_FILE": str(registry_with_tls.ca_file),
+        STORES: str(recipe.stores),
+    }
+    host = registry_with_tls.host
+    target = f"{host}/repolaunch/env"
+    try:
+        with running_worker(tmp_path, installation, engine_environment | env, registry=host) as running:
+            asked = {"engine_id": made.engine_id, "key": key}
+            assert await running.worker.ask(Pushed, "push", asked) == Pushed(made.digest)
+        assert engine.images.get(f"{target}@{made.digest}").id == made.engine_id
+    finally:
+        for each in (local, f"{target}:{key}", f"{target}@{made.digest}"):
+            with contextlib.suppress(docker.errors.APIError):
+                engine.images.remove(each)
 
 
 @pytest.mark.engine
