@@ -24,6 +24,7 @@ from builders.catalogue import BUILDERS
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
+    REVISION_LABEL,
     STORES,
     Built,
     Error,
@@ -171,6 +172,9 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
         workshop=workshop,
     )
     engine_id = await _named(found.builder).build(order, speaker)
+    from builders.oci import provenance  # noqa: PLC0415  # what it needs takes long to import
+
+    provenance.save(workshop.stores, engine_id, provenance.about(found, inputs, order.labels))
     if not asked.push:
         return Built(engine_id)
     speaker(Built(engine_id))
@@ -230,13 +234,15 @@ async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
 
 def _pushed(image: str, target: str, tell: Tell) -> str:
     """From the store, where it was assembled from one: its layers are then what they are everywhere."""
-    from builders.oci.push import push_recorded  # noqa: PLC0415  # as above
+    from builders.oci.push import publish, push_recorded  # noqa: PLC0415  # as above
     from builders.push import note, push  # noqa: PLC0415
 
     digest = push_recorded(image, target, stores(), tell)
     if digest is None:
-        return push(image, target, tell)
-    note(image, target, digest, tell)
+        digest = push(image, target, tell)
+    else:
+        note(image, target, digest, tell)
+    publish(stores(), image, target, digest)
     return digest
 
 
@@ -253,10 +259,6 @@ VERBS: Mapping[str, Verb] = {
 
 def _named(name: str) -> Builder:
     return next(builder for builder in BUILDERS if builder.name == name)
-
-
-REVISION_LABEL = "org.opencontainers.image.revision"
-"""The commit that an image was built from; whoever orders a build gives it."""
 
 
 if __name__ == "__main__":

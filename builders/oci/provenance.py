@@ -8,18 +8,29 @@ The statement is in-toto's (https://in-toto.io/Statement/v1) with a predicate of
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from builders.errors import RegistryDown
+from builders.interface import REVISION_LABEL, SOURCE_LABEL
+from builders.oci import record
 from builders.oci.closure import name_of
-from builders.oci.image import canonical
+from builders.oci.image import MANIFEST_TYPE, canonical
+from builders.oci.referrers import Descriptor, Paper, attach
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from builders.interface import Found, Inputs
     from builders.oci.closure import Closure
+    from builders.oci.registry import Repository
 
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 COMPONENTS_TYPE = "application/vnd.cyclonedx+json"
 BUILD_TYPE = "urn:repolaunch:build:v1"
+IMAGE_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
 _HASH = "sha256-"
 
 
@@ -39,6 +50,50 @@ class About:
     source: str
     """The repository that it was first built from; without credentials."""
     commit: str
+
+
+def about(found: Found, inputs: Inputs, labels: Mapping[str, str]) -> About:
+    """Of a build that was ordered."""
+    return About(
+        key=found.key,
+        builder=found.builder,
+        builder_version=found.builder_version,
+        platform=found.platform,
+        evidence=found.evidence,
+        pinning=found.pinning,
+        loose=found.loose,
+        inputs=inputs.digest,
+        source=labels.get(SOURCE_LABEL, ""),
+        commit=labels.get(REVISION_LABEL, ""),
+    )
+
+
+def save(stores: Path, engine_id: str, told: About) -> None:
+    """Keep it beside the stores until the image is pushed, and for `verify`. Raises OSError."""
+    record.write(_place(stores, engine_id), canonical(asdict(told)))
+
+
+def find(stores: Path, engine_id: str) -> About | None:
+    """What was kept of an image; None: nothing, or nothing that can be read. Raises OSError."""
+    try:
+        body: dict[str, Any] = json.loads(_place(stores, engine_id).read_bytes())
+        given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in body.items()}
+        return About(**given)
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def publish(repository: Repository, digest: str, told: About, closure: Closure) -> None:
+    """Attach the papers to an image that was pushed. Again: nothing changes. Blocks. Raises RegistryDown."""
+    manifest = repository.manifest(digest, *IMAGE_TYPES)
+    if manifest is None:
+        raise RegistryDown(repository.registry, "it no longer has the image that was pushed")
+    kind = str(json.loads(manifest).get("mediaType") or MANIFEST_TYPE)
+    image = Descriptor(kind, digest, len(manifest))
+    name = f"{repository.registry}/{repository.name}"
+    attach(repository, image, Paper(STATEMENT_TYPE, statement(name, digest, told, closure)))
+    if closure.paths:
+        attach(repository, image, Paper(COMPONENTS_TYPE, components(told, closure)))
 
 
 def statement(name: str, digest: str, about: About, closure: Closure) -> bytes:
@@ -91,6 +146,10 @@ def components(about: About, closure: Closure) -> bytes:
             for path, one in sorted(closure.paths.items())
         ],
     })  # fmt: skip
+
+
+def _place(stores: Path, engine_id: str) -> Path:
+    return record.place(stores, engine_id).with_suffix(".about.json")
 
 
 def _source(about: About) -> dict[str, Any]:

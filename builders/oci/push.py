@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from builders.oci import record
+from builders.oci import provenance, record
+from builders.oci.closure import Closure
 from builders.oci.image import Blob, Hashed, assembled, layers_of
 from builders.oci.progress import Counter
 from builders.oci.registry import Repository, access
@@ -57,6 +58,20 @@ def push_recorded(engine_id: str, target: str, stores: Path, tell: Tell) -> str 
         return None
     with closing(Table(record.table_of(stores))) as table:
         return push_as(recipe, target, table, tell).digest
+
+
+def publish(stores: Path, engine_id: str, target: str, digest: str) -> None:
+    """Attach to a pushed image the papers that say where it came from, if that is known. Blocks.
+
+    Raises RegistryDown, BuildBroken, OSError.
+    """
+    told = provenance.find(stores, engine_id)
+    if told is None:
+        return
+    recipe = record.find(stores, engine_id)
+    host, _, name = target.rpartition(":")[0].partition("/")
+    with closing(Repository(access(host, os.environ), name)) as repository:
+        provenance.publish(repository, digest, told, recipe.closure if recipe else Closure({}))
 
 
 def push_as(recipe: Recipe, target: str, table: Table, tell: Tell) -> Assembled:

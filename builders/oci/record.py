@@ -22,8 +22,6 @@ _FORMAT = 1
 
 def save(recipe: Recipe, engine_id: str) -> Path:
     """Keep the recipe of an image; where. Never half-written. Raises OSError."""
-    place = _place(recipe.stores, engine_id)
-    place.parent.mkdir(parents=True, exist_ok=True)
     body = {
         "format": _FORMAT,
         "closure": recipe.closure.to_json(),
@@ -34,19 +32,26 @@ def save(recipe: Recipe, engine_id: str) -> Path:
         "labels": dict(recipe.labels),
         "platform": recipe.platform,
     }
-    part = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    kept = place(recipe.stores, engine_id)
+    write(kept, canonical(body))
+    return kept
+
+
+def write(kept: Path, data: bytes) -> None:
+    """Write a file of the folder IMAGES, which is made; never half. Raises OSError."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}")
     try:
-        part.write_bytes(canonical(body))
-        os.replace(part, place)  # noqa: PTH105  # what it replaces is meant
+        part.write_bytes(data)
+        os.replace(part, kept)  # noqa: PTH105  # what it replaces is meant
     finally:
         part.unlink(missing_ok=True)
-    return place
 
 
 def find(stores: Path, engine_id: str) -> Recipe | None:
     """The recipe of an image that was assembled from these stores; None: it was not. Raises BuildBroken, OSError."""
     try:
-        text = _place(stores, engine_id).read_bytes()
+        text = place(stores, engine_id).read_bytes()
     except FileNotFoundError:
         return None
     try:
@@ -58,7 +63,7 @@ def find(stores: Path, engine_id: str) -> Recipe | None:
 
 def remove(stores: Path, engine_id: str) -> None:
     """Forget an image. Raises OSError."""
-    _place(stores, engine_id).unlink(missing_ok=True)
+    place(stores, engine_id).unlink(missing_ok=True)
 
 
 def table_of(stores: Path) -> Path:
@@ -79,7 +84,8 @@ def _recipe(stores: Path, body: dict[str, Any]) -> Recipe:
     )
 
 
-def _place(stores: Path, engine_id: str) -> Path:
+def place(stores: Path, engine_id: str) -> Path:
+    """Where the recipe of an image is kept. Raises BuildBroken for what is no id."""
     digest = engine_id.removeprefix("sha256:")
     if not digest.isalnum():
         raise BuildBroken(f"an image has no such id: {engine_id[:80]!r}")

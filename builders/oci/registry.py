@@ -121,9 +121,9 @@ class Repository:
             raise self._down("it stored another manifest than the one that it was given")
         return "OCI-Subject" in headers
 
-    def manifest(self, reference: str, kind: str) -> bytes | None:
-        """The manifest of that media type with this tag or digest; None: there is none."""
-        return self._document(f"/manifests/{reference}", kind)
+    def manifest(self, reference: str, *kinds: str) -> bytes | None:
+        """The manifest of one of these media types with this tag or digest; None: there is none."""
+        return self._document(f"/manifests/{reference}", ", ".join(kinds))
 
     def referrers(self, digest: str) -> bytes | None:
         """The index of what has this image for its `subject`; None: the registry does not know of such things."""

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.errors import BuildBroken, RegistryDown
-from builders.oci import archive
+from builders.interface import REVISION_LABEL, SOURCE_LABEL, Found, Inputs
+from builders.oci import archive, provenance
 from builders.oci.archive import Origin, commit_tag, find, keep, ref_tag, restore
+from builders.oci.closure import Closure
 from builders.oci.image import MANIFEST_TYPE, digest_of
+from builders.oci.push import publish
 from builders.oci.referrers import EMPTY, Descriptor, Paper, artifact, attach, papers
 from builders.oci.registry import Access, Repository
 
@@ -184,3 +187,25 @@ def test_a_password(registry_with_password: RunningRegistry, checkout: tuple[Pat
     without = Access(registry_with_password.host, tls=False)
     with closing(Repository(without, "t/source")) as repository, pytest.raises(RegistryDown):
         find(repository, URL, "main")
+
+
+def test_where_an_image_came_from_is_kept_beside_it(repository: Repository, tmp_path: Path) -> None:
+    repository.put(EMPTY)
+    image = artifact("x/image", Descriptor("x/image", digest_of(EMPTY), len(EMPTY)), None, {})
+    repository.put_manifest("tag", image)
+    digest, engine_id = digest_of(image), "sha256:" + "9" * 64
+    found = Found("repo2docker", "1", ("Dockerfile",), "f" * 64, "linux/amd64", "not-pinned", ("Dockerfile:1: x",), ())
+    told = provenance.about(found, Inputs("git:1"), {SOURCE_LABEL: URL, REVISION_LABEL: "c" * 40})
+    provenance.save(tmp_path / "stores", engine_id, told)
+    assert provenance.find(tmp_path / "stores", engine_id) == told
+    assert provenance.find(tmp_path / "stores", "sha256:" + "8" * 64) is None
+    publish(tmp_path / "stores", engine_id, f"{repository.registry}/{repository.name}:tag", digest)
+    (paper,) = papers(repository, digest)
+    said = json.loads(paper.data)
+    assert said["subject"] == [
+        {"name": f"{repository.registry}/{repository.name}", "digest": {"sha256": digest.removeprefix("sha256:")}}
+    ]
+    source = said["predicate"]["buildDefinition"]["resolvedDependencies"][0]
+    assert source == {"uri": f"git+{URL}@{'c' * 40}", "digest": {"gitCommit": "c" * 40}}
+    with pytest.raises(RegistryDown):
+        provenance.publish(repository, "sha256:" + "7" * 64, told, Closure({}))
