@@ -1,0 +1,93 @@
+"""The Guix builder: a profile is evaluated, built by guix-daemon and united with the notebook server in an image."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from builders.assembly import Environment, assembled
+from builders.engine import this_platform
+from builders.errors import BuildBroken, EnvironmentBroken
+from builders.guix.build import build
+from builders.guix.evaluate import VERSION, Evaluated, Means, evaluate
+from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
+from builders.guix.source import prepare
+from builders.guix.tool import NAME, tool
+from builders.interface import LOOSE, REPRODUCIBLE, Declaration, Inputs
+from builders.sandbox import daemon
+from builders.server import kept_server
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from builders.guix.build import Profile
+    from builders.guix.files import GuixFiles
+    from builders.interface import Order, Tell, Workshop
+    from builders.sandbox import Daemon
+
+_REVISION = 1
+"""Of how this package uses Guix: raise it whenever the same derivation would become another image."""
+
+
+class Guix:
+    """A Builder (builders/interface.py)."""
+
+    name = NAME
+    version = f"{VERSION}-{_REVISION}"
+    looks_for = (CHANNELS, MANIFEST, PACKAGE)
+
+    def __init__(self, means: Means | None = None) -> None:
+        """`means`: another way to run Guix than that of a site."""
+        self._means = means or Means()
+
+    def detect(self, directory: Path) -> Declaration | None:
+        """As Builder.detect."""
+        files = look(directory)
+        return None if files is None else Declaration(files.evidence, whole_tree=False)
+
+    async def inputs(
+        self, directory: Path, declared: Declaration, platform: str, workshop: Workshop, tell: Tell
+    ) -> Inputs:
+        """As Builder.inputs."""
+        if platform != this_platform():
+            raise EnvironmentBroken(
+                declared.evidence[-1], f"Guix builds for {this_platform()} here, not for {platform}"
+            )
+        server = await asyncio.to_thread(kept_server)
+        found = await self._evaluate(directory, workshop, tell)
+        pinning = LOOSE if found.loose else REPRODUCIBLE
+        return Inputs(f"{found.derivation} {server.identity}", pinning, found.loose, found.advice)
+
+    async def build(self, order: Order, tell: Tell) -> str:
+        """As Builder.build."""
+        profile = await self._profile(order, tell)
+        return await assembled(order, Environment((profile.path,), profile.closure, profile.variables), tell)
+
+    async def _profile(self, order: Order, tell: Tell) -> Profile:
+        derivation = order.inputs.digest.partition(" ")[0]
+        workshop = order.workshop
+        if not await asyncio.to_thread((workshop.stores / derivation[1:]).exists):
+            # It was found some time ago, and the store has let it go since.
+            found = await self._evaluate(order.directory, workshop, tell)
+            if found.derivation != derivation:
+                raise BuildBroken("the environment is not the one that was looked at")
+        async with self._daemon(workshop) as of:
+            await asyncio.to_thread(prepare, None, of.folder / "source")
+            return await build(of, derivation, order.found.key, self._means, tell)
+
+    async def _evaluate(self, directory: Path, workshop: Workshop, tell: Tell) -> Evaluated:
+        files = _files(directory)
+        async with self._daemon(workshop) as of:
+            return await evaluate(of, directory, files, self._means, tell)
+
+    def _daemon(self, workshop: Workshop) -> AbstractAsyncContextManager[Daemon]:
+        # What a derivation fetches is fetched by the daemon, and has to have the hash that was declared.
+        return daemon(tool(self._means.substitutes, self._means.folders), workshop, network=True)
+
+
+def _files(directory: Path) -> GuixFiles:
+    files = look(directory)
+    if files is None:
+        raise BuildBroken("the directory is not the one that was looked at")
+    return files
