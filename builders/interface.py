@@ -172,6 +172,7 @@ ENVIRONMENT = (
     "REPOLAUNCH_BUILD_ENGINE",
     "REPOLAUNCH_STORES",
     "REPOLAUNCH_CLOSURE",
+    "REPOLAUNCH_NIXPKGS",
     "XDG_CACHE_HOME",
 )
 """The variables that a builder process understands: all that it should be given."""
@@ -181,6 +182,8 @@ STORES = "REPOLAUNCH_STORES"
 """The folder of the Nix and Guix stores (`Workshop.stores`)."""
 CLOSURE = "REPOLAUNCH_CLOSURE"
 """The folder in which set-up keeps the notebook server of Nix and Guix images (`builders/server.py`)."""
+NIXPKGS = "REPOLAUNCH_NIXPKGS"
+"""The nixpkgs that a site has chosen for those who chose none (`builders/nix/site.py`)."""
 ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"

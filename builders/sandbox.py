@@ -15,6 +15,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import tomllib
@@ -43,6 +44,8 @@ WORK = "/work"
 """Where the daemon has room on the disk for its sandboxes."""
 SOURCE = "/source"
 """Where the evaluator sees the author's files."""
+NETWORK = "bridge"
+"""The engine's network of those that may reach one."""
 _DAEMON_UID = 1000
 _RUN, _DAEMON, _WORK, _SOURCE, _PASSWD = "run", "daemon", "work", "source", "passwd"
 _NO_TOOL = "the docker command-line client is not installed"
@@ -53,6 +56,8 @@ _POLL_S = 0.05
 # How `docker run` ends when the engine refused, and when the program was killed.
 _NO_ENGINE, _KILLED = 125, 137
 _TABLE = Path(__file__).with_suffix(".toml")
+# Of control groups version 2, and of version 1.
+_OOM_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 # A sandbox mounts a /proc of its own: the kernel forbids that where the engine hides parts of the container's.
 _UNMASKED = ("--security-opt=systempaths=unconfined",)
 _LEASH = 'exec 3<&0 </dev/null; "$@" & tool=$!; { read -r _ <&3; kill -9 "$tool"; } & wait "$tool"'
@@ -102,7 +107,10 @@ class Daemon:
 
     async def out_of_memory(self) -> bool:
         """Whether the kernel has ended something in the daemon's container for want of memory."""
-        return await _out_of_memory(self.container, self.env)
+        # The engine says so only of a container that has ended.
+        asked = ("docker", "exec", self.container, "cat", *_OOM_EVENTS)
+        _, text = await output(Command(asked, self.env), time_limit_s=_TOOL_S)
+        return bool(re.search(r"^oom_kill [1-9]", text, re.MULTILINE))
 
 
 @dataclass(eq=False)
@@ -205,7 +213,7 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
     return (
         *("docker", "run", "--interactive", f"--name={name}", f"--user={uid}:{uid}", "--pull=never"),
         *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--log-driver=none"),
-        f"--network={'bridge' if network else 'none'}",
+        f"--network={NETWORK if network else 'none'}",
         *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
         *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
         *(f"--label={key}={value}" for key, value in of.workshop.marks.items()),

@@ -26,7 +26,7 @@ from builders.errors import (
 )
 from builders.interface import LOOSE, REPRODUCIBLE, Inputs, Log, Step
 from builders.nix import nar, purity
-from builders.nix.events import Message, Plain, Wrote, parse
+from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
 from builders.nix.locks import Wanted, check, inputs
 from builders.nix.source import copy
 from builders.sandbox import SOURCE, evaluator
@@ -261,6 +261,9 @@ class _Evaluation:
                 return _Answer(_decoded(line.removeprefix(self.mark)))
         if errors:
             return _Answer(error=errors[-1])
+        if overflow := next((line for line in said if "stack overflow" in line), ""):
+            reason = f"its evaluation never ends: {overflow.removeprefix('error: ')}"
+            raise EnvironmentBroken(self.files.environment, reason)
         raise BuildFailed("nix", self.step, tuple(said[-_TAIL:]), 1)
 
     async def _run(
@@ -280,7 +283,7 @@ class _Evaluation:
                 self.written += len(raw) if isinstance(event, Plain | Message | Wrote) else 0
                 if self.written > limits.log:
                     raise BuildLogTooLong(limits.log, self.step)
-                if isinstance(event, Message) and event.level <= 1:
+                if isinstance(event, Message) and event.level <= WARNING and not event.text.endswith(NO_NETWORK):
                     for line in event.text.splitlines():
                         self.tell(Log(line))
             ending = await running.ending()

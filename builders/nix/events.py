@@ -25,6 +25,10 @@ ERROR, WARNING = 0, 1
 """Levels of messages; higher ones are chatter."""
 
 
+NO_NETWORK = "you don't have Internet access; disabling some network-dependent features"
+"""What Nix says in every container without a network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in an expression something happened, innermost first; `line` 0: not known."""

@@ -1,4 +1,8 @@
-"""The nixpkgs that a site has chosen, for those who say `<nixpkgs>` and thereby choose none."""
+"""The nixpkgs that a site has chosen, for those who say `<nixpkgs>` and thereby choose none.
+
+REPOLAUNCH_NIXPKGS is a JSON object: `url` of a tarball, its `sha256` (of what is in it), `rev` and `date`; in place of
+the first two may be `folder`, one of this machine.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders.errors import BuildBroken
-
-VARIABLE = "REPOLAUNCH_NIXPKGS"
-"""A JSON object: `url` of a tarball, its `sha256` (of what is in it), `rev` and `date`. In place of `url`: `folder`."""
+from builders.interface import NIXPKGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Nixpkgs:
 
 def nixpkgs() -> Nixpkgs | None:
     """What the variable says; None: the site has chosen none. Raises BuildBroken."""
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get(NIXPKGS)
     if not text:
         return None
     try:
@@ -53,7 +55,7 @@ def nixpkgs() -> Nixpkgs | None:
             str(body["rev"]), str(body["date"]), str(body.get("url", "")), str(body.get("sha256", "")), folder
         )
     except (ValueError, KeyError, TypeError):
-        raise BuildBroken(f"{VARIABLE} is no JSON object with rev, date, url and sha256") from None
+        raise BuildBroken(f"{NIXPKGS} is no JSON object with rev, date, url and sha256") from None
     if not chosen.folder and not (chosen.url and chosen.sha256):
-        raise BuildBroken(f"{VARIABLE} names neither a url with its sha256 nor a folder")
+        raise BuildBroken(f"{NIXPKGS} names neither a url with its sha256 nor a folder")
     return chosen

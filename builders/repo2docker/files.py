@@ -33,7 +33,6 @@ ANYWHERE = (
     "Manifest.toml",
     "REQUIRE",
     "install.R",
-    "default.nix",
     "apt.txt",
     "runtime.txt",
     "postBuild",

@@ -1,0 +1,107 @@
+"""How much one build writes: the folders of its sandboxes, and the outputs of what it was seen to build.
+
+A store is shared by builds that run at the same time, so what is new in it says nothing: what counts is what this one's
+own events name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from builders.errors import BuildDiskFull
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from builders.sandbox import Daemon, Evaluator
+
+EVERY_S = 2.0
+_REST = 5
+"""Looking takes at most a sixth of the time."""
+_BLOCK = 512
+_OUTPUT = re.compile(r'\("[^"]+","(/nix/store/[^"]+)",')
+_MOST_READ = 2**20
+
+
+class Watch:
+    """What one build has written so far."""
+
+    def __init__(self, of: Daemon) -> None:
+        """Of what this daemon builds."""
+        self._of = of
+        self._touched: set[str] = set()
+        self._over = False
+
+    def touch(self, path: str) -> None:
+        """The build of a derivation began, or the copying of a store path."""
+        self._touched.add(path)
+
+    def passed(self, step: str) -> BuildDiskFull | None:
+        """The error of the limit, if it was passed."""
+        return BuildDiskFull(self._of.workshop.limits.disk, step) if self._over else None
+
+    async def until_passed(self) -> None:
+        """Return when the limit is passed."""
+        while not self._over:
+            began = time.monotonic()
+            used = await asyncio.to_thread(lambda: sum(map(_size, self._folders())))
+            self._over = used > self._of.workshop.limits.disk
+            await asyncio.sleep(0 if self._over else max(EVERY_S, _REST * (time.monotonic() - began)))
+
+    def _folders(self) -> Iterator[Path]:
+        yield self._of.folder / "work"
+        stores = self._of.workshop.stores
+        for path in tuple(self._touched):
+            place = stores / path.removeprefix("/")
+            if path.endswith(".drv"):
+                yield place.with_name(f"{place.name}.chroot")
+                yield from (stores / output.removeprefix("/") for output in _outputs(place))
+            else:
+                yield place
+
+
+@asynccontextmanager
+async def watched(of: Daemon, running: Evaluator) -> AsyncIterator[Watch]:
+    """Watch a build while the block runs; one that writes too much is ended."""
+    watch = Watch(of)
+
+    async def end() -> None:
+        await watch.until_passed()
+        running.child.signal(signal.SIGKILL)
+
+    task = asyncio.create_task(end())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+
+
+def _outputs(derivation: Path) -> list[str]:
+    try:
+        with derivation.open("rb") as file:
+            begin = file.read(_MOST_READ).decode("utf-8", "replace")
+    except OSError:
+        return []
+    return _OUTPUT.findall(begin.partition("],[")[0])
+
+
+def _size(path: Path) -> int:
+    """Bytes that it takes on the disk; what vanishes meanwhile takes none."""
+    try:
+        total = path.lstat().st_blocks * _BLOCK
+    except OSError:
+        return 0
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * _BLOCK  # noqa: PTH118  # thousands of them
+            except OSError:
+                continue
+    return total

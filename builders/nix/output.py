@@ -1,0 +1,116 @@
+"""Nix's events as a builder's lines; afterwards knows what went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
+
+from builders.engine import DISK
+from builders.errors import BuildFailed, BuildLogTooLong, DiskFull
+from builders.interface import Line, Log, Step
+from builders.nix.events import (
+    BUILD,
+    FETCH,
+    NO_NETWORK,
+    SUBSTITUTE,
+    WARNING,
+    Began,
+    Ended,
+    Message,
+    Plain,
+    Wrote,
+    parse,
+)
+from builders.text import says_full
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builders.errors import BuilderError
+    from builders.nix.events import Event
+
+TAIL = 20
+"""Lines of the failed step that an error carries."""
+NAME = "nix"
+_STORED = re.compile(r"/nix/store/[0-9a-z]{32}-([^/'\s]+)")
+_DERIVATION = re.compile(r"builder for '(/nix/store/[0-9a-z]{32}-\S+?\.drv)' failed with exit code (\d+)")
+
+
+class Output:
+    """Reads the output of one run of Nix."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: how many bytes of output there may be."""
+        self.step = ""
+        """The last build or download that began."""
+        self.plain: list[str] = []
+        """Lines that are no events: what Nix was asked to print."""
+        self._most, self._bytes = most, 0
+        self._steps: dict[int, str] = {}
+        self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
+        self._errors: list[Message] = []
+        self._touched: list[str] = []
+
+    def read(self, raw: str) -> Iterator[Line]:
+        """What a line says. Raises BuildLogTooLong for the one that is too much."""
+        event = parse(raw)
+        if isinstance(event, Plain | Wrote | Message):
+            self._bytes += len(raw) + 1
+            if self._bytes > self._most:
+                raise BuildLogTooLong(self._most, self.step)
+        return iter(self._lines(event))
+
+    def touched(self) -> list[str]:
+        """The store paths that were begun since this was asked last: derivations, and paths that are copied."""
+        touched, self._touched = self._touched, []
+        return touched
+
+    def error(self, status: int) -> BuilderError:
+        """What went wrong, after Nix ended with `status`."""
+        reason = self._errors[0].reason if self._errors else ""
+        found = _DERIVATION.search(reason)
+        step = named(found[1]) if found else self.step
+        tail = tuple(self._tails[found[1]]) if found else ()
+        lines = tail or tuple(line.strip() for line in reason.splitlines() if line.strip())[:TAIL]
+        if says_full("\n".join((*lines, reason))):
+            return DiskFull(DISK, step, lines)
+        return BuildFailed(NAME, step, lines, int(found[2]) if found else status)
+
+    def _said(self, message: Message) -> list[str]:
+        if message.reason:
+            self._errors.append(message)
+        if found := _DERIVATION.search(message.reason):
+            # What follows are the lines that were shown already, and advice for those who sit at the machine.
+            return [f"{named(found[1])} failed with status {found[2]}"]
+        return [] if message.text.endswith(NO_NETWORK) else message.text.splitlines()
+
+    def _lines(self, event: Event) -> list[Line]:
+        match event:
+            case Began(number, kind, text, fields) if kind in {BUILD, SUBSTITUTE, FETCH}:
+                what = fields[0] if fields else text
+                self._steps[number] = what
+                self._touched += [what] if kind != FETCH else []
+                self.step = named(what)
+                return [Step(self.step)]
+            case Wrote(number, text, phase):
+                what = self._steps.get(number, "")
+                if phase:
+                    return [Log(f"{named(what)}: {text}")]
+                self._tails[what].append(text)
+                return [Log(text)]
+            case Message(level):
+                return [Log(line) for line in self._said(event)] if level <= WARNING else []
+            case Plain(text) if not text.endswith(NO_NETWORK):
+                self.plain.append(text)
+            case Ended(number):
+                self._steps.pop(number, None)
+            case _:
+                pass
+        return []
+
+
+def named(path: str) -> str:
+    """A store path as people know it: its name without digest; an address as it is."""
+    found = _STORED.fullmatch(path)
+    return found[1].removesuffix(".drv") if found else path
