@@ -197,7 +197,7 @@ def assembled(recipe: Recipe, layers: Sequence[Layer], blobs: Sequence[Blob]) ->
             "Labels": dict(recipe.labels),
         },
         "rootfs": {"type": "layers", "diff_ids": [blob.digest for blob in blobs]},
-        "history": [{"created": CREATED, "created_by": FORMAT, "comment": _comment(layer)} for layer in layers],
+        "history": [{"created": CREATED, "created_by": FORMAT, "comment": comment(layer)} for layer in layers],
     })  # fmt: skip
     manifest = canonical({
         "schemaVersion": 2,
@@ -230,7 +230,7 @@ def _key(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join((FORMAT, *parts)).encode()).hexdigest()
 
 
-def _comment(layer: Layer) -> str:
+def comment(layer: Layer) -> str:
     """What `docker history` shows of a layer."""
     names = [posixpath.basename(path) for path in layer.paths]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
