@@ -33,14 +33,14 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 """Each verb and all of its fields: `python -m builders VERB`; the last three are answered by the worker itself."""
 
 LIMITS_S: Mapping[str, int] = {
-    "detect": 60,
     "inspect": 600,
     "push": 3600,
     "archive": 3600,
     "archived": 60,
     "restore": 3600,
 }
-"""Seconds that a builder process may take; a build's limit is a setting."""
+"""Seconds that a builder process may take. A build's limit is a setting, and that of looking too: what evaluates a
+declaration may first have to be built."""
 
 
 def _matches(pattern: str) -> Callable[[object], bool]:

@@ -219,7 +219,7 @@ class Verbs:
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
 
     def _limit(self, verb: str) -> tuple[str, ...]:
-        limits = {**LIMITS_S, "build": self._site.build_s}
+        limits = {**LIMITS_S, "build": self._site.build_s, "detect": self._site.build_s}
         return (f"--time-limit={limits[verb]}",) if verb in limits else ()
 
     def _environment(self, verb: str) -> dict[str, str]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.assembly import Environment, assembled
 from builders.engine import this_platform
-from builders.errors import BuildBroken, EnvironmentBroken
+from builders.errors import BuildBroken, EnvironmentBroken, ServerNotBuilt
 from builders.guix.build import build
-from builders.guix.evaluate import VERSION, Evaluated, Means, evaluate
+from builders.guix.evaluate import SITE, VERSION, Evaluated, Means, evaluate
 from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
 from builders.guix.source import prepare
 from builders.guix.tool import NAME, tool
-from builders.interface import LOOSE, REPRODUCIBLE, Declaration, Inputs
+from builders.interface import LOOSE, REPRODUCIBLE, STORES, Declaration, Inputs
 from builders.sandbox import daemon
 from builders.server import kept_server
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from builders.guix.build import Profile
     from builders.guix.files import GuixFiles
@@ -45,6 +48,10 @@ class Guix:
         """As Builder.detect."""
         files = look(directory)
         return None if files is None else Declaration(files.evidence, whole_tree=False)
+
+    async def ground(self) -> str:
+        """As Grounded.ground: the notebook server, and the site's channels."""
+        return await asyncio.to_thread(_ground)
 
     async def inputs(
         self, directory: Path, declared: Declaration, platform: str, workshop: Workshop, tell: Tell
@@ -84,6 +91,14 @@ class Guix:
     def _daemon(self, workshop: Workshop) -> AbstractAsyncContextManager[Daemon]:
         # What a derivation fetches is fetched by the daemon, and has to have the hash that was declared.
         return daemon(tool(self._means.substitutes, self._means.folders), workshop, network=True)
+
+
+def _ground() -> str:
+    channels = Path(os.environ.get(STORES, os.curdir), SITE)
+    server = ""
+    with contextlib.suppress(ServerNotBuilt, BuildBroken):
+        server = kept_server().identity
+    return f"{server} {hashlib.sha256(channels.read_bytes()).hexdigest()}" if channels.is_file() else server
 
 
 def _files(directory: Path) -> GuixFiles:

@@ -28,7 +28,7 @@ class Builders:
     """The verbs of `python -m builders`: what the worker starts for a call ends with the call, however that ends."""
 
     def __init__(self, worker: Worker, *, build_s: int = 3600) -> None:
-        """`build_s`: seconds that the worker gives a build."""
+        """`build_s`: seconds that the worker gives a build, and before it to find out what is to be built."""
         self._worker = worker
         self._build_s = build_s
 
@@ -39,7 +39,7 @@ class Builders:
     async def detect(self, checkout: Checkout) -> Environment:
         """As stages.Detector."""
         asked = {"checkout": checkout.path.name}
-        found = await self._worker.ask(lines.Found, "detect", asked, limit_s=LIMITS_S["detect"])
+        found = await self._worker.ask(lines.Found, "detect", asked, limit_s=self._build_s)
         return _same(Environment, found)
 
     async def build(self, checkout: Checkout, environment: Environment, tell: Tell) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.errors import EnvironmentBroken, EnvironmentConflict
+from builders.guix.builder import Guix
 from builders.guix.files import GuixFiles, look
+from builders.interface import Grounded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +78,18 @@ def test_a_link_that_leads_elsewhere_is_broken(tmp_path: Path, name: str, target
     with pytest.raises(EnvironmentBroken) as caught:
         look(repository)
     assert caught.value.path == name
+
+
+async def test_what_is_remembered_of_a_tree_ends_when_the_site_chooses_other_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPOLAUNCH_STORES", str(tmp_path))
+    builder = Guix()
+    assert isinstance(builder, Grounded)
+    before = await builder.ground()
+    assert await builder.ground() == before
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "channels.scm").write_text("(list)")
+    chosen = await builder.ground()
+    (tmp_path / "site" / "channels.scm").write_text("(list )")
+    assert len({before, chosen, await builder.ground()}) == 3
