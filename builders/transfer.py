@@ -100,6 +100,12 @@ def _same(client: DockerClient, name: str, wanted: dict[str, Any]) -> bool:
     return found is not None and found["Id"] == wanted["Id"]
 
 
+def layers_in(client: DockerClient, image: str) -> list[str] | None:
+    """The diff ids of an engine's image; None: it has no such image. Blocks. Raises EngineDown."""
+    found = _inspected(client, image)
+    return None if found is None else list((found.get("RootFS") or {}).get("Layers") or [])
+
+
 def load(client: DockerClient, archive: Iterable[bytes]) -> None:
     """Give an engine the images of an archive. Blocks. Raises DiskFull, BuildBroken."""
     for answer in client.api.load_image(archive):  # type: ignore[no-untyped-call]

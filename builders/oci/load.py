@@ -1,7 +1,11 @@
-"""Gives an assembled image to the sessions' engine, by its load API: each byte is read once, and hashed on its way."""
+"""Gives an assembled image to the sessions' engine, by its load API: each byte is read once, and hashed on its way.
+
+The first layers, as far as the engine has an image that begins with them, are left out: it does not read them.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -12,11 +16,14 @@ from builders.oci.progress import Counter
 from builders.oci.tar import END, FILE, Entry, header, padding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from builders.interface import Tell
     from builders.oci.image import Assembled, Layer, Recipe
     from builders.oci.table import Table
+
+_LOOKED_AT = 20
+"""Images that the engine was given last."""
 
 
 class Archive:
@@ -27,22 +34,32 @@ class Archive:
         self._recipe = recipe
         self._name = name
         self._table = table
+        self._tell = tell
         self._layers = layers_of(recipe)
-        known = [table.blob(layer.key) for layer in self._layers]
-        self._sizes = [blob.size if blob else layer.size() for layer, blob in zip(self._layers, known, strict=True)]
-        self._counter = Counter(tell, "Handing the image over", sum(self._sizes))
+        self._left_out: list[Blob] = []
         self._made: Assembled | None = None
+
+    def leave_out(self, has: Sequence[Sequence[str]]) -> int:
+        """Leave the layers out that one of these lists of diff ids begins with; how many."""
+        blobs = (self._table.blob(layer.key) for layer in self._layers)
+        known = [blob for blob in itertools.takewhile(bool, blobs) if blob]
+        begins = (_common([blob.digest for blob in known], diff_ids) for diff_ids in has)
+        self._left_out = known[: max(begins, default=0)]
+        return len(self._left_out)
 
     def __iter__(self) -> Iterator[bytes]:
         """Its bytes, once. Raises StoreUnfit."""
-        blobs, names = [], []
-        for number, (layer, size) in enumerate(zip(self._layers, self._sizes, strict=True)):
-            names.append(f"{number:03}.tar")
-            yield header(Entry(names[-1].encode(), FILE, 0o444, size))
-            hashed = Hashed(layer, self._table.blob(layer.key))
-            yield from self._counter.watch(hashed)
+        blobs, names = list(self._left_out), [f"{number:03}.tar" for number in range(len(self._layers))]
+        sent = range(len(blobs), len(self._layers))
+        known = [self._table.blob(layer.key) for layer in self._layers]
+        sizes = {number: one.size if (one := known[number]) else self._layers[number].size() for number in sent}
+        counter = Counter(self._tell, "Handing the image over", sum(sizes.values()))
+        for number, size in sizes.items():
+            yield header(Entry(names[number].encode(), FILE, 0o444, size))
+            hashed = Hashed(self._layers[number], known[number])
+            yield from counter.watch(hashed)
             yield padding(size)
-            blobs.append(self._checked(layer, size, hashed.blob))
+            blobs.append(self._checked(self._layers[number], size, hashed.blob))
         # Behind the layers: only now their digests are known. An engine unpacks all of it before it looks.
         made = assembled(self._recipe, self._layers, blobs)
         config = f"{made.engine_id.removeprefix('sha256:')}.json"
@@ -73,11 +90,26 @@ def load(recipe: Recipe, name: str, table: Table, tell: Tell) -> Assembled:
     """
     archive = Archive(recipe, name, table, tell)
     with engine.client(transfer.SLOW_S) as client:
-        transfer.load(client, archive)
-        found = client.api.inspect_image(name)  # type: ignore[no-untyped-call]
-    if found["Id"] != archive.image.engine_id:
+        has = [layers for one in table.given(_LOOKED_AT) if (layers := transfer.layers_in(client, one))]
+        left_out = archive.leave_out(has)
+        try:
+            transfer.load(client, archive)
+        except BuildBroken:
+            if not left_out:
+                raise
+            # An engine that wants every layer, or has lost one a moment ago: all of it.
+            archive.leave_out(())
+            transfer.load(client, archive)
+        arrived = transfer.layers_in(client, archive.image.engine_id)
+    if arrived is None:
         raise BuildBroken("the image that was assembled did not arrive at the container engine")
+    table.gave(archive.image.engine_id)
     return archive.image
+
+
+def _common(one: Sequence[str], two: Sequence[str]) -> int:
+    """How many they begin with alike."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, two, strict=False)))
 
 
 def _file(name: str, data: bytes) -> Iterator[bytes]:

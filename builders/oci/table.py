@@ -1,4 +1,4 @@
-"""What is known of layers: which bytes a key stands for, and which repositories of which registry have them.
+"""What is known of layers: which bytes a key stands for, which repositories have them, which images engines got.
 
 It saves work and is never the only place of anything: a damaged one is begun afresh. Several processes may use it.
 """
@@ -26,6 +26,7 @@ create table if not exists layer (key text primary key, digest text not null, si
 create table if not exists place (
     registry text, digest text, repository text, primary key (registry, digest, repository)
 ) without rowid;
+create table if not exists given (number integer primary key, engine_id text unique);
 """
 _DAMAGED = ("malformed", "not a database")
 
@@ -74,6 +75,14 @@ class Table:
         self._all(
             "delete from place where registry = ? and digest = ? and repository = ?", registry, digest, repository
         )
+
+    def gave(self, engine_id: str) -> None:
+        """Remember that an engine was given this image."""
+        self._all("insert or replace into given (engine_id) values (?)", engine_id)
+
+    def given(self, most: int) -> list[str]:
+        """The images that an engine was given, the last one first. It may have lost them."""
+        return [one for (one,) in self._all("select engine_id from given order by number desc limit ?", most)]
 
     def close(self) -> None:
         """Close the file."""

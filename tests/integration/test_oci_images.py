@@ -19,9 +19,12 @@ from urllib.request import Request, urlopen
 import docker.errors
 import pytest
 
+import builders.engine
+from builders import transfer
 from builders.errors import RegistryDown, StoreUnfit
 from builders.interface import CA_FILE, PASSWORD, STORES, TLS, USERNAME, Progress, Pushed
 from builders.oci import load, record
+from builders.oci.closure import Closure
 from builders.oci.image import MANIFEST_TYPE, Recipe, assemble
 from builders.oci.push import Tally, push, push_recorded
 from builders.oci.registry import Access, Repository, access
@@ -307,6 +310,49 @@ def test_an_image_is_loaded_and_runs(
 
 
 @pytest.mark.engine
+def test_an_engine_is_given_what_it_lacks(
+    engine: docker.DockerClient,
+    installation: str,
+    shelf: Shelf,
+    recipe: Recipe,
+    table: Table,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second environment that begins alike: its last layer is sent. An engine that has lost one gets all of them."""
+    sent: list[int] = []
+    given = transfer.load
+
+    def weighed(client: docker.DockerClient, archive: load.Archive) -> None:
+        chunks = list(archive)
+        sent.append(sum(map(len, chunks)))
+        given(client, iter(chunks))
+
+    monkeypatch.setattr(transfer, "load", weighed)
+    first = load.load(recipe, name, table, silent)
+    assert load.load(recipe, name, table, silent).engine_id == first.engine_id
+    own = shelf.add("environment", {"bin/more": b"#!/bin/sh\necho more\n"}, seed=secrets.token_hex(8))
+    closure = Closure({path: shelf.closure().paths[path] for path in {*recipe.closure.paths, own} - recipe.root})
+    env = {**recipe.env, "PATH": f"{own}/bin:{recipe.env['PATH']}"}
+    other = replace(recipe, closure=closure, root=frozenset({own}), env=env)
+    second = load.load(other, name, table, silent)
+    assert run(name, installation, "more").stdout == b"more\n"
+    everything = sum(blob.size for blob in first.blobs)
+    assert sent[0] > everything > 1_000_000
+    assert sent[1] < 20_000 < everything, "it had all of it"
+    assert sent[2] < 20_000
+    assert [blob.digest for blob in second.blobs[:-1]] == [blob.digest for blob in first.blobs[:-1]]
+    # Its images are gone, and it says that they are not.
+    engine.images.remove(first.engine_id, force=True)
+    engine.images.remove(second.engine_id, force=True)
+    layers = [blob.digest for blob in first.blobs]
+    monkeypatch.setattr(transfer, "layers_in", lambda _, image: layers if image == first.engine_id else [])
+    assert load.load(recipe, name, table, silent).engine_id == first.engine_id
+    assert (sent[3] < 20_000, sent[4] > everything) == (True, True)
+    assert run(name, installation, "/bin/sh", "-c", "echo here").stdout == b"here\n"
+
+
+@pytest.mark.engine
 def test_an_image_is_pulled_and_runs(
     engine: docker.DockerClient, installation: str, recipe: Recipe, table: Table, registry: RunningRegistry
 ) -> None:
@@ -387,12 +433,13 @@ async def test_the_worker_says_how_the_registry_is_spoken_to(
 def test_a_store_that_changes_in_the_midst_is_not_loaded(
     engine: docker.DockerClient, recipe: Recipe, table: Table, name: str
 ) -> None:
-    archive = load.Archive(recipe, name, table, silent)
+    archive = iter(load.Archive(recipe, name, table, silent))
+    next(archive)
     path = next(iter(recipe.root))
     tool = recipe.stores / path[1:] / "bin" / "tool"
     tool.chmod(0o755)
     tool.write_bytes(b"#!/bin/sh\n" * 999)
-    with pytest.raises(StoreUnfit, match="changed while it was read"):
-        list(archive)
+    with pytest.raises(StoreUnfit, match="changed while it was read"), builders.engine.client() as client:
+        transfer.load(client, archive)
     with pytest.raises(docker.errors.ImageNotFound):
         engine.images.get(name)
