@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
+.PHONY: test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -9,7 +9,7 @@ BIN := .venv/bin
 
 # make run REPO=https://… REF=main PORT=8000 DATA=/srv/repolaunch
 # Handed on through the environment, never through a shell's words: a link may hold anything.
-export REPO REF PORT DATA ROUNDS SEED
+export REPO REF PORT DATA ROUNDS SEED NIXPKGS
 
 CASES ?= 300
 
@@ -40,6 +40,13 @@ test-faults: setup-test ## the engine killed, hung and filled, and full disks, a
 
 test-long: setup-test ## every test that `make test` leaves out because it takes minutes
 	@exec $(BIN)/python -m pytest -m long --timeout=900 $(PYTEST_ARGS)
+
+test-closures: setup-test ## Nix environments and the notebook server from nothing: every file fetched, every path built (10 minutes)
+	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=1800 tests/integration/test_closure*.py $(PYTEST_ARGS)
+
+test-nix-real: setup-test ## the same authors with the real nixpkgs, where there is internet: make test-nix-real NIXPKGS="COMMIT sha256-HASH"
+	@REPOLAUNCH_TEST_NIXPKGS="$${NIXPKGS:?the commit and the hash of a nixpkgs}" exec $(BIN)/python -m pytest \
+	  -m "long or not long" --timeout=7200 -k "not server_built_again" tests/integration/test_closure_*.py $(PYTEST_ARGS)
 
 test-mutations: setup-test ## each protection taken away from a copy, its test seen to fail: about half an hour [ONLY=words]
 	@exec $(BIN)/python -m tests.mutations.run $(ONLY)

@@ -12,7 +12,7 @@ import pytest
 
 from builders.errors import BuildBroken
 from builders.server import CURRENT, PUBLIC_KEY, fill, kept_folder, kept_server, server_in
-from tests.fixtures.authors import server_python
+from tests.fixtures.limited import server_python
 
 if TYPE_CHECKING:
     from builders.interface import Workshop
