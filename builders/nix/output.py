@@ -50,6 +50,8 @@ class Output:
         self._steps: dict[int, str] = {}
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
         self._errors: list[Message] = []
+        self._failed: tuple[str, int] | None = None
+        """The first derivation whose build failed, and its status."""
         self._touched: list[str] = []
 
     def read(self, raw: str) -> Iterator[Line]:
@@ -69,28 +71,32 @@ class Output:
     def error(self, status: int) -> BuilderError:
         """What went wrong, after Nix ended with `status`."""
         reason = self._errors[0].reason if self._errors else ""
-        found = _DERIVATION.search(reason)
-        step = named(found[1]) if found else self.step
-        tail = tuple(self._tails[found[1]]) if found else ()
+        failed, code = self._failed or ("", status)
+        step = named(failed) if failed else self.step
+        tail = tuple(self._tails[failed]) if failed else ()
         lines = tail or tuple(line.strip() for line in reason.splitlines() if line.strip())[:TAIL]
         if says_full("\n".join((*lines, reason))):
             return DiskFull(DISK, step, lines)
-        return BuildFailed(NAME, step, lines, int(found[2]) if found else status)
+        return BuildFailed(NAME, step, lines, code)
 
     def _said(self, message: Message) -> list[str]:
         if message.reason:
             self._errors.append(message)
-        if found := _DERIVATION.search(message.reason):
+        # Of what another one needed, the daemon says so in a message of its own, before the error itself.
+        if found := _DERIVATION.search(message.text):
+            self._failed = self._failed or (found[1], int(found[2]))
             # What follows are the lines that were shown already, and advice for those who sit at the machine.
             return [f"{named(found[1])} failed with status {found[2]}"]
-        return [] if message.text.endswith(NO_NETWORK) else message.text.splitlines()
+        text = _STORED.sub(lambda found: found[1].removesuffix(".drv"), message.text)
+        return [] if text.endswith(NO_NETWORK) else text.splitlines()
 
     def _lines(self, event: Event) -> list[Line]:
         match event:
             case Began(number, kind, text, fields) if kind in {BUILD, SUBSTITUTE, FETCH}:
                 what = fields[0] if fields else text
                 self._steps[number] = what
-                self._touched += [what] if kind != FETCH else []
+                # A step may print such a line too: only what cannot lead out of the store is looked at.
+                self._touched += [what] if kind != FETCH and _STORED.fullmatch(what) else []
                 self.step = named(what)
                 return [Step(self.step)]
             case Wrote(number, text, phase):
