@@ -16,6 +16,7 @@ say "building $PYTHON_IMAGE (half a minute)"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 cp -- "$context/Dockerfile" "$work/"
+: >"$work/empty"
 # -I: neither a variable nor a folder of the author's is looked at for the server's own modules.
 sed '1s| -s$| -I|' "$ROOT/deploy/images/base/repolaunch-singleuser" >"$work/repolaunch-singleuser"
 proxies=()

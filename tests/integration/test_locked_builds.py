@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+import http.server
 import json
+import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tarfile
+import threading
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from builders import machine
 from tests.fixtures.builds import ROOT, said
-from tests.fixtures.locks import KERNEL, PROJECT, uv_lock
+from tests.fixtures.engine import BASE_IMAGE
+from tests.fixtures.locks import KERNEL, PROJECT, SIX, SIX_URL, pylock, uv_lock
+from tests.fixtures.service import phases, visiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     import docker
+
+    from tests.fixtures.repos import GitHost
+    from tests.fixtures.service import Service
 
     Build = Callable[..., list[dict[str, Any]]]
 
@@ -29,11 +44,11 @@ HELD = ("--read-only", "--user=1000:1000", "--cap-drop=ALL", "--network=none", "
 def build(tmp_path: Path, installation: str, engine_environment: dict[str, str]) -> Build:
     """Builds a directory of these files; all lines that the process says."""
 
-    def run(texts: dict[str, str], **env: str) -> list[dict[str, Any]]:
+    def run(texts: dict[str, str | bytes], **env: str) -> list[dict[str, Any]]:
         folder = tmp_path / secrets.token_hex(4)
         for name, text in texts.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
+            (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
         names = (
             f"--name=repolaunch-{installation}-env:{folder.name}",
             f"--label=repolaunch.installation={installation}",
@@ -62,33 +77,29 @@ def built(lines: list[dict[str, Any]]) -> str:
     return str(lines[-1]["engine_id"])
 
 
-def test_a_hashed_requirements_file_is_an_environment_with_a_kernel(build: Build, engine: docker.DockerClient) -> None:
-    lines = build({"requirements.txt": KERNEL.read_text()})
-    image = built(lines)
-    try:
-        assert not any("Warning" in line.get("text", "") for line in lines)
-        found = "[u.find_spec(name) for name in ('jupyterhub', 'jupyterlab')]"
-        look = f"import ipykernel, sys, importlib.util as u; print(sys.executable, {found})"
-        assert inside(image, "python", "-c", look) == "/opt/env/bin/python [None, None]\n"
-        kernels = json.loads(inside(image, "/opt/server/bin/jupyter", "kernelspec", "list", "--json"))["kernelspecs"]
-        assert {name: kernel["spec"]["argv"][0] for name, kernel in kernels.items()} == {
-            "python3": "/opt/env/bin/python"
-        }
-        assert inside(
-            image, "sh", "-c", "command -v python; command -v repolaunch-singleuser; command -v uv || echo no uv"
-        ) == ("/opt/env/bin/python\n/opt/repolaunch/bin/repolaunch-singleuser\nno uv\n")
-        server = "import jupyterhub, importlib.util as u; print(u.find_spec('six'), u.find_spec('ipykernel'))"
-        poisoned = (
-            "env",
-            "PYTHONPATH=/opt/env/lib/python3.13/site-packages",
-            "/opt/server/bin/python",
-            "-I",
-            "-c",
-            server,
-        )
-        assert inside(image, *poisoned).split()[-1] == "None"
-    finally:
-        engine.images.remove(image, force=True)
+async def test_a_changed_notebook_is_no_build_and_the_kernel_is_the_authors(
+    service: Service, git_daemon: GitHost
+) -> None:
+    unique = f"# {secrets.token_hex(8)}\n"
+    repo = git_daemon.make_repo(files={"requirements.txt": unique + KERNEL.read_text(), "paper.ipynb": "{}"})
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        first = await visitor.launch(repo.url, "main")
+        assert "build" in phases(first)
+        (declared,) = [event for event in first if event["type"] == "declared"]
+        assert (declared["pinning"], declared["loose"], declared["evidence"]) == ("locked", [], ["requirements.txt"])
+        session = await visitor.session(first[-1]["url"])
+        look = "import ipykernel, sys, importlib.util as u; print(sys.executable, [u.find_spec(n) for n in {}])"
+        servers = ("jupyterhub", "jupyterlab", "jupyter_server")
+        assert await session.run(look.format(servers)) == "/opt/env/bin/python [None, None, None]\n"
+        async with session.http.get(f"{session.prefix}api/kernelspecs", headers=session.headers) as answer:
+            kernels = (await answer.json())["kernelspecs"]
+        assert {name: one["spec"]["argv"][0] for name, one in kernels.items()} == {"python3": "/opt/env/bin/python"}
+        repo.add({"paper.ipynb": '{"cells": []}'})
+        second = await visitor.launch(repo.url, "main")
+        assert "build" not in phases(second), phases(second)
+        assert second[-1]["project"] == first[-1]["project"]
+        assert second[-1]["type"] == "ready"
 
 
 def test_a_wheel_is_fetched_once_and_what_is_kept_is_hashed_again(
@@ -126,3 +137,169 @@ def test_a_file_with_another_hash_is_refused_and_not_kept(build: Build, tmp_path
     assert lines[-1]["error"] == "BuildFailed", lines[-1]
     assert "six" in " ".join(lines[-1]["facts"]["tail"])
     assert not list(tmp_path.glob("stores/**/*.whl"))
+
+
+# --------------------------------------------------------------------------- whom the site trusts
+def authority(folder: Path, name: str) -> tuple[Path, str]:
+    """A bundle of what this machine trusts and one authority more; and that one."""
+    made = folder / f"{name}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", f"/CN={name}", "-days", "2", "-keyout", str(folder / f"{name}.key"), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    system = Path(os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
+    bundle = folder / f"{name}-bundle.pem"
+    bundle.write_text(system.read_text() + made.read_text())
+    return bundle, made.read_text()
+
+
+def holds(engine: docker.DockerClient, image: str, certificates: str) -> list[str]:
+    """The certificates, by their first line, that any layer of an image holds: as PEM or as they are signed."""
+    wanted = {
+        pem.splitlines()[1]: (pem.splitlines()[1].encode(), der) for der, pem in machine.blocks(certificates).items()
+    }
+    found, before = set(), b""
+    for chunk in engine.images.get(image).save(chunk_size=2**22):
+        text = before + chunk
+        found |= {name for name, forms in wanted.items() if any(form in text for form in forms)}
+        before = chunk[-8192:]
+    return sorted(found)
+
+
+def without_a_cache(folder: Path) -> str:
+    """A PATH on which `docker` builds every step anew."""
+    real = shutil.which("docker")
+    folder.mkdir()
+    (folder / "docker").write_text(
+        f'#!/bin/sh\nif [ "$1 $2" = "buildx build" ]; then shift 2; exec {real} buildx build --no-cache "$@"; fi\n'
+        f'exec {real} "$@"\n'
+    )
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_two_sites_with_other_authorities_make_the_same_layers_and_none_holds_either(
+    build: Build, tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    """Each fetches and builds everything itself; a moment later, as another file's owner may have another umask."""
+    texts = {"uv.lock": uv_lock(), "pyproject.toml": PROJECT}
+    images, authorities, path = [], "", without_a_cache(tmp_path / "bin")
+    try:
+        for name, mask in (("a", 0o022), ("b", 0o077)):
+            bundle, certificate = authority(tmp_path, name)
+            stores = str(tmp_path / f"stores-{name}")
+            before = os.umask(mask)
+            lines = build(texts, SSL_CERT_FILE=str(bundle), REPOLAUNCH_STORES=stores, PATH=path)
+            os.umask(before)
+            images.append(built(lines))
+            authorities += certificate
+            assert any("Fetching 1 of 1" in line.get("text", "") for line in lines)
+        one, other = (engine.images.get(image).attrs for image in images)
+        assert one["RootFS"] == other["RootFS"]
+        assert one["Config"] == other["Config"]
+        assert holds(engine, images[1], authorities + machine.extra_certificates()) == []
+        # The test sees what is there: the base image, which is pushed nowhere, has this machine's own.
+        if ours := machine.extra_certificates():
+            assert holds(engine, BASE_IMAGE, ours)
+    finally:
+        for image in set(images):
+            engine.images.remove(image, force=True)
+
+
+def test_a_post_build_trusts_the_site_and_leaves_no_trace_of_it(
+    build: Build, tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    bundle, certificate = authority(tmp_path, "c")
+    line = certificate.splitlines()[1]
+    steps = (f'grep -c "{line}" "$SSL_CERT_FILE"', f"echo {secrets.token_hex(4)} > made", 'python -c "import six"')
+    script = "\n".join(("#!/bin/sh -e", *steps, ""))
+    texts = {"uv.lock": uv_lock(), "pyproject.toml": PROJECT, "postBuild": script}
+    lines = build(texts, SSL_CERT_FILE=str(bundle))
+    image = built(lines)
+    try:
+        why = "Every file of the repository counts for this environment, because of postBuild: each commit is built"
+        assert why in [one.get("text") for one in lines]
+        assert inside(image, "sh", "-c", "ls $REPO_DIR").split() == ["made", "postBuild", "pyproject.toml", "uv.lock"]
+        # postBuild itself is in the image and names the line; nothing else does.
+        held = inside(image, "sh", "-c", f"grep -rl '{line}' /etc /home /opt /tmp /usr /var 2>/dev/null || true")
+        assert held.split() == ["/home/jovyan/repository/postBuild"]
+    finally:
+        engine.images.remove(image, force=True)
+
+
+# --------------------------------------------------------------------------- poison
+NAME = "six-1.17.0-py2.py3-none-any.whl"
+EVIL = """
+import os, pathlib, setuptools
+said = []
+places = ("/opt/repolaunch", os.environ.get("UV_CACHE_DIR", "/x"), "/tmp", "/wheels", "/home/jovyan/.cache")
+for place in places:
+    for found in [*pathlib.Path(place).rglob("*.whl"), *pathlib.Path(place).rglob("six.py")]:
+        try:
+            found.write_bytes(b"poison")
+            said.append(f"POISONED {found}")
+        except OSError as error:
+            said.append(f"CLOSED {found}")
+pathlib.Path("/opt/env/evil.txt").write_text("\\n".join(said))
+setuptools.setup(name="evil", version="1", py_modules=[])
+"""
+
+
+def sdist(folder: Path) -> tuple[str, str]:
+    """A source package whose build writes wherever it may: its name and its hash."""
+    work = folder / "evil-1"
+    work.mkdir()
+    (work / "setup.py").write_text(EVIL)
+    (work / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1\n")
+    path = folder / "evil-1.tar.gz"
+    with tarfile.open(path, "w:gz") as out:
+        out.add(work, "evil-1")
+    return path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def liar(folder: Path) -> Iterator[str]:
+    """A host with a forged wheel, as a build on this machine sees it."""
+    (folder / NAME).write_bytes(b"forged")
+    bridge = json.loads(subprocess.check_output(("docker", "network", "inspect", "bridge"), text=True))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler) as server:  # noqa: S104  # the bridge's own address
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{bridge[0]['IPAM']['Config'][0]['Gateway']}:{server.server_port}/{NAME}"
+        server.shutdown()
+
+
+def test_nothing_of_an_author_changes_what_another_one_installs(
+    build: Build, tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    images = []
+    try:
+        # pip: a lock that says where the file is, and is lied to.
+        (tmp_path / "liar").mkdir()
+        with liar(tmp_path / "liar") as url:
+            lines = build({"pylock.toml": pylock().replace(SIX_URL, url)})
+        assert lines[-1]["error"] == "BuildFailed"
+        assert "DO NOT MATCH THE HASHES" in " ".join(lines[-1]["facts"]["tail"])
+        # uv: a package whose build is a program.
+        name, digest = sdist(tmp_path)
+        archive = f'archive = {{ path = "{name}", hashes = {{ sha256 = "{digest}" }} }}\n'
+        evil = f'\n[[packages]]\nname = "evil"\nversion = "1"\n{archive}'
+        lines = build({"pylock.toml": pylock() + evil, name: (tmp_path / name).read_bytes()})
+        images.append(built(lines))
+        told = inside(images[-1], "cat", "/opt/env/evil.txt")
+        assert f"CLOSED /opt/repolaunch/build/wheels/{NAME}" in told, told
+        # A Dockerfile whose caches are named as pip's, uv's and ours.
+        caches = " ".join(f"--mount=type=cache,id={one},target=/{one}" for one in ("wheels", "uv", "pip"))
+        poison = f"for at in wheels uv pip; do echo poison > /$at/{NAME}; done"
+        lines = build({"Dockerfile": f"FROM {BASE_IMAGE}\nUSER root\nRUN {caches} {poison} # {secrets.token_hex(4)}\n"})
+        images.append(built(lines))
+
+        images.append(built(build({"uv.lock": uv_lock(), "pyproject.toml": PROJECT})))
+        (kept,) = (tmp_path / "stores").rglob("*.whl")
+        assert hashlib.sha256(kept.read_bytes()).hexdigest() == SIX
+        with zipfile.ZipFile(kept) as wheel:
+            expected = hashlib.sha256(wheel.read("six.py")).hexdigest()
+        look = "import hashlib, six; print(hashlib.file_digest(open(six.__file__, 'rb'), 'sha256').hexdigest())"
+        assert inside(images[-1], "python", "-c", look) == f"{expected}\n"
+    finally:
+        for image in set(images):
+            engine.images.remove(image, force=True)

@@ -87,6 +87,7 @@ class Locked:
         made, wheels = await asyncio.to_thread(context.of_image, self.directory, scratch, plan)
         if still := await asyncio.to_thread(context.fill, wheels, plan, kept):
             raise BuildBroken(f"a wheel of {still[0].name} was fetched and is not there")
+        await asyncio.to_thread(context.readable, made)
         return made
 
     def _said(self, plan: Plan) -> list[str]:

@@ -31,7 +31,9 @@ def of_fetch(scratch: Path, plan: Plan, wheels: Sequence[Wheel]) -> Context:
     shutil.copyfile(STEPS / "fetch.py", given / "fetch.py")
     _write(given / "wanted.txt", [wheel.line for wheel in wheels])
     _write(given / "indexes.txt", plan.indexes)
-    return Context(folder, folder / "Dockerfile", {}, scratch, _secrets(scratch), bases=(target.IMAGE,))
+    made = Context(folder, folder / "Dockerfile", {}, scratch, _secrets(scratch), bases=(target.IMAGE,))
+    readable(made)
+    return made
 
 
 def of_image(directory: Path, scratch: Path, plan: Plan) -> tuple[Context, Path]:
@@ -83,6 +85,13 @@ def _network(plan: Plan) -> str:
     """`none` where nothing but wheels is installed: they are there."""
     wants = {"apt.txt", "postBuild"} & {name.rpartition("/")[2] for name in plan.lock.evidence}
     return "" if wants or plan.sources or plan.local else "none"
+
+
+def readable(context: Context) -> None:
+    """Steps run as another user: what we are strict with elsewhere (umask) is no secret here."""
+    for folder, folders, names in os.walk(context.source / "given"):
+        for path in (*(Path(folder, name) for name in names), *(Path(folder, name) for name in folders), Path(folder)):
+            path.chmod(0o755 if path.is_dir() or path.name == "uv" else 0o644)
 
 
 def _folder(scratch: Path, name: str, text: str) -> tuple[Path, Path]:
