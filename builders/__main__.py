@@ -38,6 +38,7 @@ from builders.interface import (
     Order,
     Pushed,
     Step,
+    Verified,
     Workshop,
     format_line,
 )
@@ -246,6 +247,12 @@ def _pushed(image: str, target: str, tell: Tell) -> str:
     return digest
 
 
+async def _verify(asked: argparse.Namespace, speaker: Speaker) -> Verified:
+    from builders.verify import verify  # noqa: PLC0415  # as above
+
+    return await verify(asked.directory, asked.image, asked.platform, _workshop(asked), speaker)
+
+
 VERBS: Mapping[str, Verb] = {
     "detect": _detect,
     "fingerprint": _fingerprint,
@@ -253,6 +260,7 @@ VERBS: Mapping[str, Verb] = {
     "inspect": _inspect,
     "push": _push,
     "bring": _bring,
+    "verify": _verify,
     **commands.VERBS,
 }
 

@@ -42,9 +42,10 @@ def _directory_verbs(verbs: Verbs) -> None:
     detect = verbs.add_parser("detect", help="say what a directory declares")
     prints = verbs.add_parser("fingerprint", help="say what detect depends on besides the directory")
     build = verbs.add_parser("build", help="build a directory's image")
-    for verb in (detect, prints, build):
+    verify = verbs.add_parser("verify", help="build an image again in an empty store, and compare")
+    for verb in (detect, prints, build, verify):
         verb.add_argument("--platform", default=engine.this_platform())
-    for verb in (detect, build):
+    for verb in (detect, build, verify):
         verb.add_argument("directory", type=_directory)
         held = "; what repo2docker builds is held to it by the build engine only"
         verb.add_argument("--memory", type=int, help=f"bytes{held}")
@@ -53,6 +54,7 @@ def _directory_verbs(verbs: Verbs) -> None:
         verb.add_argument("--disk", type=int, help=f"bytes that are written{held}")
         verb.add_argument("--log", type=int, help="bytes of output")
         _add_mark(verb)
+    verify.add_argument("image", help="host[:port]/repository@digest")
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", default="", help="the image's name in the engine, with a tag")
     build.add_argument("--push", default="", metavar="HOST/REPOSITORY", help="push it there too, under its key")

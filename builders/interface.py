@@ -114,6 +114,23 @@ class Archived:
 
 
 @dataclass(frozen=True, slots=True)
+class Papers:
+    """What the registry keeps about an image: each document as JSON, by media type; none: nothing is known of it."""
+
+    documents: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What building an image again has shown."""
+
+    verdict: str
+    """`identical`; `different`; `not-comparable`: what it was built from is not pinned, or nothing is known of it."""
+    difference: str
+    """The first thing that differs, by name, or why nothing was compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the build worker knows of an image: its id or its digest; `""`: there is none."""
 
@@ -128,8 +145,10 @@ class Error:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Line = Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Archived | Known | Error
-FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Known, Error)
+Line = (
+    Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Archived | Papers | Verified | Known | Error
+)
+FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Papers, Verified, Known, Error)
 
 _TYPES: dict[str, type[Line]] = {
     "log": Log,
@@ -141,6 +160,8 @@ _TYPES: dict[str, type[Line]] = {
     "facts": Facts,
     "pushed": Pushed,
     "archived": Archived,
+    "papers": Papers,
+    "verified": Verified,
     "known": Known,
     "error": Error,
 }

@@ -1,43 +1,30 @@
-"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `backup`, `restore`, `run`, `restart`.
+"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `run`, `restart`; more in `keeping.py`.
 
 Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from launcher import __version__, settings
-from launcher.disks import FULL
-from launcher.operate import restic
-from launcher.operate.client import Client, Refused
-from launcher.operate.installation import Installation, InstallationError, find_installation, open_installation
+from launcher.command_line import AS_JSON, DATA, SETTINGS, with_installation
+from launcher.keeping import COMMANDS
+from launcher.operate.client import Client
+from launcher.operate.installation import Installation, open_installation
 from launcher.operate.printer import Printer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from launcher.operate.children import Child
-
-Result = TypeVar("Result")
-DATA = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True,
-    envvar="REPOLAUNCH_DATA", help="The data folder: everything that the service keeps.",
-)  # fmt: skip
-SETTINGS = click.option(
-    "--settings", "file", type=click.Path(path_type=Path, dir_okay=False), envvar="REPOLAUNCH_SETTINGS",
-    help="The settings file (TOML).",
-)  # fmt: skip
-NO_ROOM = "There is no room left on a disk. What was saved before is kept. Make room; `repolaunch doctor` shows where."
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +54,7 @@ def up(port: int | None, data: Path, file: Path | None, example: bool, url: str,
     def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, bool]:
         return Up(installation, chosen, Wanted(example=example and not url, url=url, ref=ref, json=as_json)).run()
 
-    if _with_installation(data, file, run, find=open_installation, port=port):
+    if with_installation(data, file, run, find=open_installation, port=port):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # no shell is wanted
 
 
@@ -82,7 +69,7 @@ def run_part(part: str, data: Path, file: Path | None) -> None:
     def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, Child | None]:
         return prepare(installation, chosen, part)
 
-    child = _with_installation(data, file, run, find=open_installation)
+    child = with_installation(data, file, run, find=open_installation)
     if child is not None:
         become(child)
 
@@ -102,7 +89,7 @@ def restart(part: str, data: Path, file: Path | None) -> None:
         await again(installation, part)
         click.echo(f"{part or 'The service'} was started again and answers.")
 
-    _with_installation(data, file, run)
+    with_installation(data, file, run)
 
 
 @main.command()
@@ -182,79 +169,19 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
         if not all(one.ok for one in findings):
             raise SystemExit(1)
 
-    _with_installation(data, file, run)
+    with_installation(data, file, run)
 
 
-PASSWORD_FILE = click.option(
-    "--password-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="File with the password of the backup; RESTIC_PASSWORD_FILE and its kin work too.",
-)  # fmt: skip
-
-
-@main.command()
-@click.argument("to")
-@DATA
-@SETTINGS
-@PASSWORD_FILE
-@click.option("--with-registry", is_flag=True, help="Also the images of the registry of our own.")
-@click.option("--verify", is_flag=True, help="Read every byte of the backup again when it is made.")
-def backup(to: str, data: Path, file: Path | None, password_file: Path | None, **asked: bool) -> None:
-    """Keep databases, secrets, settings and workspaces, while the service runs.
-
-    TO is a folder, or an address that restic knows (sftp:…, s3:…, rest:…). Each run writes only what is new.
-    """
-    from launcher.operate import backup as making  # noqa: PLC0415  # databases are slow to import
-
-    async def run(installation: Installation, chosen: settings.Settings) -> None:
-        wanted = making.Wanted(file, asked["with_registry"], asked["verify"])
-        await making.backup(installation, chosen, restic.open_restic(to, password_file), wanted, click.echo)
-
-    _with_installation(data, file, run)
-
-
-@main.command()
-@click.argument("from_", metavar="FROM")
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="An empty folder.")
-@SETTINGS
-@PASSWORD_FILE
-@click.option("--snapshot", default="", help="The id of one backup; otherwise it is the newest.")
-def restore(from_: str, data: Path, file: Path | None, password_file: Path | None, snapshot: str) -> None:
-    """Make a data folder from a backup: on another machine, or after the disk was lost."""
-    from launcher.operate import restore as putting  # noqa: PLC0415  # databases are slow to import
-
-    def run(_: None, chosen: settings.Settings) -> Coroutine[Any, Any, None]:
-        return putting.restore(data, chosen, restic.open_restic(from_, password_file), snapshot, click.echo)
-
-    _with_installation(data, file, run, find=lambda _: None)
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
-    async def with_installation(installation: Installation, _: settings.Settings) -> None:
+    async def run_with(installation: Installation, _: settings.Settings) -> None:
         noted = installation.service()
         await run(Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"]))
 
-    _with_installation(data, file, with_installation)
-
-
-def _with_installation(
-    data: Path,
-    file: Path | None,
-    run: Callable[[Any, settings.Settings], Coroutine[Any, Any, Result]],
-    *,
-    find: Callable[[Path], Installation | None] = find_installation,
-    **overrides: Any,
-) -> Result:
-    try:
-        chosen = settings.load(file, **overrides)
-        return asyncio.run(run(find(data), chosen))
-    except (settings.SettingWrong, InstallationError, Refused) as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        click.echo(NO_ROOM, err=True)
-        raise SystemExit(1) from None
+    with_installation(data, file, run_with)
 
 
 if __name__ == "__main__":

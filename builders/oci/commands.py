@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.errors import BuildBroken
-from builders.interface import Archived, Pushed
+from builders.interface import Archived, Known, Papers, Pushed
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +29,10 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     keep = verbs.add_parser("archive", help="keep a checkout's files in the registry")
     find = verbs.add_parser("archived", help="say which commit of a repository the registry keeps")
     restore = verbs.add_parser("restore", help="make a checkout of what the registry keeps")
+    papers = verbs.add_parser("papers", help="say what the registry keeps about an image")
+    papers.add_argument("image", help="host[:port]/repository@digest")
+    digest = verbs.add_parser("digest", help="say which image has a tag")
+    digest.add_argument("image", help="host[:port]/repository:tag")
     for verb in (keep, find, restore):
         verb.add_argument("--source", required=True, help="address of the repository")
         verb.add_argument("repository", help="host[:port]/repository of the registry")
@@ -65,6 +70,30 @@ async def _restore(asked: argparse.Namespace, _: object) -> Archived:
     return _line(await _with(asked, lambda where: archive.restore(where, *what)))
 
 
+async def _papers(asked: argparse.Namespace, _: object) -> Papers:
+    from builders.oci.referrers import papers  # noqa: PLC0415  # as above
+
+    asked.repository, _, digest = asked.image.partition("@")
+    found = await _with(asked, lambda where: papers(where, digest))
+    return Papers({one.kind: _json(one.data) for one in found})
+
+
+async def _digest(asked: argparse.Namespace, _: object) -> Known:
+    from builders.oci.image import digest_of  # noqa: PLC0415  # as above
+    from builders.oci.provenance import IMAGE_TYPES  # noqa: PLC0415
+
+    asked.repository, _, tag = asked.image.rpartition(":")
+    found = await _with(asked, lambda where: where.manifest(tag, *IMAGE_TYPES))
+    return Known("" if found is None else digest_of(found))
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+
+
 async def _with(asked: argparse.Namespace, work: Callable[[Repository], _T]) -> _T:
     from builders.oci.registry import Repository, access  # noqa: PLC0415  # as above
 
@@ -77,4 +106,10 @@ def _line(origin: Origin | None) -> Archived:
     return _NONE if origin is None else Archived(origin.source, origin.ref, origin.commit, origin.name, origin.tree)
 
 
-VERBS: Mapping[str, Verb] = {"archive": _archive, "archived": _archived, "restore": _restore}
+VERBS: Mapping[str, Verb] = {
+    "archive": _archive,
+    "archived": _archived,
+    "restore": _restore,
+    "papers": _papers,
+    "digest": _digest,
+}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 STATEMENT_TYPE = "application/vnd.in-toto+json"
 COMPONENTS_TYPE = "application/vnd.cyclonedx+json"
+CLOSURE_TYPE = "application/vnd.repolaunch.closure.v1+json"
+"""As the store tells of it: what `verify` compares with."""
 BUILD_TYPE = "urn:repolaunch:build:v1"
 IMAGE_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
 _HASH = "sha256-"
@@ -94,6 +96,7 @@ def publish(repository: Repository, digest: str, told: About, closure: Closure) 
     attach(repository, image, Paper(STATEMENT_TYPE, statement(name, digest, told, closure)))
     if closure.paths:
         attach(repository, image, Paper(COMPONENTS_TYPE, components(told, closure)))
+        attach(repository, image, Paper(CLOSURE_TYPE, canonical(closure.to_json())))
 
 
 def statement(name: str, digest: str, about: About, closure: Closure) -> bytes:

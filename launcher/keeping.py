@@ -1,0 +1,118 @@
+"""The commands for what outlasts a machine: backups, and where images came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from launcher.command_line import AS_JSON, DATA, SETTINGS, with_installation
+from launcher.operate import restic
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from launcher.operate.installation import Installation
+    from launcher.settings import Settings
+
+OF_IMAGE = click.option("--ref", default="", help="Branch, tag or commit, where IMAGE is a link.")
+
+
+@click.command()
+@click.argument("image")
+@OF_IMAGE
+@DATA
+@SETTINGS
+@AS_JSON
+def provenance(image: str, ref: str, data: Path, file: Path | None, as_json: bool) -> None:
+    """Say where an IMAGE came from: its name, its digest, an environment's key, or a link that was launched.
+
+    With --json the documents themselves: in-toto's statement and CycloneDX's list, by media type.
+    """
+    from launcher.operate.papers import Papers, told  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    async def run(installation: Installation, chosen: Settings) -> None:
+        asked = Papers(installation, chosen)
+        name = await asked.image_of(image, ref)
+        found = await asked.papers(name)
+        if as_json:
+            click.echo(json.dumps({"image": name, "documents": found}))
+            return
+        click.echo("\n".join([name, *told(found)]))
+
+    with_installation(data, file, run)
+
+
+@click.command()
+@click.argument("image")
+@OF_IMAGE
+@DATA
+@SETTINGS
+@AS_JSON
+def verify(image: str, ref: str, data: Path, file: Path | None, as_json: bool) -> None:
+    """Build an IMAGE again in an empty store, and compare. Exit code 1 unless it is identical.
+
+    IMAGE is a name, a digest, an environment's key, or a link that was launched.
+    """
+    from launcher.operate.papers import Papers  # noqa: PLC0415  # Docker's SDK is slow to import
+
+    async def run(installation: Installation, chosen: Settings) -> None:
+        asked = Papers(installation, chosen)
+        name = await asked.image_of(image, ref)
+        found = await asked.verify(name)
+        if as_json:
+            click.echo(json.dumps({"image": name, "verdict": found.verdict, "difference": found.difference}))
+        else:
+            click.echo(f"{found.verdict}: {found.difference}" if found.difference else found.verdict)
+        if found.verdict != "identical":
+            raise SystemExit(1)
+
+    with_installation(data, file, run)
+
+
+PASSWORD_FILE = click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the password of the backup; RESTIC_PASSWORD_FILE and its kin work too.",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("to")
+@DATA
+@SETTINGS
+@PASSWORD_FILE
+@click.option("--with-registry", is_flag=True, help="Also the images of the registry of our own.")
+@click.option("--verify", is_flag=True, help="Read every byte of the backup again when it is made.")
+def backup(to: str, data: Path, file: Path | None, password_file: Path | None, **asked: bool) -> None:
+    """Keep databases, secrets, settings and workspaces, while the service runs.
+
+    TO is a folder, or an address that restic knows (sftp:…, s3:…, rest:…). Each run writes only what is new.
+    """
+    from launcher.operate import backup as making  # noqa: PLC0415  # databases are slow to import
+
+    async def run(installation: Installation, chosen: Settings) -> None:
+        wanted = making.Wanted(file, asked["with_registry"], asked["verify"])
+        await making.backup(installation, chosen, restic.open_restic(to, password_file), wanted, click.echo)
+
+    with_installation(data, file, run)
+
+
+@click.command()
+@click.argument("from_", metavar="FROM")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="An empty folder.")
+@SETTINGS
+@PASSWORD_FILE
+@click.option("--snapshot", default="", help="The id of one backup; otherwise it is the newest.")
+def restore(from_: str, data: Path, file: Path | None, password_file: Path | None, snapshot: str) -> None:
+    """Make a data folder from a backup: on another machine, or after the disk was lost."""
+    from launcher.operate import restore as putting  # noqa: PLC0415  # databases are slow to import
+
+    def run(_: None, chosen: Settings) -> Coroutine[Any, Any, None]:
+        return putting.restore(data, chosen, restic.open_restic(from_, password_file), snapshot, click.echo)
+
+    with_installation(data, file, run, find=lambda _: None)
+
+
+COMMANDS = (backup, restore, provenance, verify)

@@ -1,0 +1,177 @@
+"""What `repolaunch provenance` and `repolaunch verify` do: builder processes of the operator's own, and the registry.
+
+They need neither the launcher nor the repository's host: what an image was built from is archived beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from builders import interface as lines
+from builders.process import Command, running
+from launcher.operate import build_engine, registry, worker
+from launcher.operate.installation import InstallationError
+from launcher.repos.providers import SITES, parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.operate.installation import Installation
+    from launcher.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+STATEMENT = "application/vnd.in-toto+json"
+COMPONENTS = "application/vnd.cyclonedx+json"
+_Line = TypeVar("_Line", bound=lines.Line)
+_DIGEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """Of one installation."""
+
+    installation: Installation
+    settings: Settings
+
+    async def image_of(self, what: str, ref: str) -> str:
+        """`host/repository@digest` of an image by its name or digest, or of what a link led to last.
+
+        Raises InstallationError.
+        """
+        if "@sha256:" in what:
+            return what
+        if what.startswith("sha256:"):
+            return f"{self._name}@{what}"
+        key = what if _is_key(what) else await self._key_of(what, ref)
+        digest = (await self._ask(lines.Known, "digest", "--", f"{self._name}:{key}")).digest
+        if not digest:
+            raise InstallationError(f"The registry has no image of {what}. Launch it first.")
+        return f"{self._name}@{digest}"
+
+    async def papers(self, image: str) -> Mapping[str, Any]:
+        """The documents that are kept about an image. Raises InstallationError."""
+        found = (await self._ask(lines.Papers, "papers", "--", image)).documents
+        if not found:
+            raise InstallationError(f"The registry has nothing that says where {image} came from.")
+        return found
+
+    async def verify(self, image: str) -> lines.Verified:
+        """Build an image's commit again in an empty store, and compare. Raises InstallationError."""
+        statement = (await self.papers(image)).get(STATEMENT) or {}
+        source, _, commit = _origin(statement).rpartition("@")
+        with tempfile.TemporaryDirectory(prefix="verify-", dir=self.installation.path("tmp")) as folder:
+            checkout = Path(folder, "checkout")
+            await self._restored(source, commit, checkout)
+            limits = (f"--{name}={getattr(self.settings, f'build_{name}')}" for name in worker.LIMITS)
+            mark = f"--mark={self.installation.label}"
+            return await self._ask(lines.Verified, "verify", mark, *limits, "--", str(checkout), image)
+
+    # ------------------------------------------------------------------ parts
+    @property
+    def _name(self) -> str:
+        """What stands before the key of an image."""
+        return f"{self._where}/env"
+
+    @property
+    def _sources(self) -> str:
+        """Where commits' files are archived."""
+        return f"{self._where}/source"
+
+    @property
+    def _where(self) -> str:
+        settings = self.settings
+        host = settings.registry or f"{registry.LOOPBACK}:{self.installation.ports.registry}"
+        return f"{host}/{settings.registry_prefix}".rstrip("/")
+
+    async def _key_of(self, link: str, ref: str) -> str:
+        """The environment key of what a link led to last."""
+        wanted = parse_url(link, ref, SITES)
+        asked = (f"--source={wanted.url}", f"--ref={wanted.ref}", "--", self._sources)
+        found = await self._ask(lines.Archived, "archived", *asked)
+        if not found.commit:
+            raise InstallationError(f"Nothing of {link} is archived here. Launch it first.")
+        with tempfile.TemporaryDirectory(prefix="verify-", dir=self.installation.path("tmp")) as folder:
+            checkout = Path(folder, "checkout")
+            await self._restored(wanted.url, found.commit, checkout)
+            return (
+                await self._ask(lines.Found, "detect", f"--mark={self.installation.label}", "--", str(checkout))
+            ).key
+
+    async def _restored(self, source: str, commit: str, checkout: Path) -> None:
+        asked = (f"--source={source}", f"--commit={commit}", "--", self._sources, str(checkout))
+        if not (await self._ask(lines.Archived, "restore", *asked)).commit:
+            raise InstallationError(
+                f"The files of {source} at {commit[:10]} are not archived, so nothing can be built."
+            )
+
+    async def _ask(self, kind: type[_Line], verb: str, *arguments: str) -> _Line:
+        """Run a builder process; its steps are told on standard error. Raises InstallationError."""
+        final: lines.Line = lines.Log("")
+        command = Command(
+            (sys.executable, "-m", "builders", verb, *arguments), self._environment(), cwd=ROOT, leash=True
+        )
+        async with running(command) as child:
+            async for raw in child.lines():
+                final = lines.parse_line(raw)
+                if isinstance(final, (lines.Step, lines.Progress)):
+                    click.echo(final.text, err=True)
+            await child.wait()
+        if isinstance(final, kind):
+            return final
+        reason = final.facts.get("reason") or final.error if isinstance(final, lines.Error) else "it gave no answer"
+        raise InstallationError(f"The builder could not {verb}: {reason}.")
+
+    def _environment(self) -> dict[str, str]:
+        env = {name: os.environ[name] for name in lines.ENVIRONMENT if name in os.environ}
+        place = build_engine.place(self.installation, self.settings)
+        env |= place.environment if place else {}
+        env |= {lines.STORES: str(worker.stores(self.installation, self.settings)), "LANG": "C.UTF-8"}
+        username, password = registry.login(self.installation, self.settings)
+        spoken = {
+            lines.USERNAME: username,
+            lines.PASSWORD: password,
+            lines.TLS: "1" if self.settings.registry and self.settings.registry_tls else "0",
+            lines.CA_FILE: self.settings.registry_ca_file,
+            "PATH": os.environ.get("PATH", os.defpath),
+        }
+        return env | {name: text for name, text in spoken.items() if text}
+
+
+def told(documents: Mapping[str, Any]) -> list[str]:
+    """The papers, for people."""
+    statement = documents.get(STATEMENT) or {}
+    definition = statement.get("predicate", {}).get("buildDefinition", {})
+    about = definition.get("internalParameters", {})
+    external = definition.get("externalParameters", {})
+    held = (documents.get(COMPONENTS) or {}).get("components", [])
+    rows = {
+        "built from": _origin(statement),
+        "declared by": ", ".join(external.get("evidence", ())),
+        "platform": external.get("platform", ""),
+        "pinning": about.get("pinning", ""),
+        "inputs": about.get("inputs", ""),
+        "key": about.get("key", ""),
+        "holds": f"{len(held)} store paths" if held else "",
+    }
+    found = [f"{name:<12} {text}" for name, text in rows.items() if text]
+    return [*found, *(f"{'not pinned':<12} {line}" for line in about.get("loose", ()))]
+
+
+def _origin(statement: Mapping[str, Any]) -> str:
+    """`URL@commit`."""
+    try:
+        uri = statement["predicate"]["buildDefinition"]["resolvedDependencies"][0]["uri"]
+        return str(uri).removeprefix("git+")
+    except (KeyError, IndexError, TypeError):
+        raise InstallationError("What the registry says of the image cannot be read.") from None
+
+
+def _is_key(text: str) -> bool:
+    return len(text) == _DIGEST and set(text) <= set("0123456789abcdef")
