@@ -16,9 +16,11 @@ import click
 
 from builders import interface as lines
 from builders.process import Command, running
+from launcher.errors import LauncherError
+from launcher.explain import explain
 from launcher.operate import build_engine, registry, worker
 from launcher.operate.installation import InstallationError
-from launcher.repos.providers import SITES, parse_url
+from launcher.repos.providers import Sites, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +94,11 @@ class Papers:
 
     async def _key_of(self, link: str, ref: str) -> str:
         """The environment key of what a link led to last."""
-        wanted = parse_url(link, ref, SITES)
+        try:
+            wanted = parse_url(link, ref, Sites(protocols=self.settings.allowed_protocols))
+        except LauncherError as error:
+            told = explain(error)
+            raise InstallationError(f"{told.title}. {told.seen} {told.todo}") from None
         asked = (f"--source={wanted.url}", f"--ref={wanted.ref}", "--", self._sources)
         found = await self._ask(lines.Archived, "archived", *asked)
         if not found.commit:

@@ -74,4 +74,5 @@ async def test_what_was_never_launched(service: Service, git_daemon: GitHost) ->
     assert done.stderr == f"The registry has no image of {'0' * 64}. Launch it first.\n"
     done = await repolaunch(service, "provenance", "no link")
     assert done.returncode == 1
+    assert "no link" in done.stderr
     assert "Traceback" not in done.stderr

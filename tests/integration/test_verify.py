@@ -1,0 +1,148 @@
+"""An image is built again in an empty store and compared: on a real Nix and a real registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import tarfile
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from builders import verify as verifying
+from builders.catalogue import BUILDERS
+from builders.detect import find
+from builders.interface import Order, Verified
+from builders.nix.builder import NixBuilder
+from builders.oci import provenance
+from builders.oci.closure import checked_closure
+from builders.oci.image import MANIFEST_TYPE, canonical, digest_of
+from builders.oci.push import publish, push_recorded
+from builders.oci.registry import Access, Repository
+from builders.verify import MOVING, verify
+from tests.fixtures.nix import SET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
+    from builders.interface import Line, Workshop
+    from builders.server import Server
+    from tests.fixtures.registry import RunningRegistry
+
+pytestmark = pytest.mark.engine
+PLATFORM = "linux/amd64"
+
+
+def hush(_: Line) -> None:
+    """Nobody listens."""
+
+
+async def pushed(workshop: Workshop, folder: Path, registry: RunningRegistry, engine: docker.DockerClient) -> str:
+    """Build what the folder declares, push it with its papers; its name."""
+    found, inputs = await find(folder, BUILDERS, PLATFORM, workshop, hush)
+    name = f"repolaunch-test-env:{secrets.token_hex(6)}"
+    order = Order(folder, found, inputs, name, {}, 0, workshop)
+    engine_id = await NixBuilder().build(order, hush)
+    provenance.save(workshop.stores, engine_id, provenance.about(found, inputs, {}))
+    repository = f"{registry.host}/t{secrets.token_hex(6)}/env"
+    digest = push_recorded(engine_id, f"{repository}:{found.key}", workshop.stores, hush)
+    assert digest is not None
+    publish(workshop.stores, engine_id, f"{repository}:{found.key}", digest)
+    engine.images.remove(name)
+    return f"{repository}@{digest}"
+
+
+def with_another_byte(image: str, about: provenance.About, kept: Path) -> str:
+    """The same image, but for one byte of one file in a layer, with the same papers; its name."""
+    where, _, digest = image.partition("@")
+    host, _, name = where.partition("/")
+    with closing(Repository(Access(host, tls=False), name)) as repository:
+        manifest = json.loads(repository.manifest(digest, MANIFEST_TYPE) or b"")
+        config = json.loads(repository.blob(manifest["config"]["digest"]))
+        number, data = next(
+            (number, changed)
+            for number, layer in enumerate(manifest["layers"])
+            if (changed := _changed(repository.blob(layer["digest"])))
+        )
+        manifest["layers"][number]["digest"] = config["rootfs"]["diff_ids"][number] = digest_of(data)
+        written = canonical(config)
+        manifest["config"] |= {"digest": digest_of(written), "size": len(written)}
+        repository.put(data)
+        repository.put(written)
+        repository.put_manifest("changed", canonical(manifest))
+        closure = json.loads(kept.read_bytes())["closure"]
+        provenance.publish(repository, digest_of(canonical(manifest)), about, checked_closure(closure))
+    return f"{where}@{digest_of(canonical(manifest))}"
+
+
+def _changed(layer: bytes) -> bytes:
+    """The layer with `echo hi` as `echo ho`; empty where it has none."""
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        if not any(member.name.endswith("bin/tool") for member in archive):
+            return b""
+    return layer.replace(b"echo hi", b"echo ho")
+
+
+async def test_what_differs_is_named(
+    workshop: Workshop,
+    nix_author: Path,
+    small_server: Server,
+    registry: RunningRegistry,
+    engine: docker.DockerClient,
+) -> None:
+    assert small_server.closure.paths
+    (nix_author / "default.nix").write_text(SET + '[ (program "tool" "echo hi") kernel ]')
+    image = await pushed(workshop, nix_author, registry, engine)
+    assert await verify(nix_author, image, PLATFORM, workshop, hush) == Verified("identical", "")
+    assert list((workshop.stores / verifying.FOLDER).iterdir()) == []
+
+    (record,) = [one for one in (workshop.stores / "images").glob("*.json") if not one.name.endswith(".about.json")]
+    about = provenance.find(workshop.stores, f"sha256:{record.stem}")
+    assert about is not None
+    layer = await verify(nix_author, with_another_byte(image, about, record), PLATFORM, workshop, hush)
+    assert layer.verdict == "different"
+    assert layer.difference.startswith("the file /nix/store/")
+    assert "-tool/bin/tool is another one: it was at byte" in layer.difference
+
+    (nix_author / "default.nix").write_text(SET + '[ (program "tool" "echo ha") kernel ]')
+    inputs = await verify(nix_author, image, PLATFORM, workshop, hush)
+    assert inputs.verdict == "different"
+    assert inputs.difference.startswith("what is evaluated is another thing: it was ")
+
+
+async def test_a_step_that_is_not_the_same_twice(
+    workshop: Workshop,
+    nix_author: Path,
+    small_server: Server,
+    registry: RunningRegistry,
+    engine: docker.DockerClient,
+) -> None:
+    assert small_server.closure.paths
+    dice = 'run "dice" "head -c 8 /dev/urandom >$out"'
+    (nix_author / "default.nix").write_text(SET + dice)
+    image = await pushed(workshop, nix_author, registry, engine)
+    found = await verify(nix_author, image, PLATFORM, workshop, hush)
+    assert found.verdict == "different"
+    assert "-dice holds other bytes: it was sha256-" in found.difference
+
+
+async def test_what_cannot_be_compared(workshop: Workshop, tmp_path: Path, registry: RunningRegistry) -> None:
+    name = f"t{secrets.token_hex(6)}/env"
+    with closing(Repository(Access(registry.host, tls=False), name)) as repository:
+        repository.put(b"{}")
+        about = {"mediaType": "x/y", "digest": digest_of(b"{}"), "size": 2}
+        manifest = canonical({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": about, "layers": []})
+        repository.put_manifest("tag", manifest)
+        image = f"{registry.host}/{name}@{digest_of(manifest)}"
+        unknown = await verify(tmp_path, image, PLATFORM, workshop, hush)
+        assert unknown == Verified("not-comparable", "nothing is known of how it was built")
+        told = provenance.About("k", "repo2docker", "1", PLATFORM, (), "not-pinned", (), "git:1", "", "")
+        provenance.publish(repository, digest_of(manifest), told, checked_closure({}))
+    assert await verify(tmp_path, image, PLATFORM, workshop, hush) == Verified("not-comparable", MOVING)
+    gone = f"{registry.host}/{name}@sha256:{'0' * 64}"
+    missing = await verify(tmp_path, gone, PLATFORM, workshop, hush)
+    assert missing == Verified("not-comparable", "the registry has no such image")
