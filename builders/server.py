@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 IMAGE = "localhost/repolaunch/nix:1"
 PROGRAM = "repolaunch-singleuser"
 CURRENT, ABOUT, CACHE, PUBLIC_KEY = "current", "server.json", "cache", "public-key"
+MACHINES = Path("/var/cache/repolaunch/closure")
+"""Where root keeps it: services that run as somebody else may read there."""
 _MOUNTED = "server-cache"
 """The cache's folder in the stores while one is filled: a build engine sees nothing else of this machine."""
 _ROOT = "nix/var/nix/gcroots/repolaunch-server"
@@ -62,10 +64,20 @@ class Server:
         return f"{self.tools}/bin/sh"
 
 
+def own_folder() -> Path:
+    """Where set-up keeps it: as it was told, else the machine's cache for root, else that of whoever runs this."""
+    if told := os.environ.get(CLOSURE):
+        return Path(told)
+    if os.geteuid() == 0:
+        return MACHINES
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "repolaunch", "closure")
+
+
 def kept_folder() -> Path:
-    """Where set-up keeps it: as we were told, else a folder of whoever runs this."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(CLOSURE) or Path(cache, "repolaunch", "closure"))
+    """Where it is: one's own, else what root has built for all of this machine."""
+    own = own_folder()
+    only = CLOSURE in os.environ or (own / CURRENT).exists() or not (MACHINES / CURRENT).exists()
+    return own if only else MACHINES
 
 
 def kept_server() -> Server:

@@ -25,7 +25,7 @@ from builders.interface import Limits, Workshop
 from builders.oci.closure import parse_closure
 from builders.process import Command, output
 from builders.sandbox import SOURCE, WORK, Daemon, daemon, evaluator
-from builders.server import ABOUT, CACHE, CURRENT, PUBLIC_KEY, Server, described, kept_folder, nix
+from builders.server import ABOUT, CACHE, CURRENT, PUBLIC_KEY, Server, described, nix, own_folder
 from deploy.closure.lock import Unfit, lock
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(__doc__ or "")
         return 2
     image, key, server, more = arguments
-    kept = kept_folder()
+    kept = own_folder()
     began = time.monotonic()
     try:
         if not (kept / key / ABOUT).exists():

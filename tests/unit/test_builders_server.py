@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders.errors import BuildBroken, ServerNotBuilt
-from builders.server import described, kept_folder, kept_server, parse_server
+from builders.server import described, kept_folder, kept_server, own_folder, parse_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,14 +56,23 @@ def test_what_makes_no_sense_is_refused(text: str, reason: str) -> None:
 
 
 def test_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builders.server.MACHINES", tmp_path / "machine's")
     monkeypatch.delenv("REPOLAUNCH_CLOSURE", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert kept_folder() == tmp_path / "home/.cache/repolaunch/closure"
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert own_folder() == kept_folder() == tmp_path / "home/.cache/repolaunch/closure"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert kept_folder() == tmp_path / "cache/repolaunch/closure"
+    assert own_folder() == kept_folder() == tmp_path / "cache/repolaunch/closure"
+
+    (tmp_path / "machine's/current").mkdir(parents=True)
+    assert kept_folder() == tmp_path / "machine's"
+    (own_folder() / "current").mkdir(parents=True)
+    assert kept_folder() == own_folder() == tmp_path / "cache/repolaunch/closure"
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert kept_folder() == own_folder() == tmp_path / "machine's"
     monkeypatch.setenv("REPOLAUNCH_CLOSURE", str(tmp_path / "kept"))
-    assert kept_folder() == tmp_path / "kept"
+    assert kept_folder() == own_folder() == tmp_path / "kept"
 
 
 def test_a_site_whose_set_up_has_not_built_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
