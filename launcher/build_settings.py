@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from launcher.setting_kinds import Bytes  # noqa: TC001  # pydantic reads it
+
+
+class SiteNixpkgs(BaseModel):
+    """One state of nixpkgs: a revision, its date, and its archive with the hash of what is in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rev: str = Field(pattern=r"^[0-9a-f]{40}$")
+    date: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    url: str = Field(pattern=r"^https?://\S+$")
+    sha256: str = Field(min_length=1)
+
+
+def _from_text(value: object) -> object:
+    """What the environment says, as the settings file would; a value that is no JSON is told of as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value else None
+    except ValueError:
+        return value
+
+
+Nixpkgs = Annotated[SiteNixpkgs | None, BeforeValidator(_from_text)]
 
 
 class BuildSettings(BaseModel):
@@ -42,4 +69,20 @@ class BuildSettings(BaseModel):
         description="Folder of what Nix and Guix have built: it grows with every environment, and belongs on a local "
         "disk. Empty: `stores` in the data folder. A build engine that somebody else keeps must have it at the same "
         "place.",
+    )
+    closure: str = Field(
+        "",
+        description="Folder where set-up keeps the notebook server of Nix and Guix images. Empty: "
+        "`repolaunch/closure` in the cache of the user that runs the service.",
+    )
+    nixpkgs: Nixpkgs = Field(
+        None,
+        description="The nixpkgs that is meant where an author says `<nixpkgs>` and thereby pins none: `rev`, `date`, "
+        "`url` of its archive and `sha256` of what is in it; in the environment as JSON. The launch page says that "
+        "the site has chosen it, and how to pin it. Empty: such declarations are refused.",
+    )
+    guix_channels: str = Field(
+        "",
+        description="File with the Guix channels that are meant where an author has no `channels.scm`; the launch "
+        "page says so. Empty: such declarations are refused.",
     )

@@ -138,7 +138,7 @@ class Papers:
         env = {name: os.environ[name] for name in lines.ENVIRONMENT if name in os.environ}
         place = build_engine.place(self.installation, self.settings)
         env |= place.environment if place else {}
-        env |= {lines.STORES: str(worker.stores(self.installation, self.settings)), "LANG": "C.UTF-8"}
+        env |= worker.told(self.installation, self.settings) | {"LANG": "C.UTF-8"}
         username, password = registry.login(self.installation, self.settings)
         spoken = {
             lines.USERNAME: username,

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import STORES
+from builders.interface import CLOSURE, NIXPKGS, STORES
 from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child
+from launcher.settings import SettingWrong
 
+SITE_CHANNELS = Path("site", "channels.scm")
+"""In the stores: the Guix channels of who has none (builders/guix)."""
 LIMITS = ("memory", "cpus", "processes", "disk", "log")
 """Of one build: fields of `builders/interface.py` and, after `build_`, settings."""
 
@@ -28,6 +31,31 @@ def stores(installation: Installation, settings: Settings) -> Path:
     folder = Path(settings.stores).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def told(installation: Installation, settings: Settings) -> dict[str, str]:
+    """What builder processes are told of the stores and of what the site has chosen for Nix and Guix. Blocks.
+
+    Raises SettingWrong.
+    """
+    folder = stores(installation, settings)
+    _choose_channels(folder / SITE_CHANNELS, settings.guix_channels)
+    said = {STORES: str(folder), CLOSURE: settings.closure}
+    if settings.nixpkgs is not None:
+        said[NIXPKGS] = settings.nixpkgs.model_dump_json()
+    return {name: text for name, text in said.items() if text}
+
+
+def _choose_channels(place: Path, chosen: str) -> None:
+    if not chosen:
+        place.unlink(missing_ok=True)
+        return
+    try:
+        text = Path(chosen).read_bytes()
+    except OSError as error:
+        raise SettingWrong("guix_channels", repr(chosen), error.strerror or "it cannot be read") from None
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(text)
 
 
 def child(installation: Installation, settings: Settings, where: str, environ: Mapping[str, str]) -> Child:
@@ -54,7 +82,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "BUILD_LOCAL_IMAGES": ",".join(settings.build_local_images),
         **{f"BUILD_{name.upper()}": str(getattr(settings, f"build_{name}")) for name in LIMITS},
     }
-    env = {**environ, STORES: str(stores(installation, settings))}
+    env = {**environ, **told(installation, settings)}
     env |= {f"REPOLAUNCH_WORKER_{name}": value for name, value in values.items() if value}
     env |= {"REPOLAUNCH_REGISTRY_USERNAME": username, "REPOLAUNCH_REGISTRY_PASSWORD": password} if username else {}
     return Child("worker", (sys.executable, "-m", "builders.worker"), env, ready_socket=socket, stop_s=30)

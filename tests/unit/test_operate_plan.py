@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from launcher.operate import plan
 from launcher.operate.installation import InstallationError, open_installation
 from launcher.operate.part import GROUND, PARTS
-from launcher.settings import Settings
+from launcher.settings import Settings, SettingWrong, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,30 @@ def test_the_build_worker_is_told_where_the_stores_are(tmp_path: Path, elsewhere
     wanted = tmp_path / (elsewhere or "data/stores")
     assert plans.part("worker").env["REPOLAUNCH_STORES"] == str(wanted)
     assert wanted.is_dir()
+
+
+def test_the_build_worker_is_told_what_the_site_has_chosen(tmp_path: Path) -> None:
+    channels = tmp_path / "channels.scm"
+    channels.write_text("(list)")
+    chosen = {"rev": "a" * 40, "date": "2026-11-01", "url": "https://x.example/nixpkgs.tar.gz", "sha256": "sha256-x"}
+    installation = open_installation(tmp_path / "data")
+    variables = {"REPOLAUNCH_NIXPKGS": json.dumps(chosen), "REPOLAUNCH_GUIX_CHANNELS": str(channels)}
+    env = plan.Plan(installation, load(environ=variables), "10.0.0.1").part("worker").env
+    assert json.loads(env["REPOLAUNCH_NIXPKGS"]) == chosen
+    kept = tmp_path / "data/stores/site/channels.scm"
+    assert kept.read_text() == "(list)"
+    env = plan.Plan(installation, Settings(), "10.0.0.1").part("worker").env
+    assert "REPOLAUNCH_NIXPKGS" not in env
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("wrong", ["nixos-25.05", '{"rev": "main"}', "[1]"])
+def test_a_nixpkgs_that_is_not_pinned_is_refused(wrong: str) -> None:
+    with pytest.raises(SettingWrong, match="nixpkgs"):
+        load(environ={"REPOLAUNCH_NIXPKGS": wrong})
+
+
+def test_channels_that_are_not_there(tmp_path: Path) -> None:
+    plans = plan.Plan(open_installation(tmp_path), Settings(guix_channels=str(tmp_path / "none")), "10.0.0.1")
+    with pytest.raises(SettingWrong, match=r"guix_channels is .* which cannot be: No such file"):
+        plans.part("worker")
