@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from builders.errors import EnvironmentConflict, EnvironmentMissing
 from builders.interface import Found, Grounded
 from builders.key import FORM, environment_key
+from builders.near import near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,8 @@ def look(directory: Path, builders: Sequence[Builder]) -> tuple[Builder, Declara
     answers = [(builder, builder.detect(directory)) for builder in builders]
     found = [(builder, declared) for builder, declared in answers if declared is not None]
     if not found:
-        raise EnvironmentMissing(tuple(name for builder in builders for name in builder.looks_for))
+        looked_for = tuple(dict.fromkeys(name for builder in builders for name in builder.looks_for))
+        raise EnvironmentMissing(looked_for, near(directory, looked_for))
     if len(found) > 1:
         raise EnvironmentConflict(tuple(sorted({name for _, declared in found for name in declared.evidence})))
     return found[0]

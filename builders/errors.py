@@ -30,6 +30,8 @@ class EnvironmentMissing(BuilderError):
     """Nothing in the directory declares an environment that a builder understands."""
 
     looked_for: tuple[str, ...]
+    near: tuple[str, ...] = ()
+    """Files that were perhaps meant to, each as `KIND MEANT FOUND` (builders/near.py)."""
 
 
 @dataclass(eq=False)

@@ -76,6 +76,8 @@ def plain(text: str) -> str:
 def _fact(name: str, value: object) -> str:
     if isinstance(value, errors.LauncherError):
         return explain(value).seen
+    if name == "near" and isinstance(value, tuple):
+        return "\n".join(plain(builds.near(one)) for one in value)
     if isinstance(value, tuple):
         between = "\n" if name == "tail" else ", "
         return between.join(plain(str(one)) for one in value)

@@ -10,6 +10,22 @@ from launcher.explain.row import Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NEAR: Final[Mapping[str, str]] = {
+    "misspelt": "“{found}” is nearly “{meant}”: rename it, if that is what it is.",
+    "alone": "“{found}” alone declares nothing: add “{meant}” beside it.",
+    "hidden": "“{found}” is not read, because there is a folder “{meant}”, which declares nothing: move it there.",
+    "deeper": "“{found}” is not read, because it is in a folder: move it to “{meant}”.",
+    "unlocked": "“{found}” says what is wanted, and not what was chosen: run `uv lock` and commit “{meant}”.",
+}
+"""What a file that is nearly a declaration is told as (builders/near.py)."""
+
+
+def near(find: str) -> str:
+    """One of EnvironmentMissing's finds as a sentence."""
+    kind, meant, found = find.split(" ", 2)
+    return NEAR[kind].format(meant=meant, found=found)
+
+
 ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     errors.EnvironmentConflict: Row(
         "environment-conflict",
@@ -24,6 +40,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The repository declares no environment",
         "None of these is there: {looked_for}.",
         "Add one of them to the repository.",
+        (("near", "{near}"),),
     ),
     errors.EnvironmentBroken: Row(
         "environment-broken",

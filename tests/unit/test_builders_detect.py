@@ -70,6 +70,49 @@ def test_none(tmp_path: Path, files: dict[str, str]) -> None:
     assert {"Dockerfile", "environment.yml", "requirements.txt"} <= set(caught.value.looked_for)
 
 
+DEPENDENCIES = '[project]\nname = "x"\nversion = "1"\ndependencies = ["numpy"]\n'
+NEARLY = [
+    ({"enviroment.yml": ""}, "misspelt environment.yml enviroment.yml"),
+    ({"environment.yaml": ""}, "misspelt environment.yml environment.yaml"),
+    ({"requirement.txt": ""}, "misspelt requirements.txt requirement.txt"),
+    ({"Requirements.txt": ""}, "misspelt requirements.txt Requirements.txt"),
+    ({"dockerfile": ""}, "misspelt Dockerfile dockerfile"),
+    ({"postbuild": ""}, "misspelt postBuild postbuild"),
+    ({"manifests.scm": ""}, "misspelt manifest.scm manifests.scm"),
+    ({"binder/enviroment.yml": ""}, "misspelt environment.yml binder/enviroment.yml"),
+    ({"flake.lock": "{}"}, "alone flake.nix flake.lock"),
+    ({"channels.scm": ""}, "alone manifest.scm channels.scm"),
+    ({"uv.lock": ""}, "alone pyproject.toml uv.lock"),
+    ({"binder/README": "", "environment.yml": ""}, "hidden binder/ environment.yml"),
+    (
+        {".binder/README": "", "flake.nix": "", "flake.lock": ""},
+        "hidden .binder/ flake.nix",
+    ),
+    ({"code/environment.yml": ""}, "deeper environment.yml code/environment.yml"),
+    ({"binder/a b/environment.yml": ""}, "deeper binder/environment.yml binder/a b/environment.yml"),
+    ({"pyproject.toml": DEPENDENCIES}, "unlocked uv.lock pyproject.toml"),
+    ({"pyproject.toml": "[tool.ruff]\n"}, ""),
+    ({"requirements-dev.txt": "", "requirements.in": "", "restart": "", "a/start": "", "a/setup.py": ""}, ""),
+    ({"a/b/environment.yml": "", ".hidden/environment.yml": "", "en\nvironment.yml": ""}, ""),
+    ({"enviroment.yml": "-> gone"}, ""),
+]
+
+
+@pytest.mark.parametrize("files,expected", NEARLY, ids=[" ".join(files) for files, _ in NEARLY])
+def test_nearly_one(tmp_path: Path, files: dict[str, str], expected: str) -> None:
+    """A misspelt or misplaced file is told by name."""
+    with pytest.raises(EnvironmentMissing) as caught:
+        look(write(tmp_path, files), BUILDERS)
+    assert ", ".join(caught.value.near) == expected
+
+
+def test_of_many_that_are_nearly_one_a_few_are_told(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentMissing) as caught:
+        look(write(tmp_path, {f"course-{number:03}/environment.yml": "" for number in range(300)}), BUILDERS)
+    assert caught.value.near[-1] == "deeper environment.yml course-004/environment.yml"
+    assert len(caught.value.near) == 5
+
+
 @pytest.mark.parametrize(
     "files,error",
     [

@@ -163,6 +163,30 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Add one of them to the repository.",
     ),
     (
+        errors.EnvironmentMissing(
+            ("Dockerfile", "environment.yml"),
+            (
+                "misspelt environment.yml my enviroment.yml",
+                "alone flake.nix flake.lock",
+                "hidden binder/ requirements.txt",
+                "deeper environment.yml code/environment.yml",
+                "unlocked uv.lock pyproject.toml",
+            ),
+        ),
+        422,
+        "The repository declares no environment",
+        (
+            "None of these is there: Dockerfile, environment.yml.\n"
+            "“my enviroment.yml” is nearly “environment.yml”: rename it, if that is what it is.\n"
+            "“flake.lock” alone declares nothing: add “flake.nix” beside it.\n"
+            "“requirements.txt” is not read, because there is a folder “binder/”, which declares nothing: "
+            "move it there.\n"
+            "“code/environment.yml” is not read, because it is in a folder: move it to “environment.yml”.\n"
+            "“pyproject.toml” says what is wanted, and not what was chosen: run `uv lock` and commit “uv.lock”."
+        ),
+        "Add one of them to the repository.",
+    ),
+    (
         errors.EnvironmentBroken("binder/environment.yml", "line 3 is not YAML"),
         422,
         "The environment cannot be read",
