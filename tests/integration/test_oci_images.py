@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
@@ -25,7 +26,7 @@ from builders.errors import RegistryDown, StoreUnfit
 from builders.interface import CA_FILE, PASSWORD, STORES, TLS, USERNAME, Progress, Pushed
 from builders.oci import load, record
 from builders.oci.closure import Closure
-from builders.oci.image import MANIFEST_TYPE, Recipe, assemble
+from builders.oci.image import MANIFEST_TYPE, Blob, Recipe, assemble, digest_of
 from builders.oci.push import Tally, push, push_recorded
 from builders.oci.registry import Access, Repository, access
 from builders.oci.table import Table
@@ -223,6 +224,42 @@ def test_nobody_there_and_a_name_that_no_registry_takes(registry: RunningRegistr
     with pytest.raises(RegistryDown) as caught:
         pushed(small(shelf), table, plain(registry), name="Not/Lower")
     assert caught.value.reason.startswith("it answers 404 Not Found")
+
+
+def test_a_login_goes_to_its_registry_alone() -> None:
+    """A registry may send an upload elsewhere; who is there learns nothing."""
+    heard: list[dict[str, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.answer(202, Location=f"http://127.0.0.1:{elsewhere.server_port}/here?x=1")
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(201)
+
+        def answer(self, status: int, **headers: str) -> None:
+            heard.append({"path": self.path, "login": self.headers.get("Authorization")})
+            self.send_response(status)
+            for each, value in {**headers, "Content-Length": "0"}.items():
+                self.send_header(each, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as first,
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as elsewhere,
+    ):
+        for server in (first, elsewhere):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        with closing(Repository(Access(f"127.0.0.1:{first.server_port}", LOGIN, tls=False), "a")) as repository:
+            repository.send(repository.begin(), b"abc", Blob(digest_of(b"abc"), 3))
+        for server in (first, elsewhere):
+            server.shutdown()
+    assert heard[0]["login"] is not None
+    assert heard[1] == {"path": f"/here?x=1&digest=sha256%3A{digest_of(b'abc')[7:]}", "login": None}
 
 
 def test_a_store_that_changed_is_not_pushed(registry: RunningRegistry, shelf: Shelf, table: Table) -> None:

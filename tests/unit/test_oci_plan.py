@@ -159,6 +159,22 @@ def test_what_a_store_would_not_say(body: object, said: str) -> None:
     assert caught.value.reason == f"the store's own list of what an environment needs cannot be read: {said}"
 
 
+KEYS = st.sampled_from([A, B, "references", "narSize", "narHash", ""])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda one: st.lists(one) | st.dictionaries(KEYS, one)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSON)
+def test_anything_else_that_a_store_says(body: object) -> None:
+    try:
+        closure = parse_closure(json.dumps(body))
+    except BuildBroken:
+        return
+    assert all(is_store_path(path) for path in closure.paths)
+
+
 def test_two_closures_become_one() -> None:
     one, other = closure_of([1, 2]), closure_of([1, 2, 3])
     assert one.union(other) == other.union(one) == other
