@@ -194,6 +194,7 @@ ENVIRONMENT = (
     "REPOLAUNCH_STORES",
     "REPOLAUNCH_CLOSURE",
     "REPOLAUNCH_NIXPKGS",
+    "REPOLAUNCH_NIX_CACHES",
     "XDG_CACHE_HOME",
 )
 """The variables that a builder process understands: all that it should be given."""
@@ -205,6 +206,8 @@ CLOSURE = "REPOLAUNCH_CLOSURE"
 """The folder in which set-up keeps the notebook server of Nix and Guix images (`builders/server.py`)."""
 NIXPKGS = "REPOLAUNCH_NIXPKGS"
 """The nixpkgs that a site has chosen for those who chose none (`builders/nix/site.py`)."""
+NIX_CACHES = "REPOLAUNCH_NIX_CACHES"
+"""The binary caches that a site trusts (`builders/nix/site.py`)."""
 ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"

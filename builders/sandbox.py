@@ -26,8 +26,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders import engine
-from builders.errors import BuildBroken, EngineDown
+from builders import engine, transfer
+from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
+from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.text import clean, without_paths
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from builders.errors import BuilderError
-    from builders.interface import Limits, Workshop
+    from builders.interface import Limits, Tell, Workshop
+    from builders.lease import Lease
     from builders.process import Child
 
 SOCKETS = "/run/daemon"
@@ -98,16 +100,23 @@ class Daemon:
     """What is this pair's own: `work/` (the daemon's), `source/` (yours to fill), gone afterwards."""
     env: Mapping[str, str]
     """Of the `docker` tool."""
-    container: str = ""
+    container: str
+    lease: Lease
 
     @property
     def source(self) -> Path:
         """The folder that evaluators see as SOURCE: yours to fill."""
         return self.folder / _SOURCE
 
+    async def passed(self, step: str) -> BuilderError | None:
+        """Which limit of the pair was passed, if one was; asked once, when something has failed."""
+        if (error := await self.lease.passed(step)) is not None:
+            return error
+        return BuildOutOfMemory(self.workshop.limits.memory, step) if await self.out_of_memory() else None
+
     async def out_of_memory(self) -> bool:
         """Whether the kernel has ended something in the daemon's container for want of memory."""
-        # The engine says so only of a container that has ended.
+        # The engine itself says so only of a container that has ended.
         asked = ("docker", "exec", self.container, "cat", *_OOM_EVENTS)
         _, text = await output(Command(asked, self.env), time_limit_s=_TOOL_S)
         return bool(re.search(r"^oom_kill [1-9]", text, re.MULTILINE))
@@ -130,26 +139,36 @@ class Evaluator:
 
 
 @asynccontextmanager
-async def daemon(tool: Tool, workshop: Workshop, *, network: bool) -> AsyncIterator[Daemon]:
+async def daemon(
+    tool: Tool, workshop: Workshop, *, network: bool, tell: Tell = lambda _: None
+) -> AsyncIterator[Daemon]:
     """A daemon with the store of `tool`, for as long as the block runs; `network`: for steps whose hash is known.
 
-    Raises EngineDown, BuildBroken.
+    Where there is a build engine, the pair runs there: behind its walls, and within the limits of one lease. Raises
+    EngineDown, BuildBroken.
     """
     folder = workshop.stores / _RUN / secrets.token_hex(8)
-    with engine.tool_environment(0) as env:
+    with engine.tool_environment(0) as plain:
         try:
-            await asyncio.to_thread(_prepare, tool, workshop.stores, folder)
-            made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}")
-            async with (
-                running(_daemon_command(made, network=network)) as child,
-                _removed(made.container, env),
-                _listening(made, child),
-            ):
-                yield made
+            async with leased(workshop.limits, tell) as lease:
+                if lease.parent:
+                    await asyncio.to_thread(transfer.bring, (tool.image,), tell)
+                await asyncio.to_thread(_prepare, tool, workshop.stores, folder)
+                env = {**plain, **lease.environment}
+                made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}", lease)
+                async with _running(made, network=network):
+                    yield made
         except ProgramMissing as error:
             raise BuildBroken(_NO_TOOL) from error
         finally:
             await asyncio.to_thread(_remove, folder)
+
+
+@asynccontextmanager
+async def _running(made: Daemon, *, network: bool) -> AsyncIterator[None]:
+    command = _daemon_command(made, network=network)
+    async with running(command) as child, _removed(made.container, made.env), _listening(made, child):
+        yield
 
 
 @asynccontextmanager
@@ -214,6 +233,7 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
         *("docker", "run", "--interactive", f"--name={name}", f"--user={uid}:{uid}", "--pull=never"),
         *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--log-driver=none"),
         f"--network={NETWORK if network else 'none'}",
+        *((f"--cgroup-parent={of.lease.parent}",) if of.lease.parent else ()),
         *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
         *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
         *(f"--label={key}={value}" for key, value in of.workshop.marks.items()),

@@ -147,10 +147,10 @@ async def _run(of: Daemon, argv: tuple[str, ...], tell: Tell) -> list[str]:
         ending = await running.ending()
     if (full := disk.passed(read.step)) is not None:
         raise full
-    if ending.out_of_memory or (ending.status and await of.out_of_memory()):
+    if ending.out_of_memory:
         raise BuildOutOfMemory(limits.memory, read.step)
     if ending.status:
-        raise read.error(ending.status)
+        raise await of.passed(read.step) or read.error(ending.status)
     return read.plain
 
 

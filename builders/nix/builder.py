@@ -13,8 +13,8 @@ from builders.interface import Declaration, Log, Step
 from builders.nix import files
 from builders.nix.build import build, keep
 from builders.nix.evaluate import evaluate
-from builders.nix.site import nixpkgs
-from builders.nix.tool import NIX, VERSION
+from builders.nix.site import caches, nixpkgs
+from builders.nix.tool import NIX, VERSION, builds
 from builders.oci import record
 from builders.oci.image import Recipe
 from builders.oci.load import load
@@ -64,7 +64,7 @@ class NixBuilder:
             raise BuildBroken("the directory is not the one that was looked at")
         # Without one nothing can be launched: better told before than after minutes of evaluating.
         await asyncio.to_thread(kept_server)
-        async with daemon(NIX, workshop, network=False) as of:
+        async with daemon(NIX, workshop, network=False, tell=tell) as of:
             evaluated = await evaluate(of, directory, found, platform, tell, nixpkgs())
         return evaluated.inputs
 
@@ -73,7 +73,7 @@ class NixBuilder:
         workshop = order.workshop
         kind, *derivations = order.inputs.digest.split()
         server = await server_in(workshop, tell)
-        async with daemon(NIX, workshop, network=True) as of:
+        async with daemon(builds(caches()), workshop, network=True, tell=tell) as of:
             made = await build(of, kind, derivations, tell)
         await asyncio.to_thread(keep, workshop.stores, order.found.key, made.roots)
         if not await asyncio.to_thread(_kernels, workshop.stores, _packages(made)):

@@ -1,7 +1,8 @@
-"""The nixpkgs that a site has chosen, for those who say `<nixpkgs>` and thereby choose none.
+"""What a site has chosen: the nixpkgs for those who say `<nixpkgs>` and thereby choose none, and caches to copy from.
 
 REPOLAUNCH_NIXPKGS is a JSON object: `url` of a tarball, its `sha256` (of what is in it), `rev` and `date`; in place of
-the first two may be `folder`, one of this machine.
+the first two may be `folder`, one of this machine. REPOLAUNCH_NIX_CACHES is a JSON list of objects: `url` of a binary
+cache (http or https), or `folder`, one inside the folder of the stores; and `key`, whose signatures count.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders.errors import BuildBroken
-from builders.interface import NIXPKGS
+from builders.interface import NIX_CACHES, NIXPKGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,33 @@ class Nixpkgs:
             f'  sha256 = "{self.sha256}";',
             "})",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A binary cache that finished store paths are copied from, where it has them and they are signed with its key."""
+
+    key: str
+    """Name and public key, as `nix-store --generate-binary-cache-key` writes them."""
+    url: str = ""
+    folder: str = ""
+    """Relative to the folder of the stores; `""`: it is at `url`."""
+
+
+def caches() -> tuple[Cache, ...]:
+    """What the variable says. Raises BuildBroken."""
+    try:
+        listed = json.loads(os.environ.get(NIX_CACHES) or "[]")
+        found = tuple(Cache(str(one["key"]), str(one.get("url", "")), str(one.get("folder", ""))) for one in listed)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BuildBroken(f"{NIX_CACHES} is no JSON list of objects with key, and url or folder") from None
+    for one in found:
+        inside = bool(one.folder) and ".." not in one.folder.split("/") and not one.folder.startswith("/")
+        if not (one.url.startswith(("http://", "https://")) or inside) or set(one.key + one.url) & set(" \n"):
+            raise BuildBroken(
+                f"{NIX_CACHES} names a cache that is neither at an http address nor a folder in the stores"
+            )
+    return found
 
 
 def nixpkgs() -> Nixpkgs | None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from builders.sandbox import SOCKETS, WORK, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from builders.nix.site import Cache
 
 IMAGE = "localhost/repolaunch/nix:1"
 VERSION = "2.26"
 """Of the Nix in that image (deploy/images/nix): it evaluates, and makes the environment of a shell."""
 STORE = "/nix/store"
+_CACHES = "/caches"
 _SOCKET = f"unix://{SOCKETS}/socket"
 
 _DAEMON = {
@@ -28,6 +37,9 @@ _DAEMON = {
     "require-sigs": "true",
 }
 _EVALUATOR = {
+    # Which caches are asked is not said here: the daemon would take a client's wish for fewer. Only that they are:
+    # without a network Nix would think that there are none.
+    "substitute": "true",
     "experimental-features": "nix-command flakes",
     "allow-import-from-derivation": "false",
     "accept-flake-config": "false",
@@ -35,9 +47,29 @@ _EVALUATOR = {
     "flake-registry": "",
     "eval-cache": "false",
     "pure-eval": "true",
-    "substituters": "",
     "warn-dirty": "false",
 }
+
+
+def builds(caches: Sequence[Cache]) -> Tool:
+    """Nix as it builds: what these caches have, and signed, is copied."""
+    if not caches:
+        return NIX
+    folders = {one.folder: f"{_CACHES}/{number}" for number, one in enumerate(caches) if one.folder}
+    settings = {
+        **_DAEMON,
+        "substitute": "true",
+        "substituters": " ".join(one.url or f"file://{folders[one.folder]}" for one in caches),
+        "trusted-public-keys": " ".join(one.key for one in caches),
+        # One that does not answer is no reason not to build.
+        "fallback": "true",
+        "connect-timeout": "10",
+    }
+    return replace(
+        NIX,
+        folders={**NIX.folders, **folders},
+        daemon_env={**NIX.daemon_env, "NIX_CONFIG": _config(settings)},
+    )
 
 
 def _config(settings: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from builders import sandbox
 from builders.errors import BuildBroken
+from builders.interface import BUILD_ENGINE
 from builders.nix.tool import NIX, VERSION
 from builders.sandbox import daemon, evaluator
 from tests.fixtures.nix import say
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import docker
 
     from builders.interface import Workshop
+    from tests.fixtures.build_engine import RunningBuildEngine
 
 pytestmark = pytest.mark.engine
 LOOK = """
@@ -166,3 +168,25 @@ async def test_containers_end_with_a_killed_builder(
     async with asyncio.timeout(60):
         while left(engine, installation) != ["exited", "exited"]:
             await asyncio.sleep(0.2)
+
+
+async def test_behind_the_walls_of_the_build_engine(
+    workshop: Workshop,
+    build_engine: RunningBuildEngine,
+    engine: docker.DockerClient,
+    installation: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BUILD_ENGINE, str(build_engine.folder))
+    walled = replace(workshop, stores=build_engine.stores)
+    async with daemon(NIX, walled, network=True) as of:
+        assert left(engine, installation) == []  # not in the sessions' engine
+        (of.source / "look.nix").write_text(LOOK)
+        status, text = await say(of, "nix-build", "--no-out-link", "--option", "pure-eval", "false", "/source/look.nix")
+        assert status == 0, text
+        root = (walled.stores / text.splitlines()[-1].removeprefix("/")).read_text().split("|")[0]
+        assert root == "/bin /build /dev /etc /nix /proc /tmp"
+        for address in ("169.254.169.254", "10.0.0.1"):
+            status, said = await say(of, "curl", "--silent", "--show-error", f"http://{address}/", network=True)
+            assert (status, "Failed to connect" in said) == (7, True), said
+    assert list((walled.stores / "run").iterdir()) == []

@@ -27,7 +27,8 @@ from builders.nix.build import ROOTS, Made, build, keep
 from builders.nix.builder import NixBuilder
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
-from builders.nix.tool import NIX
+from builders.nix.site import Cache
+from builders.nix.tool import NIX, builds
 from builders.sandbox import daemon
 from builders.server import described
 from tests.fixtures.nix import SET, _exec, unwrapped
@@ -155,6 +156,29 @@ async def test_what_is_kept_is_not_collected(workshop: Workshop, nix_author: Pat
     assert {Path(path).name for path in kept.closure.paths} <= stored
     assert Path(other.roots[0]).name not in stored
     assert [path.name for path in (workshop.stores / ROOTS / "key").iterdir()] == ["0"]
+
+
+async def test_a_cache_that_is_signed_saves_the_build(workshop: Workshop, nix_author: Path, tmp_path: Path) -> None:
+    write(nix_author, "default.nix", SET + 'run "page" "echo made; echo ${program "tool" "echo hi"} >$out"')
+    async with daemon(NIX, workshop, network=False) as of:
+        first = await made(of, nix_author)
+        await _exec(of, "nix-store", "--generate-binary-cache-key", "site", "/work/key", "/work/public")
+        to = "file:///work/cache?compression=zstd&secret-key=/work/key"
+        await _exec(of, "nix", "--extra-experimental-features", "nix-command", "copy", "--to", to, *first.roots)
+        key = (of.folder / "work/public").read_text().strip()
+        shutil.copytree(of.folder / "work/cache", tmp_path / "cache")
+
+    async def again(number: int, key: str) -> list[Line]:
+        stores = tmp_path / str(number)
+        shutil.copytree(tmp_path / "cache", stores / "cache")
+        said: list[Line] = []
+        async with daemon(builds((Cache(key, folder="cache"),)), replace(workshop, stores=stores), network=False) as of:
+            assert await made(of, nix_author, said) == first
+        return said
+
+    assert Log("made") not in await again(1, key)
+    # What others have signed is built.
+    assert Log("made") in await again(2, "site:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 
 
 # --------------------------------------------------------------------------- the builder
