@@ -221,6 +221,7 @@ def nix(settings: Mapping[str, str], *, folders: Mapping[str, str] | None = None
         "trusted-users": "",
         "build-dir": WORK,
         "substituters": "",
+        "require-sigs": "true",
         "builders": "",
         "experimental-features": "nix-command",
         **settings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +26,14 @@ def test_the_server_is_the_one_program_of_its_folder_and_brings_no_kernel(filled
     assert not (filled.stores / str(environment)[1:] / "share/jupyter/kernels").exists()
 
 
-async def test_a_cache_signed_by_somebody_else_fills_nothing(tmp_path: Path, filled: Workshop) -> None:
+async def test_a_cache_signed_by_somebody_else_fills_nothing(tmp_path: Path, workshop: Workshop) -> None:
     kept = tmp_path / "kept"
     shutil.copytree(kept_folder() / CURRENT, kept)
     name, _ = (kept / PUBLIC_KEY).read_text().split(":")
     (kept / PUBLIC_KEY).write_text(f"{name}:{'A' * 43}=")
-    workshop = replace(filled, stores=tmp_path / "stores")
     with pytest.raises(BuildBroken, match="could not be copied into the store"):
         await fill(workshop, kept, (kept_server().tools,))
-    assert not (tmp_path / "stores" / kept_server().tools[1:]).exists()
+    assert not (workshop.stores / kept_server().tools[1:]).exists()
 
 
 async def test_a_store_that_has_the_server_is_not_filled_again(filled: Workshop) -> None:
