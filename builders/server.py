@@ -76,7 +76,7 @@ def own_folder() -> Path:
 def kept_folder() -> Path:
     """Where it is: one's own, else what root has built for all of this machine."""
     own = own_folder()
-    only = CLOSURE in os.environ or (own / CURRENT).exists() or not (MACHINES / CURRENT).exists()
+    only = bool(os.environ.get(CLOSURE)) or (own / CURRENT).exists() or not (MACHINES / CURRENT).exists()
     return own if only else MACHINES
 
 

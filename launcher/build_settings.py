@@ -72,8 +72,8 @@ class BuildSettings(BaseModel):
     )
     closure: str = Field(
         "",
-        description="Folder where set-up keeps the notebook server of Nix and Guix images. Empty: "
-        "`repolaunch/closure` in the cache of the user that runs the service.",
+        description="Folder where set-up keeps the notebook server of Nix and Guix images (its `REPOLAUNCH_CLOSURE`). "
+        "Empty: `repolaunch/closure` in the cache of the user that runs the service, else in `/var/cache` (root's).",
     )
     nixpkgs: Nixpkgs = Field(
         None,
