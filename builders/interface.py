@@ -195,11 +195,14 @@ ENVIRONMENT = (
     "REPOLAUNCH_CLOSURE",
     "REPOLAUNCH_NIXPKGS",
     "REPOLAUNCH_NIX_CACHES",
+    "REPOLAUNCH_GUIX",
     "XDG_CACHE_HOME",
 )
 """The variables that a builder process understands: all that it should be given."""
 BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
 """The folder with the sockets of the engine that builds, if that is not DOCKER_HOST's."""
+GUIX = "REPOLAUNCH_GUIX"
+"""How Guix is run at this site (builders/guix/means.py)."""
 STORES = "REPOLAUNCH_STORES"
 """The folder of the Nix and Guix stores (`Workshop.stores`)."""
 CLOSURE = "REPOLAUNCH_CLOSURE"

@@ -84,5 +84,10 @@ class BuildSettings(BaseModel):
     guix_channels: str = Field(
         "",
         description="File with the Guix channels that are meant where an author has no `channels.scm`; the launch "
-        "page says so. Empty: such declarations are refused.",
+        "page says so. Empty: the Guix of the image, as Debian has it.",
+    )
+    guix: str = Field(
+        "",
+        description='How Guix is run, a JSON object: `{"substitutes": ["https://…"]}` says where what is already '
+        "built may come from. `docs/explanation/guix.md` has all of it. Empty: everything is built from its sources.",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuildBroken
-from builders.guix.evaluate import ROOTS, Means, keep, program
+from builders.guix.evaluate import ROOTS, keep, program
 from builders.guix.log import name_of
 from builders.guix.tool import STATE, Run, answers
 from builders.oci.closure import Closure, checked_closure, is_store_path
@@ -16,6 +16,7 @@ from builders.oci.closure import Closure, checked_closure, is_store_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from builders.guix.means import Means
     from builders.interface import Tell
     from builders.sandbox import Daemon
 

@@ -13,11 +13,12 @@ from builders.assembly import Environment, assembled
 from builders.engine import this_platform
 from builders.errors import BuildBroken, EnvironmentBroken, ServerNotBuilt
 from builders.guix.build import build
-from builders.guix.evaluate import SITE, VERSION, Evaluated, Means, evaluate
+from builders.guix.evaluate import SITE, VERSION, Evaluated, evaluate
 from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
+from builders.guix.means import Means, means
 from builders.guix.source import prepare
 from builders.guix.tool import NAME, tool
-from builders.interface import LOOSE, REPRODUCIBLE, STORES, Declaration, Inputs
+from builders.interface import GUIX, LOOSE, REPRODUCIBLE, STORES, Declaration, Inputs
 from builders.sandbox import daemon
 from builders.server import kept_server
 
@@ -40,9 +41,13 @@ class Guix:
     version = f"{VERSION}-{_REVISION}"
     looks_for = (CHANNELS, MANIFEST, PACKAGE)
 
-    def __init__(self, means: Means | None = None) -> None:
-        """`means`: another way to run Guix than that of a site."""
-        self._means = means or Means()
+    def __init__(self, chosen: Means | None = None) -> None:
+        """`chosen`: how Guix is run, if not as the site says."""
+        self._chosen = chosen
+
+    @property
+    def _means(self) -> Means:
+        return self._chosen or means()
 
     def detect(self, directory: Path) -> Declaration | None:
         """As Builder.detect."""
@@ -50,7 +55,7 @@ class Guix:
         return None if files is None else Declaration(files.evidence, whole_tree=False)
 
     async def ground(self) -> str:
-        """As Grounded.ground: the notebook server, and the site's channels."""
+        """As Grounded.ground: the notebook server, the site's channels, how Guix is run."""
         return await asyncio.to_thread(_ground)
 
     async def inputs(
@@ -80,7 +85,7 @@ class Guix:
             if found.derivation != derivation:
                 raise BuildBroken("the environment is not the one that was looked at")
         async with self._daemon(workshop) as of:
-            await asyncio.to_thread(prepare, None, of.folder / "source")
+            await asyncio.to_thread(prepare, of, None)
             return await build(of, derivation, order.found.key, self._means, tell)
 
     async def _evaluate(self, directory: Path, workshop: Workshop, tell: Tell) -> Evaluated:
@@ -98,7 +103,8 @@ def _ground() -> str:
     server = ""
     with contextlib.suppress(ServerNotBuilt, BuildBroken):
         server = kept_server().identity
-    return f"{server} {hashlib.sha256(channels.read_bytes()).hexdigest()}" if channels.is_file() else server
+    chosen = hashlib.sha256(channels.read_bytes()).hexdigest() if channels.is_file() else ""
+    return " ".join((server, chosen, os.environ.get(GUIX, "")))
 
 
 def _files(directory: Path) -> GuixFiles:

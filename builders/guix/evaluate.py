@@ -13,21 +13,22 @@ import asyncio
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuildBroken, BuildTimeout, EnvironmentBroken
 from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
-from builders.guix.source import prepare
+from builders.guix.source import prepare, put
 from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
 from builders.oci.closure import is_store_path
 from builders.sandbox import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from builders.guix.files import GuixFiles
+    from builders.guix.means import Means
     from builders.interface import Tell
     from builders.sandbox import Daemon
 
@@ -42,22 +43,6 @@ ROOTS = "gcroots/repolaunch"
 _CACHE = "/keeps"
 _ASKED = "channels.json"
 _SITE_SEEN = "site.scm"
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """How Guix is run; another one only where Guix's own seeds cannot be had."""
-
-    command: str = "guix"
-    """The Guix of the image."""
-    schemes: tuple[str, ...] = ("https",)
-    """What the addresses of channels begin with."""
-    authenticate: bool = True
-    """Whether who signed a channel's commits is looked at."""
-    substitutes: tuple[str, ...] = ()
-    """Where what is already built may come from, if its signature is of a key that the image knows."""
-    folders: Mapping[str, str] = field(default_factory=dict)
-    """More that the containers see, as `sandbox.Tool` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +81,7 @@ async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, 
 
     Raises EnvironmentBroken, BuildFailed, BuildTimeout, BuildOutOfMemory, BuildLogTooLong, BuildBroken, EngineDown.
     """
-    await asyncio.to_thread(prepare, directory, of.folder / "source")
+    await asyncio.to_thread(prepare, of, directory)
     guix = await _guix(of, files, means, tell)
     kind = "package" if files.is_package else "manifest"
     argv = (guix.program, "repl", "--", program("environment"), kind, f"{SOURCE}/{REPOSITORY}/{files.environment}")
@@ -119,7 +104,7 @@ async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix
         advice = "guix describe --format=channels > channels.scm"
         return _Guix(means.command, (f"{where}; this site used Guix {VERSION}",), (advice,))
     text = await asyncio.to_thread(site.read_text, "utf-8")
-    await asyncio.to_thread((of.folder / "source" / _SITE_SEEN).write_text, text, "utf-8")
+    await asyncio.to_thread(put, of.source / _SITE_SEEN, text)
     channels = await _read(of, means, _SITE_SEEN, "the site's channels.scm", tell)
     guix = await _of_channels(of, channels, "the site's channels.scm", means, tell)
     used = ", ".join(f"{one.name} {(one.commit or one.branch)[:12]}" for one in channels)
@@ -238,6 +223,7 @@ def _keep(of: Daemon, channels: Sequence[Channel], profile: str) -> None:
 def keep(root: Path, target: str) -> None:
     """Make a garbage-collector root, or lead it elsewhere."""
     root.parent.mkdir(exist_ok=True)
+    root.parent.chmod(0o755)  # whatever our umask is: the daemon looks at it
     making = root.with_name(f".{root.name}.{os.getpid()}")
     making.symlink_to(target)
     making.replace(root)
@@ -250,7 +236,7 @@ def program(name: str) -> str:
 
 
 def _ask(of: Daemon, channels: list[dict[str, Any]]) -> None:
-    (of.folder / "source" / _ASKED).write_text(json.dumps(channels), "utf-8")
+    put(of.source / _ASKED, json.dumps(channels))
 
 
 async def _last(of: Daemon, run: Run, tell: Tell) -> dict[str, Any]:

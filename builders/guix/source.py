@@ -1,43 +1,35 @@
-"""What the evaluator sees: the author's files, without git's own and as anybody may read them, and our programs."""
+"""What the evaluator sees besides the author's files: our own programs, and what they are asked."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import stat
 from typing import TYPE_CHECKING
 
 from builders.guix.tool import PROGRAMS, REPOSITORY, SCHEME
+from builders.source import copy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from builders.sandbox import Daemon
 
-def prepare(directory: Path | None, source: Path) -> None:
-    """Fill `source`, the folder that is seen there; None: there are no files of an author's. Blocks."""
+
+def prepare(of: Daemon, directory: Path | None) -> None:
+    """Fill what is seen there; None: there are no files of an author's. Blocks. Raises BuildDiskFull."""
     if directory is None:
-        (source / REPOSITORY).mkdir(mode=0o755)
+        _folder(of.source / REPOSITORY)
     else:
-        _copy(directory, source / REPOSITORY)
-    (source / SCHEME).mkdir(mode=0o755)
+        copy(directory, of.source / REPOSITORY, of.workshop.limits.disk)
+    _folder(of.source / SCHEME)
     for program in PROGRAMS.glob("*.scm"):
-        shutil.copyfile(program, source / SCHEME / program.name)
+        put(of.source / SCHEME / program.name, program.read_text("utf-8"))
 
 
-def _copy(directory: Path, target: Path) -> None:
-    """Files, links and folders: what a commit can hold. Modes say only what a commit says, so the store's hashes do."""
-    target.mkdir(mode=0o755)
-    for folder, folders, files in os.walk(directory):
-        here = target / os.path.relpath(folder, directory)
-        if ".git" in folders:
-            folders.remove(".git")
-        for name in [*folders, *files]:
-            path = os.path.join(folder, name)  # noqa: PTH118  # of a hundred thousand files
-            mode = os.lstat(path).st_mode
-            if stat.S_ISDIR(mode):
-                (here / name).mkdir(mode=0o755)
-            elif stat.S_ISLNK(mode):
-                (here / name).symlink_to(os.readlink(path))  # noqa: PTH115  # the text as it is
-            elif stat.S_ISREG(mode) and name != ".git":
-                shutil.copyfile(path, here / name)
-                (here / name).chmod(0o755 if mode & stat.S_IXUSR else 0o644)
+def put(path: Path, text: str) -> None:
+    """A file for another user to read, whatever our umask is. Blocks."""
+    path.write_text(text, "utf-8")
+    path.chmod(0o644)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o755)

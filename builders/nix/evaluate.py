@@ -28,8 +28,8 @@ from builders.interface import LOOSE, REPRODUCIBLE, Inputs, Log, Step
 from builders.nix import nar, purity
 from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
 from builders.nix.locks import Wanted, check, inputs
-from builders.nix.source import copy
 from builders.sandbox import SOURCE, evaluator
+from builders.source import copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import docker
 
     from builders.guix.build import Profile
-    from builders.guix.evaluate import Means
+    from builders.guix.means import Means
     from builders.sandbox import Daemon
     from tests.fixtures.guix import StandInChannel
 
@@ -60,7 +61,7 @@ class Guix:
 
     async def build(self, derivation: str) -> Profile:
         async with daemon(tool(folders=self.means.folders), self.workshop, network=False) as of:
-            prepare(None, of.folder / "source")
+            prepare(of, None)
             return await build(of, derivation, "test", self.means, self.told.append)
 
     def read(self, path: str) -> str:
@@ -116,7 +117,7 @@ async def test_the_real_time_machine_has_the_same_derivation_of_a_stand_in_chann
     roots = guix.workshop.stores / STATE / "gcroots" / "repolaunch"
     profiles = {str(root.readlink()) for root in roots.iterdir()}
     async with daemon(tool(folders=guix.means.folders), guix.workshop, network=False) as of:
-        prepare(files, of.folder / "source")
+        prepare(of, files)
         travel = (guix.means.command, "time-machine", "-C", "/source/repository/channels.scm")
         asked = ("repl", "--", "/source/scheme/environment.scm", "manifest", "/source/repository/manifest.scm")
         # Its notes of whose profile it is.
@@ -145,7 +146,7 @@ async def test_a_package_is_what_it_is_built_with(tmp_path: Path, guix: Guix) ->
 
 async def test_the_image_has_the_guix_that_is_told(guix: Guix) -> None:
     async with daemon(tool(), guix.workshop, network=False) as of:
-        (of.folder / "source" / "repository").mkdir()
+        (of.source / "repository").mkdir()
         _, text = await said(of, "guix", "--version")
     assert text.splitlines()[0] == f"guix (GNU Guix) {VERSION}"
 
@@ -199,7 +200,11 @@ async def test_guile_that_runs_commands_finds_nothing_to_take_or_break(tmp_path:
     files = repository(tmp_path / "r", manifest_scm=HOSTILE)
     (files / ".git").mkdir()
     (files / ".git" / "config").write_text("secret")
-    found = await guix.evaluate(files)
+    before = os.umask(0o077)
+    try:
+        found = await guix.evaluate(files)
+    finally:
+        os.umask(before)
     assert "forged" not in found.derivation
     lines = [line.text for line in guix.told if isinstance(line, Log)]
     told = dict(line[1:].split("> ", 1) for line in lines if line.startswith("<"))
@@ -290,8 +295,8 @@ LOOK = """
 
 async def test_every_step_is_in_a_sandbox(guix: Guix) -> None:
     async with daemon(tool(folders=guix.means.folders), guix.workshop, network=True) as of:
-        (of.folder / "source" / "repository").mkdir()
-        (of.folder / "source" / "look.scm").write_text(LOOK)
+        (of.source / "repository").mkdir()
+        (of.source / "look.scm").write_text(LOOK)
         status, text = await said(of, "guix", "repl", "--", "/source/look.scm")
     assert status == 0, text
     root, network, _, number = guix.read(text.splitlines()[-1]).strip().split(" / ")
@@ -308,8 +313,8 @@ async def test_a_daemon_that_cannot_make_a_sandbox_builds_nothing(guix: Guix, mo
     profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
     monkeypatch.setattr("builders.sandbox.profile", lambda: profile)
     async with daemon(tool(folders=guix.means.folders), guix.workshop, network=False) as of:
-        (of.folder / "source" / "repository").mkdir()
-        (of.folder / "source" / "look.scm").write_text(LOOK)
+        (of.source / "repository").mkdir()
+        (of.source / "look.scm").write_text(LOOK)
         status, text = await said(of, "guix", "repl", "--", "/source/look.scm")
     assert status == 1
     assert "Operation not permitted" in text

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import docker
 
-    from builders.guix.evaluate import Means
+    from builders.guix.means import Means
     from builders.interface import Line, Workshop
     from tests.fixtures.guix import StandInChannel
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.guix.build import build
-from builders.guix.evaluate import Means, evaluate
+from builders.guix.evaluate import evaluate
 from builders.guix.files import look
+from builders.guix.means import Means
 from builders.guix.source import prepare
 from builders.guix.tool import tool
 from builders.interface import Limits
@@ -59,7 +60,7 @@ async def test_two_pinned_commits_of_guix_are_two_environments(tmp_path: Path, g
         assert (evaluated.loose, evaluated.advice) == ((), ())
         derivations.add(evaluated.derivation)
         async with daemon(tool(MEANS.substitutes), workshop, network=True) as of:
-            prepare(None, of.folder / "source")
+            prepare(of, None)
             profile = await build(of, evaluated.derivation, str(number), MEANS, told.append)
         assert (workshop.stores / profile.path[1:] / "bin" / "hello").is_symlink()
         assert any("python" in path for path in profile.closure.paths)
