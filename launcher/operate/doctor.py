@@ -170,11 +170,12 @@ def _buildx() -> Finding:
 
 def _base_image() -> Finding:
     try:
-        here = engine.base_image_is_here(engine.connect())
+        client = engine.connect()
+        missing = [name for name in (engine.BASE_IMAGE, engine.PYTHON_IMAGE) if not engine.is_here(client, name)]
     except (InstallationError, docker.errors.DockerException, requests.exceptions.RequestException):
         return Finding("base image", ok=False, seen="the engine does not answer", todo="See `engine`.")
-    if not here:
-        return Finding("base image", ok=False, seen=f"{engine.BASE_IMAGE} is missing", todo="Run `make setup`.")
+    if missing:
+        return Finding("base image", ok=False, seen=f"missing: {', '.join(missing)}", todo="Run `make setup`.")
     return Finding("base image", ok=True, seen=engine.BASE_IMAGE)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from launcher.operate.installation import Installation
 
 BASE_IMAGE = "localhost/repolaunch/base:1"
+PYTHON_IMAGE = "localhost/repolaunch/python:1"
+"""What environments from Python lock files are built on."""
 
 
 def connect() -> docker.DockerClient:
@@ -83,10 +85,10 @@ def bridge(installation: Installation) -> str:
     return f"rl-{installation.id}"
 
 
-def base_image_is_here(client: docker.DockerClient) -> bool:
-    """Whether the site's base image was made."""
+def is_here(client: docker.DockerClient, image: str) -> bool:
+    """Whether the engine has an image of this name."""
     try:
-        client.images.get(BASE_IMAGE)
+        client.images.get(image)
     except docker.errors.ImageNotFound:
         return False
     return True

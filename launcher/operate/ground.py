@@ -44,7 +44,7 @@ class Ground:
 async def look(settings: Settings) -> docker.DockerClient:
     """The engine, with all that is needed of it. Raises InstallationError."""
     client = await asyncio.to_thread(engine.connect)
-    if not await asyncio.to_thread(engine.base_image_is_here, client):
+    if not await asyncio.to_thread(engine.is_here, client, engine.BASE_IMAGE):
         raise InstallationError("The site's base image is missing. Run `make setup`.")
     await asyncio.to_thread(engine.check_runtime, client, settings.session_runtime)
     return client
