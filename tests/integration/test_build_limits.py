@@ -95,6 +95,7 @@ def test_what_is_killed_leaves_nothing_and_the_next_build_works(
     assert builds.run("RUN true")[-1]["type"] == "built"
 
 
+@pytest.mark.long
 def test_a_build_whose_engine_was_killed_once_ends_well(builds: Builds, build_engine: RunningBuildEngine) -> None:
     marker = f"waits-{secrets.token_hex(6)}"
     process = builds.start(f'RUN ["sh", "-c", "sleep 5", "{marker}"]', *SMALL)

@@ -232,6 +232,7 @@ async def build(http: aiohttp.ClientSession, repo: Repo, ref: str = "main") -> l
         return events
 
 
+@pytest.mark.long
 async def test_fifty_programs_at_once_are_one_build_and_fifty_ready(
     own_service: Service, git_daemon: GitHost, builds: Callable[[Service], int]
 ) -> None:

@@ -373,6 +373,7 @@ def test_a_part_that_cannot_start_is_one_sentence_without_a_traceback(where: Ser
     )
 
 
+@pytest.mark.long
 def test_a_restored_copy_starts_when_the_original_was_stopped(own_service: Service, tmp_path: Path) -> None:
     """It has the same identity in the container engine; while both ran they would fight over all of it."""
     own_service.start()

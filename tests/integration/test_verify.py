@@ -114,6 +114,7 @@ async def test_what_differs_is_named(
     assert inputs.difference.startswith("what is evaluated is another thing: it was ")
 
 
+@pytest.mark.long
 async def test_a_step_that_is_not_the_same_twice(
     workshop: Workshop,
     nix_author: Path,

@@ -50,6 +50,7 @@ def service(tmp_path: Path, registry: RunningRegistry) -> Iterator[Service]:
         one.remove()
 
 
+@pytest.mark.long
 async def test_from_the_warning_to_the_way_back(service: Service, git_daemon: GitHost) -> None:
     repo = fine(git_daemon)
     async with visiting(service) as visitor:
