@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,20 @@ async def launched(http: aiohttp.ClientSession, service: Service, repo: Repo) ->
     if event.get("phase") != "ready":
         sys.exit(f"a launch failed: {event}")
     project = event["url"].split("/user/project-")[1].split("/")[0]
-    async with http.delete(f"/api/v1/sessions/{project}", headers=service.operator) as stopped:
-        stopped.raise_for_status()
-    await asyncio.sleep(SETTLE_S)
+    await stop(http, service, project)
     return seconds, built
+
+
+async def stop(http: aiohttp.ClientSession, service: Service, project: str) -> None:
+    """Asked for again where a busy machine takes too long."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            async with http.delete(f"/api/v1/sessions/{project}", headers=service.operator) as stopped:
+                if stopped.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    stopped.raise_for_status()
+                    break
+            await asyncio.sleep(SETTLE_S)
+    await asyncio.sleep(SETTLE_S)
 
 
 def authors(host: GitHost) -> dict[str, Repo]:
