@@ -56,6 +56,13 @@ def remove_installation(client: docker.DockerClient, installation: str) -> list[
         with contextlib.suppress(docker.errors.APIError):
             client.api.remove_image(image["Id"], force=True)
         removed.append(f"image {image['Id']}")
+    # Images that carry nothing of an installation have its name: another one's may be the very same image.
+    for image in client.api.images(filters={"reference": f"repolaunch-{installation}-env"}):
+        for name in image.get("RepoTags") or ():
+            if name.startswith(f"repolaunch-{installation}-env:"):
+                with contextlib.suppress(docker.errors.APIError):
+                    client.api.remove_image(name)
+                removed.append(f"image {name}")
     return removed
 
 
