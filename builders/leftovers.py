@@ -29,10 +29,13 @@ _AGAIN_S = 5
 async def scratch_of(call: str, scratch: Path) -> AsyncIterator[Path]:
     """A folder for the temporary files of one builder process, which may be killed."""
     folder = scratch / call
-    await asyncio.to_thread(folder.mkdir, parents=True, mode=0o700)
+    made = asyncio.ensure_future(asyncio.to_thread(folder.mkdir, parents=True, mode=0o700))
     try:
+        # Who is cancelled while it is made has to remove it all the same: a thread goes on to its end.
+        await asyncio.shield(made)
         yield folder
     finally:
+        await asyncio.wait({made})
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
