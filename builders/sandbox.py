@@ -12,28 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import json
-import os
 import re
 import secrets
-import shutil
-import tomllib
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import engine, transfer
+from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.text import clean, without_paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from builders.errors import BuilderError
     from builders.interface import Limits, Tell, Workshop
@@ -48,8 +43,6 @@ SOURCE = "/source"
 """Where the evaluator sees the author's files."""
 NETWORK = "bridge"
 """The engine's network of those that may reach one."""
-_DAEMON_UID = 1000
-_RUN, _DAEMON, _WORK, _SOURCE, _PASSWD = "run", "daemon", "work", "source", "passwd"
 _NO_TOOL = "the docker command-line client is not installed"
 _TAIL, _SHOWN = 5, 300
 _TOOL_S = 60
@@ -57,7 +50,6 @@ _START_S = 60
 _POLL_S = 0.05
 # How `docker run` ends when the engine refused, and when the program was killed.
 _NO_ENGINE, _KILLED = 125, 137
-_TABLE = Path(__file__).with_suffix(".toml")
 # Of control groups version 2, and of version 1.
 _OOM_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 # A sandbox mounts a /proc of its own: the kernel forbids that where the engine hides parts of the container's.
@@ -106,7 +98,7 @@ class Daemon:
     @property
     def source(self) -> Path:
         """The folder that evaluators see as SOURCE: yours to fill."""
-        return self.folder / _SOURCE
+        return self.folder / files.SOURCE
 
     async def passed(self, step: str) -> BuilderError | None:
         """Which limit of the pair was passed, if one was; asked once, when something has failed."""
@@ -147,13 +139,14 @@ async def daemon(
     Where there is a build engine, the pair runs there: behind its walls, and within the limits of one lease. Raises
     EngineDown, BuildBroken.
     """
-    folder = workshop.stores / _RUN / secrets.token_hex(8)
-    with engine.tool_environment(0) as plain:
+    folder = workshop.stores / files.RUN / secrets.token_hex(8)
+    with engine.tool_environment(0) as plain, contextlib.ExitStack() as held:
         try:
             async with leased(workshop.limits, tell) as lease:
                 if lease.parent:
                     await asyncio.to_thread(transfer.bring, (tool.image,), tell)
-                await asyncio.to_thread(_prepare, tool, workshop.stores, folder)
+                stores = [workshop.stores / name for name in tool.folders]
+                held.enter_context(await asyncio.to_thread(files.prepare, stores, folder))
                 env = {**plain, **lease.environment}
                 made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}", lease)
                 async with _running(made, network=network):
@@ -161,7 +154,7 @@ async def daemon(
         except ProgramMissing as error:
             raise BuildBroken(_NO_TOOL) from error
         finally:
-            await asyncio.to_thread(_remove, folder)
+            await asyncio.to_thread(files.remove, folder)
 
 
 @asynccontextmanager
@@ -185,15 +178,15 @@ async def evaluator(
     `keeps`: folders of the stores, as in `Tool`, that this command writes; never one that runs what a stranger wrote.
     """
     name = f"{of.container}-{secrets.token_hex(4)}"
-    uid = _uid() + 1
+    uid = files.owner() + 1
     kept = {of.workshop.stores / name: target for name, target in (keeps or {}).items()}
-    await asyncio.to_thread(_folders, kept, uid)
+    await asyncio.to_thread(files.folders, kept, uid)
     command = Command(
         argv=(
             *_docker_run(of, name, uid, of.workshop.limits, network=network),
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
             *(_mount(source, target, "ro") for source, target in _stores(of)),
-            *(_mount(of.folder / _DAEMON, SOCKETS, "ro"), _mount(of.folder / _SOURCE, SOURCE, "ro")),
+            *(_mount(of.folder / files.DAEMON, SOCKETS, "ro"), _mount(of.folder / files.SOURCE, SOURCE, "ro")),
             *(_mount(source, target, "rw") for source, target in kept.items()),
             *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
             *_started(of.tool.image, argv),
@@ -211,14 +204,14 @@ async def evaluator(
 
 # --------------------------------------------------------------------------- containers
 def _daemon_command(of: Daemon, *, network: bool) -> Command:
-    uid = _uid()
+    uid = files.owner()
     return Command(
         argv=(
             *_docker_run(of, of.container, uid, of.workshop.limits, network=network),
-            *(f"--security-opt=seccomp={of.folder}/seccomp.json", *_UNMASKED),
+            *(f"--security-opt=seccomp={of.folder / files.SECCOMP}", *_UNMASKED),
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,nosuid,nodev"),  # noqa: S108  # a container's own
             *(_mount(source, target, "rw") for source, target in _stores(of)),
-            *(_mount(of.folder / _DAEMON, SOCKETS, "rw"), _mount(of.folder / _WORK, WORK, "rw")),
+            *(_mount(of.folder / files.DAEMON, SOCKETS, "rw"), _mount(of.folder / files.WORK, WORK, "rw")),
             *(f"--env={key}={value}" for key, value in of.tool.daemon_env.items()),
             *_started(of.tool.image, of.tool.daemon),
         ),
@@ -237,7 +230,7 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
         *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
         *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
         *(f"--label={key}={value}" for key, value in of.workshop.marks.items()),
-        _mount(of.folder / _PASSWD, "/etc/passwd", "ro"),
+        _mount(of.folder / files.PASSWD, "/etc/passwd", "ro"),
         # By name only: the tool takes the value from its environment; no list of processes shows it.
         *(f"--env={key}" for key in engine.PROXIES if network and key in of.env),
         "--env=HOME=/tmp",
@@ -285,7 +278,7 @@ async def _listening(of: Daemon, child: Child) -> AsyncIterator[None]:
     reading = asyncio.create_task(read())
     try:
         deadline = asyncio.get_running_loop().time() + _START_S
-        while not (of.folder / _DAEMON / of.tool.socket).exists():
+        while not (of.folder / files.DAEMON / of.tool.socket).exists():
             if reading.done() or asyncio.get_running_loop().time() > deadline:
                 raise await _not_started(of, child, tuple(said))
             await asyncio.sleep(_POLL_S)
@@ -307,56 +300,3 @@ async def _out_of_memory(container: str, env: Mapping[str, str]) -> bool:
     asked = ("docker", "inspect", "--format={{.State.OOMKilled}}", container)
     status, text = await output(Command(asked, env), time_limit_s=_TOOL_S)
     return status == 0 and text.strip() == "true"
-
-
-# --------------------------------------------------------------------------- files
-def _uid() -> int:
-    """Of the daemon and the store: never root's; the evaluator's is one more."""
-    return os.getuid() or _DAEMON_UID
-
-
-def _prepare(tool: Tool, stores: Path, folder: Path) -> None:
-    uid = _uid()
-    _folders((*(stores / name for name in tool.folders), *(folder / name for name in (_DAEMON, _WORK))), uid)
-    _folders((folder / _SOURCE,), None)
-    accounts = "".join(f"{name}:x:{one}:{one}::/tmp:/bin/sh\n" for name, one in _accounts(uid))
-    (folder / _PASSWD).write_text(f"root:x:0:0::/:/bin/sh\n{accounts}", "utf-8")
-    (folder / _PASSWD).chmod(0o644)
-    (folder / "seccomp.json").write_text(profile(), "utf-8")
-
-
-def _folders(paths: Iterable[Path], uid: int | None) -> None:
-    """Make those that are missing; `uid`: whose they are, where that can be had."""
-    for path in paths:
-        if not path.exists():
-            path.mkdir(parents=True, exist_ok=True)  # two may begin at once
-            path.chmod(0o755)  # whatever our umask is
-            if uid is not None and os.getuid() == 0:
-                os.chown(path, uid, uid)
-
-
-def _accounts(uid: int) -> tuple[tuple[str, int], ...]:
-    return ("daemon", uid), ("evaluator", uid + 1)
-
-
-@cache
-def profile() -> str:
-    """The seccomp profile of the daemon's container, as the engine reads it."""
-    with _TABLE.open("rb") as file:
-        closed = [call for line in tomllib.load(file)["closed"] for call in line["calls"].split()]
-    native = {"SCMP_ARCH_X86_64": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"], "SCMP_ARCH_AARCH64": ["SCMP_ARCH_ARM"]}
-    return json.dumps(
-        {
-            "defaultAction": "SCMP_ACT_ALLOW",
-            "archMap": [{"architecture": one, "subArchitectures": others} for one, others in native.items()],
-            "syscalls": [{"names": closed, "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}],
-        }
-    )
-
-
-def _remove(folder: Path) -> None:
-    """Also what a step has made unreadable."""
-    for path, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            Path(path).chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 MOST = 1000
 """Inputs of one lock file. The largest of public flakes have some two hundred."""
 _FORGES = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
-_SCHEMES = frozenset({"http", "https", "git+http", "git+https", "git"})
+_WEB = ("http", "https")
+_SCHEMES = frozenset({*_WEB, *(f"{way}+{one}" for way in ("git", "tarball", "file") for one in _WEB), "git"})
 _HERE = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid")
 
 
@@ -35,7 +36,8 @@ class Wanted:
         """Of what it fetches, for people."""
         if self.args.get("type") in _FORGES:
             return f"{self.args['type']}:{self.args.get('owner')}/{self.args.get('repo')}"
-        return str(self.args.get("url", ""))
+        # Without an address: a name that a registry of flakes would know.
+        return str(self.args.get("url") or f"flake:{self.args.get('id')}")
 
 
 def inputs(text: bytes, name: str) -> tuple[Wanted, ...]:
@@ -72,10 +74,11 @@ def check(wanted: Wanted, step: str) -> None:
 
 def _place(args: Mapping[str, Any]) -> tuple[str, str]:
     """Host and scheme."""
+    address = str(args.get("url", ""))
     if (kind := args.get("type")) in _FORGES:
-        return str(args.get("host") or _FORGES[str(kind)]), "https"
+        address = f"https://{args.get('host') or _FORGES[str(kind)]}"
     try:
-        url = urlsplit(str(args.get("url", "")))
+        url = urlsplit(address)
         place = url.hostname or "", url.scheme
     except ValueError:
         return "", ""

@@ -168,6 +168,14 @@ async def test_containers_end_with_a_killed_builder(
     async with asyncio.timeout(60):
         while left(engine, installation) != ["exited", "exited"]:
             await asyncio.sleep(0.2)
+    # Its folder goes with the next pair; that of one that lives stays, however old.
+    (folder,) = (workshop.stores / "run").iterdir()
+    os.utime(folder, (0, 0))
+    async with daemon(NIX, workshop, network=False) as of:
+        assert list((workshop.stores / "run").iterdir()) == [of.folder]
+        os.utime(of.folder, (0, 0))
+        async with daemon(NIX, workshop, network=False) as other:
+            assert set((workshop.stores / "run").iterdir()) == {of.folder, other.folder}
 
 
 async def test_behind_the_walls_of_the_build_engine(

@@ -38,6 +38,7 @@ def test_what_is_fetched() -> None:
         "https://[fd00::1]/x",
         "https://[::ffff:10.0.0.1]/x",
         "git+https://192.168.1.1/x.git",
+        "tarball+https://somebody@10.0.0.1/x",
         "https://localhost/x",
         "https://LOCALHOST./x",
         "https://wiki.internal/x",
@@ -56,6 +57,15 @@ def test_a_forge_of_ones_own() -> None:
     with pytest.raises(BuildAddressClosed) as caught:
         inputs(lock(x={**GITHUB, "host": "10.1.2.3"}), "binder/flake.lock")
     assert (caught.value.address, caught.value.step) == ("10.1.2.3", "binder/flake.lock: x")
+    with pytest.raises(BuildAddressClosed):
+        inputs(lock(x={**GITHUB, "host": "10.1.2.3:8080"}), "flake.lock")
+    inputs(lock(x={**GITHUB, "host": "github.example.org"}), "flake.lock")
+
+
+def test_a_registry_is_not_asked() -> None:
+    with pytest.raises(EnvironmentBroken) as caught:
+        inputs(lock(x={"type": "indirect", "id": "nixpkgs", "narHash": HASH}), "flake.lock")
+    assert caught.value.reason == "it fetches “flake:nixpkgs”, and only http, https and git addresses are fetched"
 
 
 @pytest.mark.parametrize(
