@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 PLATFORM = "linux/amd64"
-# Without an end that anybody sees, in little memory and on a short stack.
+# Longer than an evaluation may take, in little memory and on a short stack.
 LOOP = """
 let
-  many = builtins.genList (n: n) 100000;
+  many = builtins.genList (n: n) 20000;
 in
 builtins.seq (builtins.foldl' (_: one: builtins.foldl' (last: two: last + two) one many) 0 many) tools
 """

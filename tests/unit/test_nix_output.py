@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.errors import BuildFailed, BuildLogTooLong, DiskFull
@@ -97,6 +97,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["action", "id", "level", "type", "text", "fields", "msg", "raw_msg", "trace"]), VALUES
@@ -107,6 +108,7 @@ def test_no_line_is_a_crash(body: dict[str, object]) -> None:
         read([f"@nix {json.dumps({**body, 'action': action})}"])
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_other_lines_are_shown(text: str) -> None:
     assert isinstance(parse(f"x{text}"), Plain)
