@@ -45,14 +45,14 @@ test-closures: setup-test ## Nix environments and the notebook server from nothi
 	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=1800 tests/integration/test_closure*.py $(PYTEST_ARGS)
 
 test-nix-real: setup-test ## the same authors with the real nixpkgs, where there is internet: make test-nix-real NIXPKGS="COMMIT sha256-HASH"
-	@REPOLAUNCH_TEST_NIXPKGS="$${NIXPKGS:?the commit and the hash of a nixpkgs}" exec $(BIN)/python -m pytest \
+	@TEST_NIXPKGS="$${NIXPKGS:?the commit and the hash of a nixpkgs}" exec $(BIN)/python -m pytest \
 	  -m "long or not long" --timeout=7200 -k "not server_built_again" tests/integration/test_closure_*.py $(PYTEST_ARGS)
 
 test-mutations: setup-test ## each protection taken away from a copy, its test seen to fail: about half an hour [ONLY=words]
 	@exec $(BIN)/python -m tests.mutations.run $(ONLY)
 
 test-guix-real: setup-test ## Guix environments with nothing stood in for: needs the internet, an hour or more
-	@REPOLAUNCH_GUIX_REAL=1 $(BIN)/python -m pytest -m long --timeout=7200 tests/integration/test_guix_real.py $(PYTEST_ARGS)
+	@TEST_GUIX_REAL=1 $(BIN)/python -m pytest -m long --timeout=7200 tests/integration/test_guix_real.py $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh
@@ -65,7 +65,7 @@ lock: ## the newest versions that fit into requirements/*.lock
 	@deploy/setup/lock.sh
 
 test-fuzz: setup-test ## the running service under many odd requests: make test-fuzz [CASES=500]
-	@REPOLAUNCH_FUZZ_CASES=$(CASES) exec $(BIN)/pytest tests/integration/test_fuzz.py -q -s --timeout=0
+	@FUZZ_CASES=$(CASES) exec $(BIN)/pytest tests/integration/test_fuzz.py -q -s --timeout=0
 
 test-compose: setup-test ## the compose file end to end: builds the image of the parts, minutes
 	@$(BIN)/python -m pytest tests/compose/end_to_end.py

@@ -81,6 +81,12 @@ class BuildSettings(BaseModel):
         "`url` of its archive and `sha256` of what is in it; in the environment as JSON. The launch page says that "
         "the site has chosen it, and how to pin it. Empty: such declarations are refused.",
     )
+    nix_caches: str = Field(
+        "",
+        description='Binary caches that Nix copies finished paths from, a JSON list: `[{"url": "https://…", "key": '
+        '"name:public key"}]`; `folder` in place of `url` is one below `stores`. Only what is signed with its key is '
+        "taken. Empty: everything is built from its sources.",
+    )
     guix_channels: str = Field(
         "",
         description="File with the Guix channels that are meant where an author has no `channels.scm`; the launch "

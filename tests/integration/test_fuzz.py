@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 
-MANY = int(os.environ.get("REPOLAUNCH_FUZZ_CASES", "0"))
+MANY = int(os.environ.get("FUZZ_CASES", "0"))
 OPERATIONS = [(operation.method, route.path) for route in ROUTES for operation in route.operations]
 SENT: Counter[str] = Counter()
 ODD_STATUS = {"/user/{rest}": {503}, "/proxy-error/{status}": {411, 413, 500, 502, 503, 504}, "/health": {503}}

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.long,
     pytest.mark.timeout(7200),
-    pytest.mark.skipif(not os.environ.get("REPOLAUNCH_GUIX_REAL"), reason="it needs the internet: make test-guix-real"),
+    pytest.mark.skipif(not os.environ.get("TEST_GUIX_REAL"), reason="it needs the internet: make test-guix-real"),
 ]
 MEANS = Means(substitutes=("https://bordeaux.guix.gnu.org", "https://ci.guix.gnu.org"))
 CHANNELS = """(list (channel

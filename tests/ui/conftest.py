@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FRONTEND = ROOT / "frontend"
-SCREENSHOTS = Path(os.environ.get("REPOLAUNCH_SCREENSHOTS", ROOT / "build/screenshots"))
+SCREENSHOTS = Path(os.environ.get("TEST_SCREENSHOTS", ROOT / "build/screenshots"))
 
 
 @dataclass

@@ -49,9 +49,15 @@ def test_the_build_worker_is_told_what_the_site_has_chosen(tmp_path: Path) -> No
     channels.write_text("(list)")
     chosen = {"rev": "a" * 40, "date": "2026-11-01", "url": "https://x.example/nixpkgs.tar.gz", "sha256": "sha256-x"}
     installation = open_installation(tmp_path / "data")
-    variables = {"REPOLAUNCH_NIXPKGS": json.dumps(chosen), "REPOLAUNCH_GUIX_CHANNELS": str(channels)}
+    caches = json.dumps([{"url": "https://cache.example", "key": "a:b"}])
+    variables = {
+        "REPOLAUNCH_NIXPKGS": json.dumps(chosen),
+        "REPOLAUNCH_GUIX_CHANNELS": str(channels),
+        "REPOLAUNCH_NIX_CACHES": caches,
+    }
     env = plan.Plan(installation, load(environ=variables), "10.0.0.1").part("worker").env
     assert json.loads(env["REPOLAUNCH_NIXPKGS"]) == chosen
+    assert env["REPOLAUNCH_NIX_CACHES"] == caches
     kept = tmp_path / "data/stores/site/channels.scm"
     assert kept.read_text() == "(list)"
     env = plan.Plan(installation, Settings(), "10.0.0.1").part("worker").env
