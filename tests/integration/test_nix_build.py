@@ -200,14 +200,16 @@ async def image(workshop: Workshop, folder: Path, name: str, said: list[Line] | 
 async def test_the_key_is_what_the_environment_depends_on(
     workshop: Workshop, nix_author: Path, small_server: Server, tmp_path: Path
 ) -> None:
-    write(nix_author, "default.nix", SET + 'run "page" "cp ${./words} $out"')
-    (nix_author / "words").write_text("one")
+    write(nix_author, "default.nix", SET + 'run "page" "cp -r ${./words} $out"')
+    words = nix_author / "words"
+    words.mkdir()
+    (words / "text").write_text("one")
     first = await inputs(workshop, nix_author)
     (nix_author / "notebook.ipynb").write_text("{}")
-    (nix_author / ".git").mkdir()
-    (nix_author / ".git" / "HEAD").write_text("ref: refs/heads/main")
-    os.utime(nix_author / "words", (1, 1))
-    (nix_author / "words").chmod(0o600)
+    (words / ".git").mkdir()  # as a submodule's, of older versions of git
+    (words / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    os.utime(words / "text", (1, 1))
+    (words / "text").chmod(0o600)
     assert await inputs(workshop, nix_author) == first
     assert first.pinning == "reproducible"
     assert NixBuilder().version.startswith("2.26-1-")
@@ -216,7 +218,7 @@ async def test_the_key_is_what_the_environment_depends_on(
         json.dumps(described(replace(small_server, tools=small_server.program)))
     )
     assert NixBuilder().version != other
-    (nix_author / "words").write_text("two")
+    (words / "text").write_text("two")
     assert (await inputs(workshop, nix_author)).digest != first.digest
 
 
