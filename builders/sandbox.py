@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SOCKETS = "/run/daemon"
 """Where both containers see the folder with the daemon's socket."""
-WORK = "/work"
+WORK = "/run/work"
 """Where the daemon has room on the disk for its sandboxes."""
 SOURCE = "/source"
 """Where the evaluator sees the author's files."""

@@ -29,7 +29,7 @@ from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.site import Cache
 from builders.nix.tool import NIX, builds
-from builders.sandbox import daemon
+from builders.sandbox import WORK, daemon
 from builders.server import described
 from tests.fixtures.nix import SET, _exec, unwrapped
 
@@ -162,8 +162,8 @@ async def test_a_cache_that_is_signed_saves_the_build(workshop: Workshop, nix_au
     write(nix_author, "default.nix", SET + 'run "page" "echo made; echo ${program "tool" "echo hi"} >$out"')
     async with daemon(NIX, workshop, network=False) as of:
         first = await made(of, nix_author)
-        await _exec(of, "nix-store", "--generate-binary-cache-key", "site", "/work/key", "/work/public")
-        to = "file:///work/cache?compression=zstd&secret-key=/work/key"
+        await _exec(of, "nix-store", "--generate-binary-cache-key", "site", f"{WORK}/key", f"{WORK}/public")
+        to = f"file://{WORK}/cache?compression=zstd&secret-key={WORK}/key"
         await _exec(of, "nix", "--extra-experimental-features", "nix-command", "copy", "--to", to, *first.roots)
         key = (of.folder / "work/public").read_text().strip()
         shutil.copytree(of.folder / "work/cache", tmp_path / "cache")
