@@ -157,6 +157,8 @@ async def test_a_stand_in_channel_without_commit_is_told_with_its_line(
 ) -> None:
     """And a site's own channels are used for an author who names none."""
     latest = channel.commits[1]
+    pinned = repository(tmp_path / "pinned", channels_scm=channel.scheme(channel.commits[0]), manifest_scm=MANIFEST)
+    assert (await guix.evaluate(pinned)).loose == ()
     author = repository(tmp_path / "author", channels_scm=channel.scheme(""), manifest_scm=MANIFEST)
     found = await guix.evaluate(author)
     assert found.loose == ("channels.scm:1: the channel guix has no commit",)

@@ -1,22 +1,22 @@
 """A Guix environment through the whole service: git, Guix, assembler, registry, hub, proxy, a kernel.
 
 Stand-ins, as tests/fixtures/guix.py has them: the seeds, and the channel `guix`. Its Python, numpy and kernel are
-Debian's and PyPI's files, built by guix-daemon from an empty store.
+Debian's and PyPI's files, built by guix-daemon in the build engine.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fixtures.build_engine import shared_build_engine
 from tests.fixtures.service import phases, visiting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from builders.guix.means import Means
     from tests.fixtures.guix import StandInChannel
     from tests.fixtures.repos import GitHost
@@ -39,10 +39,15 @@ for name in ("jupyterhub", "jupyter_server", "jupyterlab"):
 
 
 @pytest.fixture
-def guix_service(own_service: Service, guix_means: Means, tmp_path: Path) -> Service:
-    """A service whose Guix is the stand-in, with empty stores."""
-    chosen = json.dumps(asdict(guix_means))
-    own_service.env |= {"REPOLAUNCH_GUIX": chosen, "REPOLAUNCH_STORES": str(tmp_path / "stores")}
+def guix_service(own_service: Service, guix_means: Means) -> Service:
+    """A service whose Guix is the stand-in: a build engine sees nothing of this machine but the stores."""
+    stores = shared_build_engine().stores
+    folders = {}
+    for folder, seen in guix_means.folders.items():
+        inside = f"guix-stand-in{seen}"
+        shutil.copytree(folder, stores / inside, symlinks=True, dirs_exist_ok=True)
+        folders[inside] = seen
+    own_service.env["REPOLAUNCH_GUIX"] = json.dumps({**asdict(guix_means), "folders": folders})
     own_service.start()
     return own_service
 
@@ -60,7 +65,7 @@ async def test_a_link_becomes_a_session_whose_kernel_has_the_packages_of_a_stand
         (declared,) = (event for event in events if event["type"] == "declared")
         assert (declared["builder"], declared["pinning"], declared["loose"]) == ("guix", "reproducible", [])
         session = await visitor.session(events[-1]["url"])
-        assert await session.run(CELL) == "python-environment-1 1.0\n"
+        assert await session.run(CELL) == "profile 1.0\n"
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
 
         # A notebook is no part of the environment, and neither is a channel's commit that does not change it.
@@ -68,11 +73,3 @@ async def test_a_link_becomes_a_session_whose_kernel_has_the_packages_of_a_stand
         again = await visitor.launch(repo.url, "main")
         assert phases(again)[-1] == "ready", again[-1]
         assert "build" not in phases(again)
-
-        repo.add({"channels.scm": channel.scheme("")})
-        loose = await visitor.launch(repo.url, "main")
-        (declared,) = (event for event in loose if event["type"] == "declared")
-        assert (declared["pinning"], declared["loose"]) == (
-            "not-pinned",
-            ["channels.scm:1: the channel guix has no commit"],
-        )
