@@ -313,7 +313,7 @@ async def test_a_daemon_that_cannot_make_a_sandbox_builds_nothing(guix: Guix, mo
     rules = [{**closed, "names": ["clone"], "args": flags}, {**closed, "names": ["unshare"]}]
     rules.append({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS})
     profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
-    monkeypatch.setattr("builders.sandbox.profile", lambda: profile)
+    monkeypatch.setattr("builders.sandbox_files.profile", lambda: profile)
     async with daemon(tool(folders=guix.means.folders), guix.workshop, network=False) as of:
         (of.source / "repository").mkdir()
         (of.source / "look.scm").write_text(LOOK)
