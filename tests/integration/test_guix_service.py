@@ -67,9 +67,3 @@ async def test_a_link_becomes_a_session_whose_kernel_has_the_packages_of_a_stand
         session = await visitor.session(events[-1]["url"])
         assert await session.run(CELL) == "profile 1.0\n"
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
-
-        # A notebook is no part of the environment, and neither is a channel's commit that does not change it.
-        repo.add({"notes.txt": "changed\n", "channels.scm": channel.scheme(channel.commits[1])})
-        again = await visitor.launch(repo.url, "main")
-        assert phases(again)[-1] == "ready", again[-1]
-        assert "build" not in phases(again)
