@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 IDENTICAL, DIFFERENT, NOT_COMPARABLE = "identical", "different", "not-comparable"
 FOLDER = "verify"
 """In the folder of the stores: where stores are that last for one comparison."""
+LEFT_S = 24 * 3600
+"""Nobody compares for so long."""
 MOVING = "it was built from what is not pinned: another build may be another image"
 _SENTENCES = {
     "store path": "the store path {name} is another one",
@@ -73,7 +76,7 @@ async def verify(directory: Path, image: str, platform: str, workshop: Workshop,
             return Verified(NOT_COMPARABLE, kept)
         if kept.closure is None:
             return Verified(NOT_COMPARABLE, MOVING)
-        with _fresh(workshop) as own:
+        with fresh(workshop, time.time()) as own:
             found, inputs = await find(directory, BUILDERS, platform, own, tell)
             if inputs.digest != kept.inputs:
                 told = f"what is evaluated is another thing: it was {kept.inputs}, and is {inputs.digest}"
@@ -145,16 +148,25 @@ def _forget(name: str) -> None:
 
 
 @contextlib.contextmanager
-def _fresh(workshop: Workshop) -> Iterator[Workshop]:
-    """A workshop with stores of its own, which are gone afterwards."""
-    stores = workshop.stores / FOLDER / secrets.token_hex(8)
+def fresh(workshop: Workshop, now: float) -> Iterator[Workshop]:
+    """A workshop with stores of its own, which are gone afterwards; and so are those that a killed one has left."""
+    beside = workshop.stores / FOLDER
+    stores = beside / secrets.token_hex(8)
     stores.mkdir(parents=True)
     try:
+        for left in beside.iterdir():
+            if now - left.stat().st_mtime > LEFT_S:
+                _remove(left)
         yield replace(workshop, stores=stores)
     finally:
-        for folder, folders, _ in os.walk(stores):
-            for name in folders:
-                path = Path(folder, name)
-                if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
-                    path.chmod(0o755)
-        shutil.rmtree(stores, ignore_errors=True)
+        _remove(stores)
+
+
+def _remove(stores: Path) -> None:
+    """What is in a store may not be written to, not even by its owner."""
+    for folder, folders, _ in os.walk(stores):
+        for name in folders:
+            path = Path(folder, name)
+            if not path.is_symlink() and not path.stat().st_mode & stat.S_IWUSR:
+                path.chmod(0o755)
+    shutil.rmtree(stores, ignore_errors=True)

@@ -13,12 +13,12 @@ from builders.assembly import Environment, assembled
 from builders.engine import this_platform
 from builders.errors import BuildBroken, EnvironmentBroken, ServerNotBuilt
 from builders.guix.build import build
-from builders.guix.evaluate import SITE, VERSION, Evaluated, evaluate
+from builders.guix.evaluate import VERSION, Evaluated, evaluate
 from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
 from builders.guix.means import Means, means
 from builders.guix.source import prepare
 from builders.guix.tool import NAME, tool
-from builders.interface import GUIX, LOOSE, REPRODUCIBLE, STORES, Declaration, Inputs
+from builders.interface import GUIX, LOOSE, REPRODUCIBLE, SITE_CHANNELS, STORES, Declaration, Inputs
 from builders.sandbox import daemon
 from builders.server import kept_server
 
@@ -99,7 +99,7 @@ class Guix:
 
 
 def _ground() -> str:
-    channels = Path(os.environ.get(STORES, os.curdir), SITE)
+    channels = Path(os.environ.get(STORES, os.curdir), SITE_CHANNELS)
     server = ""
     with contextlib.suppress(ServerNotBuilt, BuildBroken):
         server = kept_server().identity

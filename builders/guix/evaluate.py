@@ -20,6 +20,7 @@ from builders.errors import BuildBroken, BuildTimeout, EnvironmentBroken
 from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
 from builders.guix.source import prepare, put
 from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
+from builders.interface import SITE_CHANNELS
 from builders.oci.closure import is_store_path
 from builders.sandbox import SOURCE
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 VERSION = "1.5.0"
 """Of the Guix in the image: it reads channels, fetches and builds; and it is the site's where nothing else is said."""
-SITE = "site/channels.scm"
-"""In the stores: the site's own channels, for authors who name none."""
 READ_S = 300
 """Seconds to read a channels.scm, which is a list."""
 ROOTS = "gcroots/repolaunch"
@@ -95,7 +94,7 @@ async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, 
 # --------------------------------------------------------------------------- which Guix
 async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix:
     """The Guix that the author's channels say, else the site's, else the image's."""
-    site = of.workshop.stores / SITE
+    site = of.workshop.stores / SITE_CHANNELS
     if files.channels:
         channels = await _read(of, means, f"{REPOSITORY}/{files.channels}", files.channels, tell)
         return await _of_channels(of, channels, files.channels, means, tell)

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, STORES
+from builders.interface import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, SITE_CHANNELS, STORES
 from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child
 from launcher.settings import SettingWrong
 
-SITE_CHANNELS = Path("site", "channels.scm")
-"""In the stores: the Guix channels of who has none (builders/guix)."""
 LIMITS = ("memory", "cpus", "processes", "disk", "log")
 """Of one build: fields of `builders/interface.py` and, after `build_`, settings."""
 
