@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore"})
 """They speak to the registry."""
+LOOKS = 8
+"""Directories that are looked at at one time: evaluating Nix and Guix is running strangers' code for minutes."""
 GRACE_S = 15
 """More than a builder itself takes to stop its own children."""
 # Beside the packages, never the working directory: a file of that name would be imported instead.
@@ -76,6 +78,7 @@ class Verbs:
         self._registry = registry
         self._python = python
         self._builds = asyncio.Semaphore(site.build_limit)
+        self._looks = asyncio.Semaphore(LOOKS)
         self.life = secrets.token_hex(8)
 
     async def run(self, request: Request, send: Send) -> None:
@@ -103,7 +106,8 @@ class Verbs:
             case "archive" | "archived" | "restore":
                 await self._builder(request.verb, self._archive(request), send)
             case "detect":
-                await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
+                async with self._looks:
+                    await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
             case _:
                 await self._builder("fingerprint", (), send)
 

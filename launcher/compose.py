@@ -119,11 +119,12 @@ class Composed:
             partial(self.disks.free, DATA),
             self.metrics,
         )
+        self.detector = Remembered(self.builders, EnvironmentRows(self.database))
         stages = Stages(
             self.disks,
             ArchivedResolver(self.resolver, archive) if archive else self.resolver,
             self.checkouts,
-            Remembered(self.builders, EnvironmentRows(self.database)),
+            self.detector,
             self.archiving if archive else self.images,
             self.projects,
             Noticed(self.awaited, self._notice),
@@ -254,6 +255,7 @@ class Composed:
         stack.push_async_callback(self.pushing.close)
         stack.push_async_callback(self.images.close)
         stack.push_async_callback(self.archiving.close)
+        stack.push_async_callback(self.detector.close)
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
         stack.callback(self.awaited.leave)

@@ -65,7 +65,7 @@ class Launch:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
                 ended.message = "The files are here"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
-                environment = await self._stages.detector.detect(checkout)
+                environment = await self._stages.detector.detect(checkout, tell)
                 tell(_declared(environment))
                 evidence = ", ".join(environment.evidence)
                 ended.message = f"{environment.builder} builds it from {evidence}"

@@ -83,8 +83,12 @@ class Checkouts(Protocol):
 class Detector(Protocol):
     """Says what a checkout declares."""
 
-    async def detect(self, checkout: Checkout) -> Environment:
-        """Look, do not build. Raises EnvironmentConflict, EnvironmentMissing, EnvironmentBroken."""
+    async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
+        """Look, and evaluate where that is what a declaration is for; no image is built.
+
+        Tells Log and Progress of stage DETECT. Raises EnvironmentConflict, EnvironmentMissing, EnvironmentBroken and
+        its kin, and what a build raises.
+        """
         ...
 
 

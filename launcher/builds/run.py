@@ -36,10 +36,11 @@ class Builders:
         """Digest of what `detect` depends on besides the tree. Raises BuildBroken, EngineDown."""
         return (await self._worker.ask(lines.Fingerprint, "fingerprint", {})).fingerprint
 
-    async def detect(self, checkout: Checkout) -> Environment:
+    async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
         """As stages.Detector."""
         asked = {"checkout": checkout.path.name}
-        found = await self._worker.ask(lines.Found, "detect", asked, limit_s=self._build_s)
+        told = _telling(tell, Stage.DETECT)
+        found = await self._worker.ask(lines.Found, "detect", asked, told=told, limit_s=self._build_s)
         return _same(Environment, found)
 
     async def build(self, checkout: Checkout, environment: Environment, tell: Tell) -> str:

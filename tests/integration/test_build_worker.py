@@ -120,7 +120,7 @@ async def test_nobody_there(tmp_path: Path) -> None:
 
 async def build(running: RunningWorker, tree: Checkout, told: list[Event]) -> str:
     builders = Builders(running.worker)
-    return await builders.build(tree, await builders.detect(tree), told.append)
+    return await builders.build(tree, await builders.detect(tree, told.append), told.append)
 
 
 async def until_running(marker: str, task: asyncio.Task[str]) -> None:

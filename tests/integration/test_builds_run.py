@@ -88,7 +88,7 @@ class Site:
 
     async def build(self, files: dict[str, str]) -> tuple[BuildRequest, ImageFacts]:
         checkout = self.commit(files)
-        environment = await self.builders.detect(checkout)
+        environment = await self.builders.detect(checkout, _nobody)
         request = BuildRequest(checkout.repo, environment)
         build = WorkerBuild(self.builders, self.checkouts)
         return request, await build.build(request, self.told.append)
@@ -206,7 +206,7 @@ async def test_errors_come_back_with_their_facts(site: Site) -> None:
     assert caught.value.image == "no-such-host.invalid/x:1"
     checkout = site.commit({"binder/x": "", ".binder/x": ""})
     with pytest.raises(EnvironmentConflict) as conflict:
-        await site.builders.detect(checkout)
+        await site.builders.detect(checkout, _nobody)
     assert conflict.value.found == ("binder/", ".binder/")
 
 
@@ -263,7 +263,7 @@ async def test_a_push_with_the_password_and_without(
     with running_worker(tmp_path, installation, engine_environment, registry=host, login=login) as running:
         site = Site(running)
         checkout = site.commit({"Dockerfile": f"FROM scratch\nENV X={secrets.token_hex(4)}\nCOPY Dockerfile /\n"})
-        key = (environment := await site.builders.detect(checkout)).key
+        key = (environment := await site.builders.detect(checkout, _nobody)).key
         engine_id = await site.builders.build(checkout, environment, site.told.append)
         digest = await site.builders.push(engine_id, key, site.told.append)
         assert await site.registry.find(key) == site.registry.ref(digest)
@@ -297,8 +297,12 @@ class MemoryRows:
 async def test_a_tree_is_looked_at_once(site: Site) -> None:
     checkout = site.commit({"Dockerfile": "FROM scratch\n"})
     rows = MemoryRows()
-    first = await Remembered(site.builders, rows).detect(checkout)
+    first = await Remembered(site.builders, rows).detect(checkout, _nobody)
     ((_, fingerprint),) = rows.rows
     assert len(fingerprint) == 64
     (site.folder / "Dockerfile").unlink()
-    assert await Remembered(site.builders, rows).detect(checkout) == first
+    assert await Remembered(site.builders, rows).detect(checkout, _nobody) == first
+
+
+def _nobody(_: Event) -> None:
+    """Nobody listens."""
