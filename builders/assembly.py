@@ -48,6 +48,10 @@ class Environment:
     """With all that those refer to."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What it wants set besides."""
+    roots: tuple[str, ...] = ()
+    """What was built for it alone, where that is not `paths`: the last layer."""
+    search: tuple[str, ...] = ()
+    """Folders of programs, where they are not `bin` of each of `paths`."""
 
 
 async def assembled(order: Order, environment: Environment, tell: Tell) -> str:
@@ -70,7 +74,7 @@ def _recipe(order: Order, environment: Environment, server: Server) -> Recipe:
         stores=order.workshop.stores,
         closure=environment.closure.union(server.closure),
         first=frozenset(server.closure.paths),
-        root=frozenset(environment.paths),
+        root=frozenset(environment.roots or environment.paths),
         shell=server.shell,
         env=variables(environment, server),
         # None that varies from launch to launch: who asked, when and for which commit is not in the image.
@@ -83,7 +87,8 @@ def variables(environment: Environment, server: Server) -> dict[str, str]:
     """What programs in the image see."""
     wanted = {name: value for name, value in environment.variables.items() if name not in _OURS}
     paths = environment.paths
-    folders = (*(f"{path}/bin" for path in paths), "/usr/bin", "/bin", f"{server.tools}/bin", f"{server.program}/bin")
+    own = environment.search or tuple(f"{path}/bin" for path in paths)
+    folders = dict.fromkeys((*own, "/usr/bin", "/bin", f"{server.tools}/bin", f"{server.program}/bin"))
     jupyter = (*(f"{path}/share/jupyter" for path in paths), *filter(None, wanted.get("JUPYTER_PATH", "").split(":")))
     return {
         **server.variables,

@@ -8,31 +8,25 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from builders.assembly import Environment, assembled
 from builders.errors import BuildBroken, ServerNotBuilt
-from builders.interface import Declaration, Log, Step
+from builders.interface import Declaration
 from builders.nix import files
 from builders.nix.build import build, keep
 from builders.nix.evaluate import evaluate
 from builders.nix.site import caches, nixpkgs
 from builders.nix.tool import NIX, VERSION, builds
-from builders.oci import record
-from builders.oci.image import Recipe
-from builders.oci.load import load
-from builders.oci.system import HOME
-from builders.oci.table import Table
 from builders.sandbox import daemon
-from builders.server import kept_server, server_in
+from builders.server import kept_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from builders.interface import Inputs, Order, Tell, Workshop
     from builders.nix.build import Made
-    from builders.server import Server
 
-_REVISION = 1
+_REVISION = 2
 """Of how this package uses Nix: raise it whenever the same derivation would become another image."""
-_SYSTEM_PATH = ("/usr/bin", "/bin")
 
 
 class NixBuilder:
@@ -72,41 +66,12 @@ class NixBuilder:
         """As Builder.build."""
         workshop = order.workshop
         kind, *derivations = order.inputs.digest.split()
-        server = await server_in(workshop, tell)
         async with daemon(builds(caches()), workshop, network=True, tell=tell) as of:
             made = await build(of, kind, derivations, tell)
         await asyncio.to_thread(keep, workshop.stores, order.found.key, made.roots)
-        if not await asyncio.to_thread(_kernels, workshop.stores, _packages(made)):
-            tell(Log("The environment has no Jupyter kernel: notebooks cannot run, a terminal can be opened."))
-        tell(Step("assembling the image"))
-        recipe = _recipe(order, made, server)
-        return await asyncio.to_thread(_assembled, recipe, order.name, tell)
-
-
-def _assembled(recipe: Recipe, name: str, tell: Tell) -> str:
-    image = load(recipe, name, Table(record.table_of(recipe.stores)), tell)
-    record.save(recipe, image.engine_id)
-    return image.engine_id
-
-
-def _recipe(order: Order, made: Made, server: Server) -> Recipe:
-    packages = _packages(made)
-    path = (made.variables.get("PATH") or ":".join(f"{one}/bin" for one in packages)).split(":")
-    ours = {
-        "HOME": HOME,
-        "PATH": ":".join(dict.fromkeys((*path, *_SYSTEM_PATH, f"{server.tools}/bin", f"{server.program}/bin"))),
-        "JUPYTER_PATH": ":".join(f"{one}/share/jupyter" for one in packages),
-    }
-    return Recipe(
-        stores=order.workshop.stores,
-        closure=made.closure.union(server.closure),
-        first=frozenset(server.closure.paths),
-        root=frozenset(made.roots),
-        shell=server.shell,
-        env={**server.variables, **made.variables, **ours},
-        labels={"org.repolaunch.builder": order.found.builder, "org.repolaunch.key": order.found.key},
-        platform=order.found.platform,
-    )
+        search = tuple(filter(None, made.variables.get("PATH", "").split(":")))
+        environment = Environment(_packages(made), made.closure, made.variables, made.roots, search)
+        return await assembled(order, environment, tell)
 
 
 def _packages(made: Made) -> tuple[str, ...]:
@@ -116,10 +81,4 @@ def _packages(made: Made) -> tuple[str, ...]:
     folders = made.variables.get("PATH", "").split(":")
     return tuple(
         dict.fromkeys(one.removesuffix("/bin") for one in folders if one.removesuffix("/bin") in made.closure.paths)
-    )
-
-
-def _kernels(stores: Path, packages: tuple[str, ...]) -> bool:
-    return any(
-        any((stores / one.removeprefix("/") / "share/jupyter/kernels").glob("*/kernel.json")) for one in packages
     )
