@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # Every check, then every test, whatever the checks said; fails when a check did, or a test twice. Arguments go to pytest.
+#
+# Without arguments there are two lanes at one time: tests with real parts, which wait for most of their time, and the
+# rest, whose output comes at the end.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -7,15 +10,33 @@ started=$SECONDS
 status=0
 "$SETUP/lint.sh" || status=1
 export PATH="$VENV/bin:$PATH"
-tests=0
-.venv/bin/python -m pytest --durations=10 --durations-min=5 "$@" || tests=$?
-if [ "$tests" -eq 1 ]; then
-  # Real parts on a busy machine: what failed is run once more, by itself, and said by name. What fails twice has failed.
-  printf '\ntests: some failed; those are run once more, alone\n'
-  tests=0
-  .venv/bin/python -m pytest --last-failed --last-failed-no-failures=none -rA --no-header --tb=short "$@" || tests=$?
-  [ "$tests" -eq 0 ] && printf 'tests: those named above failed the first time and passed alone: mend them\n'
+
+# lane NAME ARGUMENTS…: what failed remembered by lane, so that two at one time do not take it from one another
+lane() {
+  local name=$1 result=0
+  shift
+  .venv/bin/python -m pytest -o "cache_dir=.pytest_cache/$name" --durations=10 --durations-min=5 "$@" || result=$?
+  if [ "$result" -eq 1 ]; then
+    # Real parts on a busy machine: what failed is run once more, by itself, and said by name. What fails twice has failed.
+    printf '\ntests: some failed; those are run once more, alone\n'
+    result=0
+    .venv/bin/python -m pytest -o "cache_dir=.pytest_cache/$name" --last-failed --last-failed-no-failures=none \
+      -rA --no-header --tb=short "$@" || result=$?
+    [ "$result" -eq 0 ] && printf 'tests: those named above failed the first time and passed alone: mend them\n'
+  fi
+  return "$result"
+}
+
+if [ "$#" -gt 0 ]; then
+  lane asked "$@" || status=1
+else
+  said=$(mktemp)
+  lane others tests --ignore=tests/integration --ignore=tests/kills >"$said" 2>&1 &
+  others=$!
+  trap 'kill "$others" 2>/dev/null; rm -f "$said"' EXIT
+  lane real tests/integration tests/kills || status=1
+  wait "$others" || status=1
+  cat "$said"
 fi
-[ "$tests" -eq 0 ] || status=1
 printf 'tests: %s s in all\n' "$((SECONDS - started))"
 exit "$status"
