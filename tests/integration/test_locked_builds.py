@@ -112,6 +112,7 @@ async def test_a_changed_notebook_is_no_build_and_the_kernel_is_the_authors(
         assert second[-1]["type"] == "ready"
 
 
+@pytest.mark.long
 def test_a_wheel_is_fetched_once_and_what_is_kept_is_hashed_again(
     build: Build, tmp_path: Path, engine: docker.DockerClient
 ) -> None:
@@ -187,6 +188,7 @@ def without_a_cache(folder: Path) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
+@pytest.mark.long
 def test_two_sites_with_other_authorities_make_the_same_layers_and_none_holds_either(
     build: Build, tmp_path: Path, engine: docker.DockerClient
 ) -> None:
