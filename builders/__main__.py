@@ -175,7 +175,8 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     engine_id = await _named(found.builder).build(order, speaker)
     from builders.oci import provenance  # noqa: PLC0415  # what it needs takes long to import
 
-    provenance.save(workshop.stores, engine_id, provenance.about(found, inputs, order.labels))
+    told = provenance.about(found, inputs, order.labels)
+    await asyncio.to_thread(provenance.save, workshop.stores, engine_id, told)
     if not asked.push:
         return Built(engine_id)
     speaker(Built(engine_id))
