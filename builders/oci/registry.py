@@ -71,7 +71,7 @@ class Repository:
         self._base = f"{'https' if how.tls else 'http'}://{how.host}"
         self._login = how.login
         self._scope = f"repository:{name}:pull,push"
-        self._authorization = _basic(how.login)
+        self._granted: dict[str, str] = {}
         context = ssl.create_default_context(cafile=how.ca_file) if how.tls else None
         self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, retries=False, ssl_context=context)
 
@@ -187,10 +187,11 @@ class Repository:
         challenge = parse_challenge(answer.headers.get("WWW-Authenticate", ""))
         if answer.status != _UNAUTHORIZED or challenge is None:
             return answer
-        # For a mount the challenge names the other repository too: its token is good for all that comes afterwards.
-        self._authorization = f"Bearer {self._token(challenge)}"
+        # Several blobs go at one time: what one of them was granted, to look only, must not become another's, to write.
+        # For a mount the challenge names the other repository too: its token is good for an upload as well.
+        token = self._granted[_need(method)] = f"Bearer {self._token(challenge)}"
         answer.release_conn()
-        return self._send(method, url, body=body, headers=headers or {}, stream=stream)
+        return self._send(method, url, body=body, headers=headers or {}, stream=stream, authorization=token)
 
     def _token(self, challenge: Challenge) -> str:
         try:
@@ -211,7 +212,10 @@ class Repository:
         headers: Mapping[str, str],
         chunked: bool = False,
         stream: bool = False,
+        authorization: str | None = None,
     ) -> urllib3.BaseHTTPResponse:
+        if authorization is None:
+            authorization = self._granted.get(_need(method)) or _basic(self._login)
         # An upload may be sent elsewhere; a login is for this registry only.
         ours = urlsplit(url)[:2] == urlsplit(self._base)[:2]
         given = {"Accept": f"{MANIFEST_TYPE}, {LAYER_TYPE}", **headers}
@@ -221,7 +225,7 @@ class Repository:
                 method,
                 url,
                 body=body,
-                headers={**given, **(_authorized(self._authorization) if ours else {})},
+                headers={**given, **(_authorized(authorization) if ours else {})},
                 chunked=chunked,
                 redirect=False,
                 timeout=limit,
@@ -239,6 +243,10 @@ class Repository:
 
     def _down(self, reason: str) -> RegistryDown:
         return RegistryDown(self.registry, reason)
+
+
+def _need(method: str) -> str:
+    return "pull" if method in {"GET", "HEAD"} else "push"
 
 
 def _with(place: str, digest: str) -> str:

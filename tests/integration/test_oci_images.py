@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -195,6 +196,27 @@ def test_passwords_tokens_and_authorities(
     assert first.tally.uploaded == 13
     assert pushed(recipe, table, plain(running)).tally.present == 13
     assert pushed(recipe, table, plain(running), name="another/env").tally.mounted == 13
+
+
+def test_a_token_to_look_is_never_taken_for_one_to_write(registry_with_tokens: RunningRegistry) -> None:
+    """Blobs go at one time: some are looked for while others are sent."""
+    for _ in range(10):
+        with closing(Repository(plain(registry_with_tokens), f"repolaunch/{secrets.token_hex(4)}")) as repository:
+            together = threading.Barrier(4)
+
+            def look(repository: Repository = repository, together: threading.Barrier = together) -> None:
+                together.wait()
+                for _ in range(5):
+                    assert not repository.has(f"sha256:{secrets.token_hex(32)}")
+
+            def write(repository: Repository = repository, together: threading.Barrier = together) -> None:
+                together.wait()
+                for _ in range(5):
+                    repository.put(secrets.token_bytes(20))
+
+            with ThreadPoolExecutor(4) as threads:
+                for done in [threads.submit(work) for work in (look, write, look, write)]:
+                    done.result()
 
 
 @pytest.mark.parametrize("kind", ["registry_with_password", "registry_with_tokens"])
