@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -103,3 +105,33 @@ def test_pip_settings_that_mean_something_in_a_container(listed: str, expected: 
 def test_set_up_with_an_unknown_word_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert machine.main(["passwords"]) == 2
     assert "python -m builders.machine certificates" in capsys.readouterr().err
+
+
+STAND_IN = """#!/bin/sh
+# Stands in for pytest: LANE fails as often as it says.
+for word in "$@"; do case "$word" in cache_dir=*) lane=${word##*/} ;; esac; done
+echo "$lane" >>"$RUNS"
+[ "$lane" = "$FAILS" ] && [ "$(grep -cx "$lane" "$RUNS")" -le "$TIMES" ] && exit 1
+exit 0
+"""
+
+
+@pytest.mark.parametrize(
+    "lane, times, status, runs",
+    [("none", 0, 0, 2), ("real", 1, 0, 3), ("others", 1, 0, 3), ("real", 2, 1, 3), ("others", 2, 1, 3)],
+)
+def test_a_run_is_well_when_every_lane_is(tmp_path: Path, lane: str, times: int, status: int, runs: int) -> None:
+    """What passes when it is run again, alone, is well; what fails twice is not. Pytest is stood in for."""
+    setup = tmp_path / "deploy/setup"
+    setup.mkdir(parents=True)
+    for name in ("test.sh", "lib.sh"):
+        shutil.copy(ROOT / "deploy/setup" / name, setup)
+    program = tmp_path / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    for path, text in ((setup / "lint.sh", "#!/bin/sh\n"), (program, STAND_IN)):
+        path.write_text(text)
+        path.chmod(0o755)
+    about = {"PATH": os.environ["PATH"], "RUNS": str(tmp_path / "runs"), "FAILS": lane, "TIMES": str(times)}
+    done = subprocess.run([setup / "test.sh"], env=about, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert len((tmp_path / "runs").read_text().splitlines()) == runs
