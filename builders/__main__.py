@@ -26,6 +26,7 @@ from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, S
 from builders.interface import (
     REVISION_LABEL,
     STORES,
+    VIEWS,
     Built,
     Error,
     Facts,
@@ -185,13 +186,18 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
 
 def _workshop(asked: argparse.Namespace) -> Workshop:
     limits = Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None})
-    return Workshop(stores(), dict(asked.mark), limits)
+    return Workshop(stores(), dict(asked.mark), limits, views=has_views())
 
 
 def stores() -> Path:
     """The folder of the stores: as we were told, else one of whoever runs this."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(STORES) or Path(cache, "repolaunch", "stores"))
+
+
+def has_views() -> bool:
+    """Whether sessions are given views of the stores."""
+    return os.environ.get(VIEWS) == "1"
 
 
 async def _inspect(asked: argparse.Namespace, speaker: Speaker) -> Facts:
@@ -205,16 +211,21 @@ async def _inspect(asked: argparse.Namespace, speaker: Speaker) -> Facts:
 def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) -> Facts:
     from builders import content, facts, volumes  # noqa: PLC0415  # as above
     from builders.container import has, opened  # noqa: PLC0415
+    from builders.oci import view  # noqa: PLC0415
     from builders.push import pull  # noqa: PLC0415
 
     with engine.client() as client:
-        if not has(client, asked.image):
-            if "@" not in asked.image:
-                raise BuildBroken(f"the engine no longer has the image {asked.image[:19]}")
-            pull(asked.image, speaker)
+        seen = view.find(stores(), asked.image) if has_views() else None
+        if seen is not None and not has(client, seen.engine_id):
+            seen = None
+        name = seen.engine_id if seen else asked.image
+        if not has(client, name):
+            if "@" not in name:
+                raise BuildBroken(f"the engine no longer has the image {name[:19]}")
+            pull(name, speaker)
         # Before a container is made: for some volumes the engine cannot make one.
-        volumes.declared(client.api.inspect_image(asked.image))  # type: ignore[no-untyped-call]
-        with opened(client, asked.image, dict(asked.mark)) as image:
+        volumes.declared(client.api.inspect_image(name))  # type: ignore[no-untyped-call]
+        with opened(client, name, dict(asked.mark), seen.mounts if seen else None) as image:
             found = facts.look(image)
             made_of = (image.config.get("Labels") or {}).get(REVISION_LABEL)
             if made_of != asked.commit or not asked.contents or not content.save(image, found, files, asked.contents):
@@ -236,12 +247,15 @@ async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
 
 def _pushed(image: str, target: str, tell: Tell) -> str:
     """From the store, where it was assembled from one: its layers are then what they are everywhere."""
-    from builders.oci.push import publish, push_recorded  # noqa: PLC0415  # as above
+    from builders.oci import view  # noqa: PLC0415  # as above
+    from builders.oci.push import publish, push_recorded  # noqa: PLC0415
     from builders.push import note, push  # noqa: PLC0415
 
     digest = push_recorded(image, target, stores(), tell)
     if digest is None:
         digest = push(image, target, tell)
+    elif view.find(stores(), image):
+        view.call(stores(), image, digest)  # the engine has no layer of it, and need not
     else:
         note(image, target, digest, tell)
     publish(stores(), image, target, digest)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull
 from builders.interface import Log, Step
-from builders.oci import record
+from builders.oci import record, view
 from builders.oci.image import Recipe
 from builders.oci.load import load
 from builders.oci.system import HOME
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STEP = "assembling the image"
 NO_KERNEL = "The environment has no Jupyter kernel: notebooks cannot run, a terminal can be opened."
+NO_LINKS = "This disk cannot show the store to sessions, so the whole image is handed over."
 _KERNELS = "share/jupyter/kernels"
 _LINKS = 40
 """As many as the kernel follows."""
@@ -64,7 +65,7 @@ async def assembled(order: Order, environment: Environment, tell: Tell) -> str:
     if not await asyncio.to_thread(_has_kernel, order.workshop.stores, environment.paths):
         tell(Log(NO_KERNEL))
     recipe = _recipe(order, environment, server)
-    return await asyncio.to_thread(_loaded, recipe, order.name, tell)
+    return await asyncio.to_thread(_loaded, recipe, order, tell)
 
 
 def _recipe(order: Order, environment: Environment, server: Server) -> Recipe:
@@ -99,16 +100,30 @@ def variables(environment: Environment, server: Server) -> dict[str, str]:
     }
 
 
-def _loaded(recipe: Recipe, name: str, tell: Tell) -> str:
+def _loaded(recipe: Recipe, order: Order, tell: Tell) -> str:
     try:
         table = Table(record.table_of(recipe.stores))
-        image = load(recipe, name, table, tell)
-        record.save(recipe, image.engine_id)
+        engine_id = _viewed(recipe, order.name, table, tell) if order.workshop.views else ""
+        engine_id = engine_id or load(recipe, order.name, table, tell).engine_id
+        record.save(recipe, engine_id)
     except OSError as error:
         if says_full(str(error)):
             raise DiskFull(DISK, STEP) from error
         raise
-    return image.engine_id
+    return engine_id
+
+
+def _viewed(recipe: Recipe, name: str, table: Table, tell: Tell) -> str:
+    """The id of an image that has nothing of the stores, and a view that has; `""`: this disk has no views."""
+    engine_id = load(view.without_closure(recipe), name, table, tell).engine_id
+    try:
+        view.make(recipe, engine_id)
+    except OSError as error:
+        if error.errno not in view.IMPOSSIBLE:
+            raise
+        tell(Log(NO_LINKS))
+        return ""
+    return engine_id
 
 
 # --------------------------------------------------------------------------- kernels

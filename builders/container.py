@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from docker import DockerClient
+    from docker.types import Mount
 
 MAX_FILE = 4 * 1024 * 1024
 """Bytes of a single file that is read whole (`/etc/passwd`)."""
@@ -145,8 +146,13 @@ def has(client: DockerClient, image: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened(client: DockerClient, image: str, labels: Mapping[str, str]) -> Iterator[ImageFiles]:
-    """Create a container of `image` and remove it afterwards, with the volumes that the image declares."""
+def opened(
+    client: DockerClient, image: str, labels: Mapping[str, str], mounts: Mapping[str, str] | None = None
+) -> Iterator[ImageFiles]:
+    """Create a container of `image` and remove it afterwards, with the volumes that the image declares.
+
+    `mounts`: folders of this machine by where its files are to be seen.
+    """
     attributes = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
     made = client.api.create_container(
         image=attributes["Id"],
@@ -155,11 +161,18 @@ def opened(client: DockerClient, image: str, labels: Mapping[str, str]) -> Itera
         command=[],
         labels=dict(labels),
         network_disabled=True,
+        host_config=client.api.create_host_config(mounts=_bound(mounts or {})),
     )
     try:
         yield ImageFiles(client, attributes, made["Id"])
     finally:
         client.api.remove_container(made["Id"], v=True, force=True)
+
+
+def _bound(mounts: Mapping[str, str]) -> list[Mount]:
+    from docker.types import Mount  # noqa: PLC0415  # see engine.py
+
+    return [Mount(target, source, type="bind", read_only=True) for target, source in mounts.items()]
 
 
 class _Stream:

@@ -192,6 +192,7 @@ ENVIRONMENT = (
     "PIP_CONFIG_FILE",
     "REPOLAUNCH_BUILD_ENGINE",
     "REPOLAUNCH_STORES",
+    "REPOLAUNCH_VIEWS",
     "REPOLAUNCH_CLOSURE",
     "REPOLAUNCH_NIXPKGS",
     "REPOLAUNCH_NIX_CACHES",
@@ -207,6 +208,8 @@ SITE_CHANNELS = "site/channels.scm"
 """In the folder of the stores: the Guix channels that a site has chosen."""
 STORES = "REPOLAUNCH_STORES"
 """The folder of the Nix and Guix stores (`Workshop.stores`)."""
+VIEWS = "REPOLAUNCH_VIEWS"
+"""`1`: sessions of this machine are given Nix and Guix environments as views of the stores (`builders/oci/view.py`)."""
 CLOSURE = "REPOLAUNCH_CLOSURE"
 """The folder in which set-up keeps the notebook server of Nix and Guix images (`builders/server.py`)."""
 NIXPKGS = "REPOLAUNCH_NIXPKGS"
@@ -308,6 +311,8 @@ class Workshop:
     marks: Mapping[str, str] = field(default_factory=dict)
     """Labels of every container that is made, so that a killed builder's are found."""
     limits: Limits = field(default_factory=Limits)
+    views: bool = False
+    """Whether sessions are given views of the stores: the engine then gets an image without what is in them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def fresh(workshop: Workshop, now: float) -> Iterator[Workshop]:
         for left in beside.iterdir():
             if now - left.stat().st_mtime > LEFT_S:
                 _remove(left)
-        yield replace(workshop, stores=stores)
+        yield replace(workshop, stores=stores, views=False)
     finally:
         _remove(stores)
 

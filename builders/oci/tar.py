@@ -81,7 +81,7 @@ def padding(size: int) -> bytes:
 
 def tree(real: bytes, name: bytes) -> Iterator[bytes]:
     """The file, link or folder at `real` as `name`, and everything below it. Raises StoreUnfit."""
-    for path, entry in _entries(real, name):
+    for path, entry in entries(real, name):
         yield header(entry)
         if entry.kind == FILE:
             yield from _contents(path, entry)
@@ -89,7 +89,7 @@ def tree(real: bytes, name: bytes) -> Iterator[bytes]:
 
 def size_of(real: bytes, name: bytes) -> int:
     """How many bytes `tree` will give. Reads no contents. Raises StoreUnfit."""
-    return sum(len(header(entry)) + entry.size + len(padding(entry.size)) for _, entry in _entries(real, name))
+    return sum(len(header(entry)) + entry.size + len(padding(entry.size)) for _, entry in entries(real, name))
 
 
 def chunked(pieces: Iterable[bytes], size: int = CHUNK) -> Iterator[bytes]:
@@ -143,7 +143,7 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _entries(real: bytes, name: bytes) -> Iterator[tuple[bytes, Entry]]:
+def entries(real: bytes, name: bytes) -> Iterator[tuple[bytes, Entry]]:
     """What is at `real` and below it, a folder before what is in it. Raises StoreUnfit."""
     waiting = [(real, name)]
     while waiting:
