@@ -44,6 +44,7 @@ from builders.interface import (
     format_line,
 )
 from builders.oci import commands
+from builders.turns import building, uploading
 
 if TYPE_CHECKING:
     import argparse
@@ -181,7 +182,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     if not asked.push:
         return Built(engine_id)
     speaker(Built(engine_id))
-    return Pushed(await asyncio.to_thread(_pushed, engine_id, f"{asked.push}:{found.key}", speaker))
+    return await _push_as(engine_id, f"{asked.push}:{found.key}", speaker)
 
 
 def _workshop(asked: argparse.Namespace) -> Workshop:
@@ -242,7 +243,12 @@ async def _bring(asked: argparse.Namespace, speaker: Speaker) -> Known:
 
 
 async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
-    return Pushed(await asyncio.to_thread(_pushed, asked.image, asked.target, speaker))
+    return await _push_as(asked.image, asked.target, speaker)
+
+
+async def _push_as(image: str, target: str, speaker: Speaker) -> Pushed:
+    async with building(stores(), speaker), uploading(speaker):
+        return Pushed(await asyncio.to_thread(_pushed, image, target, speaker))
 
 
 def _pushed(image: str, target: str, tell: Tell) -> str:

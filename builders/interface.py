@@ -138,6 +138,39 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Something that is kept in the stores or in the registry and could be let go, unless somebody uses it."""
+
+    place: str
+    """`registry` or `stores`."""
+    kind: str
+    name: str
+    about: Mapping[str, Any]
+    """`used`: seconds since the epoch, of its files; what else is known: `digest`, `source`, `commit`, `is_last`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Bytes that all of these things have; they are freed with the last of them."""
+
+    place: str
+    kind: str
+    size: int | None
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """How much the places hold.
+
+    By place: `held` (bytes; null where that is not known), `used` and `size` of its disk (null where that is none of
+    ours), `reason` where nothing may be let go there.
+    """
+
+    places: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The verb failed: `error` names a class of `builders/errors.py`, `facts` are its fields."""
 
@@ -146,9 +179,24 @@ class Error:
 
 
 Line = (
-    Log | Step | Progress | Found | Fingerprint | Built | Facts | Pushed | Archived | Papers | Verified | Known | Error
+    Log
+    | Step
+    | Progress
+    | Found
+    | Fingerprint
+    | Built
+    | Facts
+    | Pushed
+    | Archived
+    | Papers
+    | Verified
+    | Known
+    | Held
+    | Share
+    | Rooms
+    | Error
 )
-FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Papers, Verified, Known, Error)
+FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Papers, Verified, Known, Rooms, Error)
 
 _TYPES: dict[str, type[Line]] = {
     "log": Log,
@@ -163,6 +211,9 @@ _TYPES: dict[str, type[Line]] = {
     "papers": Papers,
     "verified": Verified,
     "known": Known,
+    "held": Held,
+    "share": Share,
+    "rooms": Rooms,
     "error": Error,
 }
 _NAMES = {kind: name for name, kind in _TYPES.items()}

@@ -21,6 +21,7 @@ from builders.guix.tool import NAME, tool
 from builders.interface import GUIX, LOOSE, REPRODUCIBLE, SITE_CHANNELS, STORES, Declaration, Inputs
 from builders.sandbox import daemon
 from builders.server import kept_server
+from builders.turns import building
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -67,14 +68,16 @@ class Guix:
                 declared.evidence[-1], f"Guix builds for {this_platform()} here, not for {platform}"
             )
         server = await asyncio.to_thread(kept_server)
-        found = await self._evaluate(directory, workshop, tell)
+        async with building(workshop.stores, tell):
+            found = await self._evaluate(directory, workshop, tell)
         pinning = LOOSE if found.loose else REPRODUCIBLE
         return Inputs(f"{found.derivation} {server.identity}", pinning, found.loose, found.advice)
 
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
-        profile = await self._profile(order, tell)
-        return await assembled(order, Environment((profile.path,), profile.closure, profile.variables), tell)
+        async with building(order.workshop.stores, tell):
+            profile = await self._profile(order, tell)
+            return await assembled(order, Environment((profile.path,), profile.closure, profile.variables), tell)
 
     async def _profile(self, order: Order, tell: Tell) -> Profile:
         derivation = order.inputs.digest.partition(" ")[0]

@@ -208,8 +208,10 @@ def _root(of: Daemon, channels: Sequence[Channel]) -> Path:
 
 def _rooted(of: Daemon, channels: Sequence[Channel]) -> str:
     """The profile that a root leads to; `""`: there is none."""
+    root = _root(of, channels)
     try:
-        target = os.readlink(_root(of, channels))  # noqa: PTH115  # the text as it is
+        target = os.readlink(root)  # noqa: PTH115  # the text as it is
+        os.utime(root, follow_symlinks=False)  # those that are wanted stay longest
     except OSError:
         return ""
     return target if is_store_path(target) and (of.workshop.stores / target[1:]).exists() else ""

@@ -18,6 +18,7 @@ from builders.nix.site import caches, nixpkgs
 from builders.nix.tool import NIX, VERSION, builds
 from builders.sandbox import daemon
 from builders.server import kept_server
+from builders.turns import building
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,20 +59,38 @@ class NixBuilder:
             raise BuildBroken("the directory is not the one that was looked at")
         # Without one nothing can be launched: better told before than after minutes of evaluating.
         await asyncio.to_thread(kept_server)
-        async with daemon(NIX, workshop, network=False, tell=tell) as of:
+        async with building(workshop.stores, tell), daemon(NIX, workshop, network=False, tell=tell) as of:
             evaluated = await evaluate(of, directory, found, platform, tell, nixpkgs())
         return evaluated.inputs
 
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
+        async with building(order.workshop.stores, tell):
+            return await self._built(order, tell)
+
+    async def _built(self, order: Order, tell: Tell) -> str:
         workshop = order.workshop
         kind, *derivations = order.inputs.digest.split()
+        if not all(
+            [await asyncio.to_thread((workshop.stores / one[1:].partition("^")[0]).exists) for one in derivations]
+        ):
+            await self._found_again(order, tell)
         async with daemon(builds(caches()), workshop, network=True, tell=tell) as of:
             made = await build(of, kind, derivations, tell)
         await asyncio.to_thread(keep, workshop.stores, order.found.key, made.roots)
         search = tuple(filter(None, made.variables.get("PATH", "").split(":")))
         environment = Environment(_packages(made), made.closure, made.variables, made.roots, search)
         return await assembled(order, environment, tell)
+
+    async def _found_again(self, order: Order, tell: Tell) -> None:
+        """The derivations were found some time ago, and the store has let them go since."""
+        found = files.look(order.directory)
+        if found is None:
+            raise BuildBroken("the directory is not the one that was looked at")
+        async with daemon(NIX, order.workshop, network=False, tell=tell) as of:
+            again = await evaluate(of, order.directory, found, order.found.platform, tell, nixpkgs())
+        if again.inputs.digest != order.inputs.digest:
+            raise BuildBroken("the environment is not the one that was looked at")
 
 
 def _packages(made: Made) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def keep(repository: Repository, checkout: Path, origin: Origin, limit: int) -> 
     Raises RegistryDown, OSError.
     """
     known = repository.manifest(commit_tag(origin.source, origin.commit), MANIFEST_TYPE)
-    blob = _blob_of(repository, known) if known is not None else _packed(repository, checkout, limit)
+    blob = blob_in(repository, known) if known is not None else _packed(repository, checkout, limit)
     if blob is None:
         return ""
     repository.put(EMPTY)
@@ -83,7 +83,7 @@ def find(repository: Repository, source: str, ref: str) -> Origin | None:
     for tag in (ref_tag(source, ref), commit_tag(source, ref)):
         manifest = repository.manifest(tag, MANIFEST_TYPE)
         if manifest is not None:
-            return _origin(repository, manifest)
+            return origin_in(repository, manifest)
     return None
 
 
@@ -95,7 +95,7 @@ def restore(repository: Repository, source: str, commit: str, folder: Path, owne
     manifest = repository.manifest(commit_tag(source, commit), MANIFEST_TYPE)
     if manifest is None:
         return None
-    origin, blob = _origin(repository, manifest), _blob_of(repository, manifest)
+    origin, blob = origin_in(repository, manifest), blob_in(repository, manifest)
     if (origin.source, origin.commit) != (source, commit):
         raise BuildBroken("the registry keeps another commit's files under the name of this one")
     with tempfile.TemporaryFile() as file:
@@ -213,13 +213,15 @@ def _checked(name: str) -> PurePosixPath:
 
 
 # --------------------------------------------------------------------------- manifests
-def _origin(repository: Repository, manifest: bytes) -> Origin:
+def origin_in(repository: Repository, manifest: bytes) -> Origin:
+    """Which commit an archive's manifest is of. Raises RegistryDown."""
     with _reading(repository):
         about: Mapping[str, str] = json.loads(json.loads(manifest)["annotations"][_ABOUT])
         return Origin(**{name: str(about[name]) for name in Origin.__dataclass_fields__})
 
 
-def _blob_of(repository: Repository, manifest: bytes) -> Descriptor:
+def blob_in(repository: Repository, manifest: bytes) -> Descriptor:
+    """Where its files are. Raises RegistryDown."""
     with _reading(repository):
         (blob,) = json.loads(manifest)["layers"]
         return Descriptor(str(blob["mediaType"]), str(blob["digest"]), int(blob["size"]))

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.errors import BuildBroken
 from builders.interface import Archived, Known, Papers, Pushed
+from builders.turns import uploading
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
     from builders.arguments import Verb
+    from builders.interface import Tell
     from builders.oci.archive import Origin
     from builders.oci.registry import Repository
 
@@ -47,11 +49,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     restore.add_argument("--owner", type=int, default=None, help="user id whose the files are")
 
 
-async def _archive(asked: argparse.Namespace, _: object) -> Pushed:
+async def _archive(asked: argparse.Namespace, tell: Tell) -> Pushed:
     from builders.oci import archive  # noqa: PLC0415  # what it needs takes long to import
 
     origin = archive.Origin(asked.source, asked.ref, asked.commit, asked.name, asked.tree)
-    return Pushed(await _with(asked, lambda where: archive.keep(where, asked.folder, origin, asked.most)))
+    async with uploading(tell):
+        return Pushed(await _with(asked, lambda where: archive.keep(where, asked.folder, origin, asked.most)))
 
 
 async def _archived(asked: argparse.Namespace, _: object) -> Archived:

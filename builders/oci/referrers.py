@@ -8,6 +8,7 @@ pushes one keeps (https://github.com/opencontainers/distribution-spec/blob/v1.1.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY = b"{}"
+_LIST = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,27 @@ def attach(repository: Repository, image: Descriptor, paper: Paper) -> str:
 
 def papers(repository: Repository, digest: str) -> list[Paper]:
     """All that is about the image with this digest. Raises RegistryDown."""
+    found = [_paper(repository, entry) for entry in _listed(repository, digest)]
+    return [paper for paper in found if paper is not None]
+
+
+def about(repository: Repository, digest: str) -> list[str]:
+    """The digests of all manifests that are about an image: the papers', and their list's. Raises RegistryDown."""
+    found = [str(entry["digest"]) for entry in _listed(repository, digest)]
+    index = repository.manifest(_tag(digest), INDEX_TYPE)
+    return found if index is None else [*found, digest_of(index)]
+
+
+def subject(tag: str) -> str:
+    """The digest of the image whose papers a tag lists; `""`: it lists none."""
+    return tag.replace("-", ":", 1) if _LIST.fullmatch(tag) else ""
+
+
+def _listed(repository: Repository, digest: str) -> list[dict[str, Any]]:
     listed = repository.referrers(digest)
     if listed is None:
         listed = repository.manifest(_tag(digest), INDEX_TYPE)
-    found = [_paper(repository, entry) for entry in _entries(repository, listed)]
-    return [paper for paper in found if paper is not None]
+    return _entries(repository, listed)
 
 
 def _list(repository: Repository, digest: str, entry: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ and tokens is `builders/challenge.py`.
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ _CONNECT_S, _ANSWER_S = 30, 300
 _OK, _CREATED, _ACCEPTED, _FOUND, _ELSEWHERE, _UNAUTHORIZED, _MISSING = 200, 201, 202, 302, 307, 401, 404
 _BYTES = {"Content-Type": "application/octet-stream"}
 _SAID = 300
+_TAGS = 1000
+_NEXT = re.compile(r'<([^>]+)>;\s*rel="?next"?')
 _CONNECTIONS = 8
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 
@@ -124,6 +127,27 @@ class Repository:
     def manifest(self, reference: str, *kinds: str) -> bytes | None:
         """The manifest of one of these media types with this tag or digest; None: there is none."""
         return self._document(f"/manifests/{reference}", ", ".join(kinds))
+
+    def tags(self) -> list[str]:
+        """All of the repository's tags; none where there is no such repository."""
+        found: list[str] = []
+        where = f"/tags/list?n={_TAGS}"
+        while where:
+            answer = self._expected(self._ask("GET", where), _OK, _MISSING)
+            if answer.status == _MISSING:
+                break
+            try:
+                found += [str(tag) for tag in json.loads(answer.data)["tags"] or ()]
+            except (ValueError, KeyError, TypeError):
+                raise self._down("its list of tags cannot be read") from None
+            link = _NEXT.match(answer.headers.get("Link", ""))
+            where = urljoin(f"{self._base}/", link[1]) if link else ""
+        return found
+
+    def delete(self, digest: str) -> None:
+        """Remove a manifest, and the tags that lead to it; no error where there is none."""
+        answer = self._ask("DELETE", f"/manifests/{digest}")
+        self._expected(answer, _ACCEPTED, _OK, _MISSING)
 
     def referrers(self, digest: str) -> bytes | None:
         """The index of what has this image for its `subject`; None: the registry does not know of such things."""
@@ -246,7 +270,7 @@ class Repository:
 
 
 def _need(method: str) -> str:
-    return "pull" if method in {"GET", "HEAD"} else "push"
+    return {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(method, "push")
 
 
 def _with(place: str, digest: str) -> str:

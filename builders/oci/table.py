@@ -76,6 +76,11 @@ class Table:
             "delete from place where registry = ? and digest = ? and repository = ?", registry, digest, repository
         )
 
+    def places(self, registry: str) -> list[tuple[str, str]]:
+        """All that were seen in a registry: (digest, repository)."""
+        asked = "select digest, repository from place where registry = ? order by digest, repository"
+        return [(digest, name) for digest, name in self._all(asked, registry)]
+
     def gave(self, engine_id: str) -> None:
         """Remember that an engine was given this image."""
         self._all("insert or replace into given (engine_id) values (?)", engine_id)

@@ -17,6 +17,7 @@ from builders.lease import leased
 from builders.repo2docker import pinning
 from builders.repo2docker.locked import target
 from builders.repo2docker.run import Run, image_id
+from builders.turns import building
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,10 @@ class Locked:
 
     async def context(self, run: Run, scratch: Path) -> Context:
         """What the build is given; wheels that are not kept are fetched first. Raises as Builder.build."""
+        async with building(run.order.workshop.stores, run.tell):  # no wheel goes before it was copied
+            return await self._context(run, scratch)
+
+    async def _context(self, run: Run, scratch: Path) -> Context:
         from builders.repo2docker.locked import context  # noqa: PLC0415  # as above
         from builders.repo2docker.locked import plan as plans  # noqa: PLC0415  # as above
         from builders.repo2docker.locked.wheels import Wheels  # noqa: PLC0415  # as above

@@ -40,6 +40,8 @@ class Wheels:
                 with copied.open("wb") as out:
                     digest = _copied(file, out)
                 if digest in wheel.hashes:
+                    with contextlib.suppress(OSError):
+                        os.utime(kept.parent)  # those that are wanted stay longest
                     return copied
                 copied.unlink()
         return None

@@ -1,0 +1,46 @@
+"""Clearing up while nobody builds or pushes: what nothing leads to any more is removed for good."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from builders.collect import registry, stores
+from builders.errors import BuildBroken
+from builders.guix.collect import collect as collect_guix
+from builders.interface import Step
+from builders.nix.collect import collect as collect_nix
+from builders.process import Command, ProgramMissing, output
+from builders.text import clean, without_paths
+from builders.turns import STORES, alone
+
+if TYPE_CHECKING:
+    from builders.interface import Tell, Workshop
+    from builders.oci.registry import Repository
+    from builders.turns import Own
+
+LIMIT_S = 3600
+_SHOWN = 300
+
+
+async def clear_stores(workshop: Workshop, tell: Tell) -> None:
+    """Remove what no environment has, of all stores. Raises BuildFailed, BuildBroken, EngineDown."""
+    async with alone(workshop.stores / STORES):
+        await asyncio.to_thread(stores.tidy, workshop.stores)
+        await collect_nix(workshop, tell)
+        await collect_guix(workshop, tell)
+
+
+async def clear_registry(own: Own, images: Repository, tell: Tell) -> None:
+    """Remove what no image and no commit has. Whoever pulls notices nothing. Raises RegistryDown, BuildBroken."""
+    async with alone(own.turns):
+        tell(Step("collecting the registry"))
+        await asyncio.to_thread(registry.tidy, images)
+        command = Command(own.collect, dict(os.environ) | {"OTEL_TRACES_EXPORTER": "none"})
+        try:
+            status, said = await output(command, time_limit_s=LIMIT_S)
+        except (ProgramMissing, TimeoutError):
+            raise BuildBroken("the registry's own collector is missing, or does not end") from None
+        if status:
+            raise BuildBroken(f"the registry's own collector failed: {without_paths(clean(said))[-_SHOWN:]}")

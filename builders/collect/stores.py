@@ -1,0 +1,137 @@
+"""The environments in the stores: what each has, how one is let go, how the stores' own collectors are run.
+
+An environment is a record (`builders/oci/record.py`) and a garbage-collector root under its key. The record goes first:
+who is killed between leaves a root without a record, which the next clearing up removes. So a record always has its
+store paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from builders.guix.evaluate import ROOTS as GUIX_ROOTS
+from builders.guix.tool import STATE
+from builders.interface import KEY_LABEL, Held, Share
+from builders.nix.build import ROOTS as NIX_ROOTS
+from builders.oci.record import IMAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+PLACE = "stores"
+ENVIRONMENT, CHANNELS, WHEELS = "environment", "channels", "wheels"
+_KEY = re.compile(r"[0-9a-f]{64}")
+_CHANNELS = "channels-"
+_ABOUT = ".about.json"
+
+
+def held(stores: Path) -> Iterator[Held | Share]:
+    """What could go, and the store paths that more than one may have. Blocks."""
+    having: dict[str, tuple[int, set[str]]] = {}
+    for record, body in _records(stores):
+        key = str(body["labels"][KEY_LABEL])
+        first = set(body["first"])  # the notebook server's, which has a root of its own
+        for path, about in body["closure"].items():
+            if path not in first:
+                having.setdefault(path, (int(about["narSize"]), set()))[1].add(key)
+        yield Held(PLACE, ENVIRONMENT, key, {"used": _time(record)})
+    yield from shares(PLACE, ENVIRONMENT, having.values())
+    for root in sorted((stores / STATE / GUIX_ROOTS).glob(f"{_CHANNELS}*")):
+        yield Held(PLACE, CHANNELS, root.name, {"used": _time(root)})
+    yield from _wheels(stores)
+
+
+def shares(place: str, kind: str, parts: Iterable[tuple[int, Iterable[str]]]) -> Iterator[Share]:
+    """One line for all parts that the same things have."""
+    sizes: dict[tuple[str, ...], int] = {}
+    for size, names in parts:
+        of = tuple(sorted(names))
+        sizes[of] = sizes.get(of, 0) + size
+    return (Share(place, kind, size, of) for of, size in sorted(sizes.items()))
+
+
+def forget(stores: Path, kind: str, name: str) -> None:
+    """Let one thing go; what only it had is removed by the collectors. Again: nothing happens. Blocks."""
+    if kind == WHEELS:
+        _remove(stores / WHEELS / name)
+    elif kind == CHANNELS:
+        (stores / STATE / GUIX_ROOTS / name).unlink(missing_ok=True)
+    else:
+        for record, body in list(_records(stores)):
+            if body["labels"][KEY_LABEL] == name:
+                record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
+                record.unlink(missing_ok=True)
+        _unroot(stores, name)
+
+
+def tidy(stores: Path) -> None:
+    """Remove roots that no record speaks of, and records whose paths are gone. Only while nobody builds. Blocks."""
+    keys = set()
+    for record, body in list(_records(stores)):
+        if all((stores / path[1:]).exists() for path in body["root"]):
+            keys.add(body["labels"][KEY_LABEL])
+        else:
+            record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
+    for key in _rooted(stores) - keys:
+        _unroot(stores, key)
+
+
+def size(folder: Path) -> int:
+    """Bytes that a folder takes on the disk. Blocks; what vanishes meanwhile takes none."""
+    total = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            try:
+                about = os.lstat(os.path.join(where, name))  # noqa: PTH118  # a million of them
+            except OSError:
+                continue
+            total += about.st_blocks * 512 // max(1, about.st_nlink)
+    return total
+
+
+def _records(stores: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Those that can be read: of another one nothing is known, so nothing is done with it."""
+    for path in sorted((stores / IMAGES).glob("*.json")):
+        if path.name.endswith(_ABOUT):
+            continue
+        try:
+            body = json.loads(path.read_bytes())
+            if _KEY.fullmatch(body["labels"][KEY_LABEL]) and {"closure", "first", "root"} <= body.keys():
+                yield path, body
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+
+
+def _rooted(stores: Path) -> set[str]:
+    """The keys that have a root. Roots of other names are others' (a session's, the server's)."""
+    found = [*(stores / NIX_ROOTS).glob("*"), *(stores / STATE / GUIX_ROOTS).glob("*")]
+    return {path.name for path in found if _KEY.fullmatch(path.name)}
+
+
+def _unroot(stores: Path, key: str) -> None:
+    _remove(stores / NIX_ROOTS / key)
+    (stores / STATE / GUIX_ROOTS / key).unlink(missing_ok=True)
+
+
+def _wheels(stores: Path) -> Iterator[Held | Share]:
+    for folder in sorted((stores / WHEELS).glob("[!.]*")):
+        yield Held(PLACE, WHEELS, folder.name, {"used": _time(folder)})
+        yield Share(PLACE, WHEELS, size(folder), (folder.name,))
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _time(path: Path) -> int:
+    try:
+        return int(path.lstat().st_mtime)
+    except OSError:
+        return 0
