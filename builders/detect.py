@@ -28,7 +28,7 @@ async def find(
     builder, declared = look(directory, builders)
     inputs = await builder.inputs(directory, declared, platform, workshop, tell)
     key = environment_key(inputs.digest, builder=builder.name, version=builder.version, platform=platform)
-    about = (inputs.pinning, inputs.loose, inputs.advice)
+    about = (inputs.pinning, inputs.loose, inputs.advice, declared.tree)
     return Found(builder.name, builder.version, declared.evidence, key, platform, *about), inputs
 
 

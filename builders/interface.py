@@ -62,6 +62,8 @@ class Found:
     """What is not pinned, each as `file:line: what`."""
     advice: tuple[str, ...] = ()
     """Lines that would pin it."""
+    tree: tuple[str, ...] = ()
+    """Why every file of the directory counts, each as `file:line: what`; none: what declares it alone does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,9 +322,14 @@ class Declaration:
 
     evidence: tuple[str, ...]
     """The files that declare the environment, relative to the directory, sorted."""
-    whole_tree: bool
-    """True: the build sees every file of the directory, so the key is the tree's. False: it sees the evidence only, or
-    what evaluating it reads."""
+    tree: tuple[str, ...] = ()
+    """Why the build sees every file of the directory, each as `file:line: what`: the key is then the tree's. None: it
+    sees the evidence only, or what evaluating it reads."""
+
+    @property
+    def whole_tree(self) -> bool:
+        """Say whether every file counts."""
+        return bool(self.tree)
 
 
 @dataclass(frozen=True, slots=True)

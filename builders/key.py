@@ -13,10 +13,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders.folders import within
 from builders.process import Command, ProgramMissing, output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from builders.interface import Declaration
 
@@ -32,8 +33,8 @@ def environment_key(inputs: str, *, builder: str, version: str, platform: str) -
 
 
 async def declared_files(directory: Path, declared: Declaration) -> str:
-    """The digest of a declaration whose build sees files and nothing else."""
-    return await tree_id(directory) if declared.whole_tree else files_digest(directory, declared.evidence)
+    """The digest of a declaration whose build sees files and nothing else. Raises EnvironmentBroken."""
+    return await tree_id(directory) if declared.whole_tree else contents_digest(directory, declared.evidence)
 
 
 async def tree_id(directory: Path) -> str:
@@ -96,6 +97,21 @@ def files_digest(directory: Path, names: tuple[str, ...] | list[str]) -> str:
             kind = "program" if mode & stat.S_IXUSR else "file"
             with path.open("rb") as file:
                 body = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{kind} {body} {len(os.fsencode(name))} ".encode() + os.fsencode(name))
+    return whole.hexdigest()
+
+
+def contents_digest(directory: Path, names: Iterable[str]) -> str:
+    """Digest of files' names, executable bits and bytes, whatever their order; links are followed.
+
+    Raises EnvironmentBroken.
+    """
+    whole = hashlib.sha256()
+    for name in sorted(names):
+        path = within(directory, name)
+        kind = "program" if path.stat().st_mode & stat.S_IXUSR else "file"
+        with path.open("rb") as file:
+            body = hashlib.file_digest(file, "sha256").hexdigest()
         whole.update(f"{kind} {body} {len(os.fsencode(name))} ".encode() + os.fsencode(name))
     return whole.hexdigest()
 

@@ -97,7 +97,8 @@ _PINNINGS: Mapping[str, str] = {
 
 def _declared(found: Environment) -> Declared:
     message = _PINNINGS.get(found.pinning, _PINNINGS["not-pinned"])
-    return Declared(Stage.DETECT, message, found.builder, found.evidence, found.pinning, found.loose, found.advice)
+    about = (found.evidence, found.pinning, found.loose, found.advice, found.tree)
+    return Declared(Stage.DETECT, message, found.builder, *about)
 
 
 @dataclass(slots=True)

@@ -80,6 +80,8 @@ class Environment:
     """What is not pinned, each as `file:line: what`."""
     advice: tuple[str, ...] = ()
     """Lines that would pin it."""
+    tree: tuple[str, ...] = ()
+    """Why every file of the checkout counts, each as `file:line: what`; none: what declares it alone does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ class Declared:
     pinning: str
     loose: tuple[str, ...]
     advice: tuple[str, ...]
+    tree: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Guix:
     def detect(self, directory: Path) -> Declaration | None:
         """As Builder.detect."""
         files = look(directory)
-        return None if files is None else Declaration(files.evidence, whole_tree=False)
+        return None if files is None else Declaration(files.evidence)
 
     async def ground(self) -> str:
         """As Grounded.ground: the notebook server, the site's channels, how Guix is run."""

@@ -47,8 +47,7 @@ class NixBuilder:
     def detect(self, directory: Path) -> Declaration | None:
         """As Builder.detect."""
         found = files.look(directory)
-        # What is evaluated may read every file; `inputs` says what it depends on.
-        return Declaration(found.evidence, whole_tree=True) if found else None
+        return Declaration(found.evidence) if found else None
 
     async def inputs(
         self, directory: Path, declared: Declaration, platform: str, workshop: Workshop, tell: Tell

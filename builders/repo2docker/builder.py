@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import stat
 import tempfile
 from collections import deque
 from dataclasses import replace
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from builders.interface import Declaration, Log, Order, Tell, Workshop
     from builders.repo2docker.render import Context
 
-_REVISION = 1
+_REVISION = 2
 """Of how this package uses repo2docker: raise it whenever the same directory would become another image."""
 AGAIN = "The build engine ended while it built; the build begins again"
 """Told once: an engine that ends a second time is told of as it is."""
@@ -81,11 +83,10 @@ class Repo2Docker:
         ):
             await has_buildx(env)
             scratch = Path(name)
-            labels = _labels(order)
+            labels = _labels(order) if order.found.tree else _without_origin(order, _labels(order))
             if lock := files.locked(order.directory, order.found.evidence):
                 locked = Locked(order.directory, lock, order.found.platform)
                 context = await locked.context(Run(self.name, order, Lease(order.workshop.limits), env, tell), scratch)
-                labels = labels if lock.whole_tree else _without_origin(order, labels)
             else:
                 context = await asyncio.to_thread(self._read, order, scratch, tell)
             for is_last in (False, True):
@@ -118,10 +119,9 @@ class Repo2Docker:
             tell(line)
 
         tell(Step(_READING))
+        directory = order.directory if order.found.tree else _specification(order, scratch)
         try:
-            return _without_git(
-                render(order.directory, scratch, platform=order.found.platform, tell=told), order, scratch
-            )
+            return _without_git(render(directory, scratch, platform=order.found.platform, tell=told), order, scratch)
         except Unreadable as error:
             raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
 
@@ -135,6 +135,21 @@ def _labels(order: Order) -> dict[str, str]:
 def _without_origin(order: Order, labels: Mapping[str, str]) -> dict[str, str]:
     """Of an image that has nothing of a repository: equal key, equal labels."""
     return {name: value for name, value in labels.items() if name not in order.labels}
+
+
+def _specification(order: Order, scratch: Path) -> Path:
+    """A folder with what declares the environment and nothing else; the same whoever makes it, and when."""
+    folder = scratch / "specification"
+    for name in order.found.evidence:
+        source, copy = within(order.directory, name), folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+        copy.chmod(0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+        os.utime(path, (0, 0))
+    return folder
 
 
 def _ping() -> None:

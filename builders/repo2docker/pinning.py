@@ -35,6 +35,7 @@ ADVICE: Mapping[str, str] = {
     "Dockerfile": "FROM name@sha256:… instead of FROM name:tag",
     "requirements.txt": "python3 -m piptools compile --generate-hashes  (or: uv pip compile --generate-hashes)",
     "environment.yml": "conda list --explicit --md5  (or: conda-lock)",
+    "environment.yaml": "conda list --explicit --md5  (or: conda-lock)",
     "Project.toml": "commit the Manifest.toml that Pkg.resolve() writes",
     "Pipfile": "pipenv lock, and commit the Pipfile.lock",
 }
@@ -150,6 +151,7 @@ _READERS: Mapping[str, Reader] = {
     "requirements.txt": _requirements,
     "requirements3.txt": _requirements,
     "environment.yml": _conda,
+    "environment.yaml": _conda,
     "apt.txt": _each("is whatever the archive has that day"),
     "postBuild": _whole("its commands may download what is another thing tomorrow"),
     "install.R": _whole("its commands install whatever is newest that day"),

@@ -44,6 +44,8 @@ export interface DeclaredEvent extends Numbered {
   readonly loose: readonly string[];
   /** Lines that would pin it. */
   readonly advice: readonly string[];
+  /** Why every file of the repository counts, each as `file:line: what`. */
+  readonly tree: readonly string[];
 }
 export interface ReadyEvent extends Numbered {
   readonly type: "ready";

@@ -25,6 +25,8 @@ export const english = {
   "pinning.not-pinned.about": "This environment may be another one tomorrow.",
   "pinning.loose": "What is not pinned",
   "pinning.advice": "What would pin it",
+  "pinning.tree": "Why each commit is built",
+  "pinning.tree.about": "Every file of the repository counts for this image, because of",
 
   "launch.label": "Stages of this launch",
   "launch.asking": "Asking for a launch",

@@ -114,6 +114,7 @@ def until_build(launch: PlayedLaunch) -> None:
             "binder/Dockerfile:7: RUN may download what is another thing tomorrow",
         ],
         advice=["FROM name@sha256:… instead of FROM name:tag"],
+        tree=["binder/Dockerfile: its commands may read any file"],
     )
     launch.tell("ended", stage="detect", message="repo2docker, from binder/Dockerfile", seconds=0.2)
     launch.tell("started", stage="image", message="")
@@ -175,6 +176,7 @@ def ready(launch: PlayedLaunch) -> None:
         pinning="reproducible",
         loose=[],
         advice=[],
+        tree=[],
     )
     launch.tell("started", stage="session", message="")
     launch.tell("ended", stage="session", message="The server answers", seconds=1.6)

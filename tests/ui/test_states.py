@@ -125,6 +125,8 @@ async def test_how_firmly_it_is_pinned_and_what_would_pin_it(visitor: Visitor) -
     await pinning.locator("summary").press("Enter")
     await expect(pinning.get_by_text("binder/Dockerfile:1: FROM debian:trixie")).to_be_visible()
     await expect(pinning.locator(".advice")).to_have_text("FROM name@sha256:… instead of FROM name:tag")
+    await expect(pinning).to_contain_text("because of")
+    await expect(pinning.get_by_text("binder/Dockerfile: its commands may read any file")).to_be_visible()
     assert await axe_violations(page) == []
     assert await overflow(page) <= 0
     page = await visitor.go("/v2/gh/example/ready/main")

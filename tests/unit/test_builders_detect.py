@@ -36,6 +36,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ({"Dockerfile": "FROM x"}, ("Dockerfile",)),
         ({"binder/Dockerfile": "FROM x"}, ("binder/Dockerfile",)),
         ({".binder/environment.yml": ""}, (".binder/environment.yml",)),
+        ({"environment.yaml": ""}, ("environment.yaml",)),
         ({"requirements.txt": "", "apt.txt": "", "README": ""}, ("apt.txt", "requirements.txt")),
         ({"Dockerfile": "", "environment.yml": ""}, ("Dockerfile",)),
         ({"binder/postBuild": "", "environment.yml": "", "Dockerfile": ""}, ("binder/postBuild",)),
@@ -73,7 +74,6 @@ def test_none(tmp_path: Path, files: dict[str, str]) -> None:
 DEPENDENCIES = '[project]\nname = "x"\nversion = "1"\ndependencies = ["numpy"]\n'
 NEARLY = [
     ({"enviroment.yml": ""}, "misspelt environment.yml enviroment.yml"),
-    ({"environment.yaml": ""}, "misspelt environment.yml environment.yaml"),
     ({"requirement.txt": ""}, "misspelt requirements.txt requirement.txt"),
     ({"Requirements.txt": ""}, "misspelt requirements.txt Requirements.txt"),
     ({"dockerfile": ""}, "misspelt Dockerfile dockerfile"),
@@ -141,7 +141,7 @@ class Other:
     name, version, looks_for = "other", "1", ("Dockerfile",)
 
     def detect(self, directory: Path) -> Declaration | None:
-        return Declaration(("other.nix",), whole_tree=False) if (directory / "other.nix").exists() else None
+        return Declaration(("other.nix",)) if (directory / "other.nix").exists() else None
 
     async def inputs(self, *_: object) -> Inputs:
         raise NotImplementedError

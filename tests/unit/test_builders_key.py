@@ -13,8 +13,8 @@ from builders.key import declared_files, environment_key, files_digest, tree_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-TREE = Declaration(("Dockerfile",), whole_tree=True)
-FILES = Declaration(("Dockerfile",), whole_tree=False)
+TREE = Declaration(("Dockerfile",), ("it may read any file",))
+FILES = Declaration(("Dockerfile",))
 
 
 async def key(folder: Path, declared: Declaration = TREE, **changed: str) -> str:

@@ -113,7 +113,6 @@ def test_what_is_installed_by_its_lock(tmp_path: Path, texts: dict[str, str], ev
 )
 def test_what_is_left_to_repo2dockers_own_packs(tmp_path: Path, texts: dict[str, str]) -> None:
     _, declared = look(write(tmp_path, texts), BUILDERS)
-    assert declared.whole_tree
     assert files.locked(tmp_path, declared.evidence) is None
 
 

@@ -42,7 +42,13 @@ class Lock:
     """Its name, with the folder in front."""
     evidence: tuple[str, ...]
     """It, and what is read besides; sorted."""
-    whole_tree: bool
+    tree: tuple[str, ...]
+    """As Declaration.tree."""
+
+    @property
+    def whole_tree(self) -> bool:
+        """Say whether every file counts."""
+        return bool(self.tree)
 
     @property
     def kind(self) -> str:
@@ -68,8 +74,10 @@ def lock(directory: Path, folder: str, found: Sequence[str]) -> Lock | None:
         if present(directory, folder, (kind,)) and (local := reader(directory, folder)) is not None:
             beside = {name for name in found if not name.endswith(REQUIREMENTS)}
             also = (PROJECT, PYTHON_VERSION) if kind == UV else ()
-            evidence = {f"{folder}{kind}", *beside, *present(directory, folder, also)}
-            return Lock(f"{folder}{kind}", tuple(sorted(evidence)), local or not names.isdisjoint(TREE))
+            evidence = sorted({f"{folder}{kind}", *beside, *present(directory, folder, also)})
+            tree = [f"{name}: it is a program, which may read any file" for name in evidence if name.endswith(TREE)]
+            tree += [f"{folder}{kind}: it names the repository's own files"] if local else []
+            return Lock(f"{folder}{kind}", tuple(evidence), tuple(tree))
     return None
 
 

@@ -90,20 +90,27 @@ export function pinningView(declared: DeclaredEvent): TemplateResult {
   const pinning = PINNINGS.find((one) => one === declared.pinning) ?? "not-pinned";
   const head = html`<span class="pin" data-pinning=${pinning}>${text(`pinning.${pinning}`)}</span>
     <span class="pin-about">${text(`pinning.${pinning}.about`)}</span>`;
-  if (declared.loose.length === 0 && declared.advice.length === 0) return html`<p class="pinning">${head}</p>`;
+  const { loose, advice, tree } = declared;
+  if (loose.length + advice.length + tree.length === 0) return html`<p class="pinning">${head}</p>`;
   return html`<details class="pinning">
     <summary>${head}</summary>
-    ${declared.loose.length === 0
-      ? nothing
-      : html`<h2>${text("pinning.loose")}</h2>
-          <ul class="loose">
-            ${declared.loose.map((line) => html`<li><code dir="auto">${line}</code></li>`)}
-          </ul>`}
-    ${declared.advice.length === 0
+    ${loose.length === 0 ? nothing : html`<h2>${text("pinning.loose")}</h2> ${linesView(loose)}`}
+    ${advice.length === 0
       ? nothing
       : html`<h2>${text("pinning.advice")}</h2>
-          <pre class="advice" tabindex="0">${declared.advice.join("\n")}</pre>`}
+          <pre class="advice" tabindex="0">${advice.join("\n")}</pre>`}
+    ${tree.length === 0
+      ? nothing
+      : html`<h2>${text("pinning.tree")}</h2>
+          <p>${text("pinning.tree.about")}</p>
+          ${linesView(tree)}`}
   </details>`;
+}
+
+function linesView(lines: readonly string[]): TemplateResult {
+  return html`<ul class="loose">
+    ${lines.map((line) => html`<li><code dir="auto">${line}</code></li>`)}
+  </ul>`;
 }
 
 /** What a person sends to whoever helps: everything that is known, as plain text. */

@@ -1,0 +1,74 @@
+"""What of an `environment.yml` may lead to files of the repository.
+
+Source: https://docs.conda.io/projects/conda/en/latest/user-guide/tasks/manage-environments.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from builders.repo2docker.purity.pip import WEB, why
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAX = 100_000
+"""Characters: reading YAML takes long."""
+_KNOWN = frozenset({"name", "channels", "dependencies", "prefix", "variables", "platforms"})
+_CHANNEL = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*")
+_PACKAGE = re.compile(rf"(?:{_CHANNEL.pattern}::)?[A-Za-z0-9_][\w.-]*(?:\s*[=<>!~\[\s].*)?")
+_ARCHIVES = (".conda", ".bz2")
+
+
+def read(text: str) -> Iterator[tuple[int, str]]:
+    """As builders/repo2docker/purity says."""
+    if len(text) > _MAX:
+        yield 0, "it is longer than 100 kB"
+        return
+    # It takes long to import, and few directories need it.
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    try:
+        said = YAML().load(text)
+    except (YAMLError, RecursionError, ValueError, AssertionError, AttributeError, TypeError):
+        yield 0, "it is not understood"
+        return
+    if said is None:
+        return
+    if not isinstance(said, dict):
+        yield 0, "it is not understood"
+        return
+    yield from ((0, f"{key} is not understood") for key in said if key not in _KNOWN)
+    yield from _each(said.get("channels"), _channel)
+    yield from _each(said.get("dependencies"), _dependency)
+
+
+def _each(listed: Any, look: Any) -> Iterator[tuple[int, str]]:
+    if listed is None:
+        return
+    if not isinstance(listed, list):
+        yield 0, f"{str(listed)[:40]} is not understood"
+        return
+    for place, one in enumerate(listed):
+        for what in look(one):
+            yield listed.lc.item(place)[0] + 1, what  # type: ignore[attr-defined]  # ruamel's own lists say where
+
+
+def _channel(one: Any) -> Iterator[str]:
+    if not isinstance(one, str) or not (_CHANNEL.fullmatch(one) or WEB.fullmatch(one)):
+        yield f"the channel {one} may be a folder of the repository"
+
+
+def _dependency(one: Any) -> Iterator[str]:
+    if isinstance(one, str):
+        is_name = _PACKAGE.fullmatch(one) and not one.lower().endswith(_ARCHIVES)
+        if not is_name and not WEB.fullmatch(one):
+            yield f"{one} may be a file of the repository"
+    elif isinstance(one, dict) and set(one) == {"pip"} and isinstance(one["pip"], list | None):
+        for line in one["pip"] or ():
+            if what := why(line.strip()) if isinstance(line, str) else f"{line} is not understood":
+                yield what
+    else:
+        yield f"{str(one)[:40]} is not understood"
