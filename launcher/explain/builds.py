@@ -111,7 +111,8 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         403,
         "The build asked for an address that is closed to builds",
         "It asked {address}, which is not an address of the public internet.",
-        "Use a public address in the Dockerfile, or ask the operator to list the network in `egress_allowed_networks`.",
+        "Use a public address where this one is named: a Dockerfile, a lock file, an expression. For the steps of a "
+        "Dockerfile, the operator may list the network in `egress_allowed_networks`.",
         (("step", "Step: {step}"),),
     ),
     errors.BuildBroken: Row(

@@ -262,7 +262,10 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         403,
         "The build asked for an address that is closed to builds",
         "It asked 10.0.0.5, which is not an address of the public internet.",
-        "Use a public address in the Dockerfile, or ask the operator to list the network in `egress_allowed_networks`.",
+        (
+            "Use a public address where this one is named: a Dockerfile, a lock file, an expression. For the steps of "
+            "a Dockerfile, the operator may list the network in `egress_allowed_networks`."
+        ),
     ),
     (
         errors.BuildTimeout(3600, "RUN sleep infinity"),
