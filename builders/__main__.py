@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from builders import engine
+from builders import engine, site_cache
 from builders.arguments import LIMITS, parser
-from builders.catalogue import BUILDERS
+from builders.catalogue import BUILDERS, KEEPERS
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
@@ -43,6 +43,7 @@ from builders.interface import (
     Workshop,
     format_line,
 )
+from builders.keep import keep
 from builders.oci import commands
 from builders.turns import building, uploading
 
@@ -268,6 +269,13 @@ def _pushed(image: str, target: str, tell: Tell) -> str:
     return digest
 
 
+async def _keep(asked: argparse.Namespace, speaker: Speaker) -> Known:
+    place = site_cache.chosen()
+    if place is not None:
+        await keep(_workshop(asked), KEEPERS, place, speaker)
+    return Known("")
+
+
 async def _verify(asked: argparse.Namespace, speaker: Speaker) -> Verified:
     from builders.verify import verify  # noqa: PLC0415  # as above
 
@@ -282,6 +290,7 @@ VERBS: Mapping[str, Verb] = {
     "push": _push,
     "bring": _bring,
     "verify": _verify,
+    "keep": _keep,
     **commands.VERBS,
 }
 

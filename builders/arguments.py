@@ -47,12 +47,7 @@ def _directory_verbs(verbs: Verbs) -> None:
         verb.add_argument("--platform", default=engine.this_platform())
     for verb in (detect, build, verify):
         verb.add_argument("directory", type=_directory)
-        held = "; what repo2docker builds is held to it by the build engine only"
-        verb.add_argument("--memory", type=int, help=f"bytes{held}")
-        verb.add_argument("--cpus", type=float, help=f"cores{held}")
-        verb.add_argument("--processes", type=int, help=f"processes and threads{held}")
-        verb.add_argument("--disk", type=int, help=f"bytes that are written{held}")
-        verb.add_argument("--log", type=int, help="bytes of output")
+        _add_limits(verb)
         _add_mark(verb)
     verify.add_argument("image", help="host[:port]/repository@digest")
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
@@ -64,6 +59,9 @@ def _directory_verbs(verbs: Verbs) -> None:
 
 
 def _image_verbs(verbs: Verbs) -> None:
+    keep = verbs.add_parser("keep", help="copy what images were assembled from into the site's cache")
+    _add_limits(keep)
+    _add_mark(keep)
     inspect = verbs.add_parser("inspect", help="look at an image; a `name@digest` is pulled if the engine lacks it")
     inspect.add_argument("--checkout", type=_directory, default=None)
     inspect.add_argument("--commit", default="")
@@ -74,6 +72,15 @@ def _image_verbs(verbs: Verbs) -> None:
     for verb in (inspect, push, bring):
         verb.add_argument("image", help="the engine's image id; for `bring` its name")
     push.add_argument("target", help="host[:port]/repository:tag")
+
+
+def _add_limits(verb: argparse.ArgumentParser) -> None:
+    held = "; what repo2docker builds is held to it by the build engine only"
+    verb.add_argument("--memory", type=int, help=f"bytes{held}")
+    verb.add_argument("--cpus", type=float, help=f"cores{held}")
+    verb.add_argument("--processes", type=int, help=f"processes and threads{held}")
+    verb.add_argument("--disk", type=int, help=f"bytes that are written{held}")
+    verb.add_argument("--log", type=int, help="bytes of output")
 
 
 def _add_mark(verb: argparse.ArgumentParser) -> None:

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 from builders.guix.builder import Guix
 from builders.nix.builder import NixBuilder
+from builders.nix.keeping import NixKeeper
 from builders.repo2docker.builder import Repo2Docker
 
 if TYPE_CHECKING:
     from builders.interface import Builder
+    from builders.site_cache import Keeper
 
 BUILDERS: tuple[Builder, ...] = (Repo2Docker(), NixBuilder(), Guix())
+KEEPERS: tuple[Keeper, ...] = (NixKeeper(),)
+"""Those that fill a site's own cache."""

@@ -249,6 +249,7 @@ ENVIRONMENT = (
     "REPOLAUNCH_CLOSURE",
     "REPOLAUNCH_NIXPKGS",
     "REPOLAUNCH_NIX_CACHES",
+    "REPOLAUNCH_STORE_CACHE",
     "REPOLAUNCH_GUIX",
     "XDG_CACHE_HOME",
 )
@@ -269,6 +270,8 @@ NIXPKGS = "REPOLAUNCH_NIXPKGS"
 """The nixpkgs that a site has chosen for those who chose none (`builders/nix/site.py`)."""
 NIX_CACHES = "REPOLAUNCH_NIX_CACHES"
 """The binary caches that a site trusts (`builders/nix/site.py`)."""
+STORE_CACHE = "REPOLAUNCH_STORE_CACHE"
+"""The cache that a site fills itself (`builders/site_cache.py`)."""
 ENGINE_SOCKET, CONTROL_SOCKET = "engine.sock", "control.sock"
 """In it: of the engine itself, and of the supervisor that gives leases there."""
 OURS = "repolaunch.installation"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import secrets
 import stat
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builders import interface as lines
-from builders.errors import BuildBroken
+from builders.errors import BuildBroken, BuilderError
 from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
 from builders.process import Command, ProgramMissing, running
 from builders.requests import LIMITS_S
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
 
     Send = Callable[[str], Awaitable[None]]
 
+log = logging.getLogger(__name__)
 WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore"})
 """They speak to the registry."""
 LOOKS = 8
 """Directories that are looked at at one time: evaluating Nix and Guix is running strangers' code for minutes."""
+KEEP_S, KEEP_AGAIN_S = 6 * 3600, 600
+"""How long filling the site's cache may take, and when it is tried again."""
 GRACE_S = 15
 """More than a builder itself takes to stop its own children."""
 # Beside the packages, never the working directory: a file of that name would be imported instead.
@@ -79,7 +84,33 @@ class Verbs:
         self._python = python
         self._builds = asyncio.Semaphore(site.build_limit)
         self._looks = asyncio.Semaphore(LOOKS)
+        self._pushed = asyncio.Event()
         self.life = secrets.token_hex(8)
+
+    async def keep(self) -> None:
+        """Fill the site's own cache: at the beginning and after each push, again where that failed; for ever."""
+        while True:
+            self._pushed.clear()
+            again = None if await self._kept() else KEEP_AGAIN_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(again):
+                    await self._pushed.wait()
+
+    async def _kept(self) -> bool:
+        last = ""
+
+        async def send(text: str) -> None:
+            nonlocal last
+            last = text
+
+        try:
+            await self._builder("keep", self._site.limits, send)
+        except BuilderError as error:
+            last = lines.format_line(lines.Error(type(error).__name__, dict(vars(error))))
+        final = lines.parse_line(last)
+        if isinstance(final, lines.Error):
+            log.warning("filling the site's cache: %s %s", final.error, dict(final.facts))
+        return not isinstance(final, lines.Error)
 
     async def run(self, request: Request, send: Send) -> None:
         """Send the answer's lines; raises BuilderError for a last one that was not sent yet."""
@@ -103,6 +134,7 @@ class Verbs:
                 await self._ours(fields["engine_id"])
                 where = ("--", fields["engine_id"], self._registry.target(fields["key"]))
                 await self._builder("push", where, send)
+                self._pushed.set()
             case "archive" | "archived" | "restore":
                 await self._builder(request.verb, self._archive(request), send)
             case "detect":
@@ -195,7 +227,7 @@ class Verbs:
     async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
         call = secrets.token_hex(8)
-        if verb in {"detect", "build", "inspect"}:
+        if verb in {"detect", "build", "inspect", "keep"}:
             arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
@@ -223,7 +255,7 @@ class Verbs:
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
 
     def _limit(self, verb: str) -> tuple[str, ...]:
-        limits = {**LIMITS_S, "build": self._site.build_s, "detect": self._site.build_s}
+        limits = {**LIMITS_S, "keep": KEEP_S, "build": self._site.build_s, "detect": self._site.build_s}
         return (f"--time-limit={limits[verb]}",) if verb in limits else ()
 
     def _environment(self, verb: str) -> dict[str, str]:

@@ -226,6 +226,8 @@ async def run(environ: Mapping[str, str]) -> None:
         asyncio.create_task(remove_containers(engine, asked.site.installation, but_of=verbs.life)),
         asyncio.create_task(retention.run()),
     ]
+    if lines.STORE_CACHE in asked.site.env:
+        beside.append(asyncio.create_task(verbs.keep()))
     log.warning("the build worker listens")
     try:
         await Worker(asked, verbs).run(stop)

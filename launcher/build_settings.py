@@ -87,6 +87,13 @@ class BuildSettings(BaseModel):
         '"name:public key"}]`; `folder` in place of `url` is one below `stores`. Only what is signed with its key is '
         "taken. Empty: everything is built from its sources.",
     )
+    store_cache: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s?#'\"\\]+$|^[^/\s,:'\"\\][^\s,:'\"\\]*$",
+        description="The site's own cache: what Nix and Guix have built is copied there, signed with a key that this "
+        "site makes for itself, and looked for there before it is built again. An http(s) address that takes PUT, or a "
+        "folder below `stores`. `docs/how-to/caches.md`. Empty: there is none.",
+    )
     guix_channels: str = Field(
         "",
         description="File with the Guix channels that are meant where an author has no `channels.scm`; the launch "

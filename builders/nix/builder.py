@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING
 
 from builders.assembly import Environment, assembled
 from builders.errors import BuildBroken, ServerNotBuilt
-from builders.interface import Declaration
+from builders.interface import Declaration, Log
 from builders.nix import files
 from builders.nix.build import build, keep
 from builders.nix.evaluate import evaluate
-from builders.nix.site import caches, nixpkgs
+from builders.nix.output import CopyFailed
+from builders.nix.site import caches, nixpkgs, own_cache
 from builders.nix.tool import NIX, VERSION, builds
 from builders.sandbox import daemon
 from builders.server import kept_server
 from builders.turns import building
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from builders.interface import Inputs, Order, Tell, Workshop
     from builders.nix.build import Made
 
+WITHOUT = "What the site’s caches have cannot be copied: everything is built here."
+LENIENT = "Something that the site’s caches have cannot be copied: it is built here."
 _REVISION = 2
 """Of how this package uses Nix: raise it whenever the same derivation would become another image."""
 
@@ -74,8 +78,7 @@ class NixBuilder:
             [await asyncio.to_thread((workshop.stores / one[1:].partition("^")[0]).exists) for one in derivations]
         ):
             await self._found_again(order, tell)
-        async with daemon(builds(caches()), workshop, network=True, tell=tell) as of:
-            made = await build(of, kind, derivations, tell)
+        made = await copied_or_built(workshop, kind, derivations, tell)
         await asyncio.to_thread(keep, workshop.stores, order.found.key, made.roots)
         search = tuple(filter(None, made.variables.get("PATH", "").split(":")))
         environment = Environment(_packages(made), made.closure, made.variables, made.roots, search)
@@ -90,6 +93,23 @@ class NixBuilder:
             again = await evaluate(of, order.directory, found, order.found.platform, tell, nixpkgs())
         if again.inputs.digest != order.inputs.digest:
             raise BuildBroken("the environment is not the one that was looked at")
+
+
+async def copied_or_built(workshop: Workshop, kind: str, derivations: Sequence[str], tell: Tell) -> Made:
+    """Copied from the site's caches what they have, and built; without them where they are wrong or away."""
+    copied = (*await asyncio.to_thread(own_cache, workshop.stores), *caches())
+    ways = [builds(copied), builds(copied, lenient=True), NIX] if copied else [NIX]
+    while True:
+        way = ways.pop(0)
+        try:
+            async with daemon(way, workshop, network=True, tell=tell) as of:
+                return await build(of, kind, derivations, tell)
+        except CopyFailed as error:
+            if not ways:
+                raise error.plain() from error
+            if error.away:
+                ways = ways[-1:]
+            tell(Log(WITHOUT if len(ways) == 1 else LENIENT))
 
 
 def _packages(made: Made) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builders.engine import DISK
@@ -34,7 +35,34 @@ TAIL = 20
 """Lines of the failed step that an error carries."""
 NAME = "nix"
 _STORED = re.compile(r"/nix/store/[0-9a-z]{32}-([^/'\s]+)")
+_CACHES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"ignoring substitute for '(?P<what>[^']+)' from '(?P<where>[^']+)', as it's not signed by any .*"),
+        "{what} in the cache {where} is not signed with a key that this site trusts: it is not copied.",
+    ),
+    (
+        re.compile(r"unable to download '(?P<where>[^']+)/nix-cache-info': (?P<what>.*)(?<!ms)"),
+        "The cache {where} does not answer as one ({what}): it is not asked again.",
+    ),
+    (re.compile(r"error: unable to download '.*; retrying in \d+ ms.*"), ""),
+)
+"""What Nix says of a cache, and how people are told."""
+_PLACE = re.compile(r"[a-z]+://([^/'\s]*)[^'\s]*")
 _DERIVATION = re.compile(r"builder for '(/nix/store/[0-9a-z]{32}-\S+?\.drv)' failed with exit code (\d+)")
+
+
+@dataclass(eq=False)
+class CopyFailed(BuildFailed):
+    """No build failed: something could not be had, from a cache if there is one. Never leaves this package."""
+
+    def plain(self) -> BuildFailed:
+        """The same, where there is no cache."""
+        return BuildFailed(self.builder, self.step, self.tail, self.status)
+
+    @property
+    def away(self) -> bool:
+        """Whether it was not to be had in time, or at all; else what was had was wrong."""
+        return any("unable to download" in line for line in self.tail)
 
 
 class Output:
@@ -77,7 +105,7 @@ class Output:
         lines = tail or tuple(line.strip() for line in reason.splitlines() if line.strip())[:TAIL]
         if says_full("\n".join((*lines, reason))):
             return DiskFull(DISK, step, lines)
-        return BuildFailed(NAME, step, lines, code)
+        return (BuildFailed if failed else CopyFailed)(NAME, step, lines, code)
 
     def _said(self, message: Message) -> list[str]:
         if message.reason:
@@ -88,6 +116,8 @@ class Output:
             # What follows are the lines that were shown already, and advice for those who sit at the machine.
             return [f"{named(found[1])} failed with status {found[2]}"]
         text = _STORED.sub(lambda found: found[1].removesuffix(".drv"), message.text)
+        if not message.reason and (told := _of_cache(text)) is not None:
+            return [told] if told else []
         return [] if text.endswith(NO_NETWORK) else text.splitlines()
 
     def _lines(self, event: Event) -> list[Line]:
@@ -114,6 +144,15 @@ class Output:
             case _:
                 pass
         return []
+
+
+def _of_cache(text: str) -> str | None:
+    """How people are told of what Nix says of a cache; `""`: not at all; None: it says something else."""
+    for form, words in _CACHES:
+        if found := form.fullmatch(text.removeprefix("warning: ")):
+            where = _PLACE.sub(lambda place: place[1] or "of this site", found.groupdict().get("where", ""))
+            return words.format(**{**found.groupdict(), "where": where})
+    return None
 
 
 def named(path: str) -> str:

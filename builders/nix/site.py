@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from builders import site_cache
 from builders.errors import BuildBroken
 from builders.interface import NIX_CACHES, NIXPKGS
 
@@ -69,6 +70,15 @@ def caches() -> tuple[Cache, ...]:
                 f"{NIX_CACHES} names a cache that is neither at an http address nor a folder in the stores"
             )
     return found
+
+
+def own_cache(stores: Path) -> tuple[Cache, ...]:
+    """The cache that this site fills itself, as soon as something is in it. Blocks. Raises BuildBroken."""
+    place, key = site_cache.chosen(), site_cache.public_key(stores, "nix")
+    if place is None or not key:
+        return ()
+    part = place.part("nix")
+    return (Cache(key, part.url, part.folder),)
 
 
 def nixpkgs() -> Nixpkgs | None:

@@ -51,8 +51,11 @@ _EVALUATOR = {
 }
 
 
-def builds(caches: Sequence[Cache]) -> Tool:
-    """Nix as it builds: what these caches have, and signed, is copied."""
+def builds(caches: Sequence[Cache], *, lenient: bool = False) -> Tool:
+    """Nix as it builds: what these caches have, and signed, is copied.
+
+    `lenient`: what cannot be copied is built; else that ends the build, so that a cache that hangs is waited for once.
+    """
     if not caches:
         return NIX
     folders = {one.folder: f"{_CACHES}/{number}" for number, one in enumerate(caches) if one.folder}
@@ -61,14 +64,19 @@ def builds(caches: Sequence[Cache]) -> Tool:
         "substitute": "true",
         "substituters": " ".join(one.url or f"file://{folders[one.folder]}" for one in caches),
         "trusted-public-keys": " ".join(one.key for one in caches),
-        # One that does not answer is no reason not to build.
-        "fallback": "true",
-        "connect-timeout": "10",
+        "connect-timeout": "5",
+        "stalled-download-timeout": "15",
+        "download-attempts": "2",
     }
     return replace(
         NIX,
         folders={**NIX.folders, **folders},
         daemon_env={**NIX.daemon_env, "NIX_CONFIG": _config(settings)},
+        # The daemon takes this wish of a client's, whoever that is, for its own.
+        evaluator_env={
+            **NIX.evaluator_env,
+            "NIX_CONFIG": _config({**_EVALUATOR, "fallback": "true" if lenient else "false"}),
+        },
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 IMAGES = "images"
 """In the folder of the stores."""
 TABLE = "layers.sqlite"
+_NOTE = ".kept"
+"""What the name of a note has at its end: that what an image was made from is in the site's cache."""
 _FORMAT = 1
 
 
@@ -63,7 +65,33 @@ def find(stores: Path, engine_id: str) -> Recipe | None:
 
 def remove(stores: Path, engine_id: str) -> None:
     """Forget an image. Raises OSError."""
-    place(stores, engine_id).unlink(missing_ok=True)
+    kept = place(stores, engine_id)
+    kept.unlink(missing_ok=True)
+    kept.with_suffix(_NOTE).unlink(missing_ok=True)
+
+
+def note(stores: Path, engine_id: str, text: str) -> None:
+    """Say of an image which cache has what it was made from. Raises OSError."""
+    kept = place(stores, engine_id)
+    write(kept.with_suffix(_NOTE), text.encode())
+    if not kept.exists():
+        remove(stores, engine_id)  # it was forgotten meanwhile
+
+
+def without_note(stores: Path, text: str) -> list[str]:
+    """The images of these stores, oldest first, of which nobody has said this yet. Blocks."""
+    found = []
+    for kept in (stores / IMAGES).glob("*.json"):
+        if not kept.stem.isalnum():
+            continue  # a paper, not a record
+        try:
+            noted = kept.with_suffix(_NOTE).read_text("utf-8") == text
+            age = kept.stat().st_mtime
+        except FileNotFoundError:
+            noted, age = False, 0
+        if not noted:
+            found.append((age, f"sha256:{kept.stem}"))
+    return [engine_id for _, engine_id in sorted(found)]
 
 
 def table_of(stores: Path) -> Path:

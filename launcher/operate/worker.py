@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, SITE_CHANNELS, STORES
+from builders.interface import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, SITE_CHANNELS, STORE_CACHE, STORES
 from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child
@@ -39,6 +39,7 @@ def told(installation: Installation, settings: Settings) -> dict[str, str]:
     folder = stores(installation, settings)
     _choose_channels(folder / SITE_CHANNELS, settings.guix_channels)
     said = {STORES: str(folder), CLOSURE: settings.closure, GUIX: settings.guix, NIX_CACHES: settings.nix_caches}
+    said[STORE_CACHE] = settings.store_cache
     if settings.nixpkgs is not None:
         said[NIXPKGS] = settings.nixpkgs.model_dump_json()
     return {name: text for name, text in said.items() if text}

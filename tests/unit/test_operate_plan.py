@@ -54,10 +54,12 @@ def test_the_build_worker_is_told_what_the_site_has_chosen(tmp_path: Path) -> No
         "REPOLAUNCH_NIXPKGS": json.dumps(chosen),
         "REPOLAUNCH_GUIX_CHANNELS": str(channels),
         "REPOLAUNCH_NIX_CACHES": caches,
+        "REPOLAUNCH_STORE_CACHE": "own",
     }
     env = plan.Plan(installation, load(environ=variables), "10.0.0.1").part("worker").env
     assert json.loads(env["REPOLAUNCH_NIXPKGS"]) == chosen
     assert env["REPOLAUNCH_NIX_CACHES"] == caches
+    assert env["REPOLAUNCH_STORE_CACHE"] == "own"
     kept = tmp_path / "data/stores/site/channels.scm"
     assert kept.read_text() == "(list)"
     env = plan.Plan(installation, Settings(), "10.0.0.1").part("worker").env

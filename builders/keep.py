@@ -1,0 +1,55 @@
+"""Fills the site's own cache with what images were assembled from: the verb `keep`, which nobody waits for.
+
+A note beside an image's record says into which cache it was copied: each is copied once, whoever was killed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+from typing import IO, TYPE_CHECKING
+
+from builders.interface import Progress
+from builders.oci import record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builders.interface import Tell, Workshop
+    from builders.site_cache import Keeper, Place
+
+_LOCK = "keep.lock"
+
+
+async def keep(workshop: Workshop, keepers: Sequence[Keeper], place: Place, tell: Tell) -> int:
+    """Copy what is not in the cache yet; how many images' environments those were. One that is busy does it all.
+
+    Raises BuildBroken, EngineDown, DiskFull, TimeoutError, OSError.
+    """
+    with contextlib.ExitStack() as held:
+        lock = held.enter_context(await asyncio.to_thread(_lock_file, workshop.stores))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        done = 0
+        for engine_id in await asyncio.to_thread(record.without_note, workshop.stores, str(place)):
+            recipe = await asyncio.to_thread(record.find, workshop.stores, engine_id)
+            if recipe is None or not all((workshop.stores / one[1:]).exists() for one in recipe.root):
+                continue  # it was forgotten meanwhile, or the store has let it go
+            tell(Progress(f"Copying what the image {engine_id[:19]} was made from into the site's cache"))
+            for keeper in keepers:
+                # Not the notebook server's: every site has its own from set-up.
+                paths = sorted(one for one in recipe.root - recipe.first if one.startswith(keeper.store))
+                if paths:
+                    await keeper.keep(workshop, paths, place, tell)
+            await asyncio.to_thread(record.note, workshop.stores, engine_id, str(place))
+            done += 1
+        return done
+
+
+def _lock_file(stores: Path) -> IO[str]:
+    stores.mkdir(parents=True, exist_ok=True)
+    return (stores / _LOCK).open("w")

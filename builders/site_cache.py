@@ -1,0 +1,100 @@
+"""A site's own cache: what Nix and Guix have built here, signed with a key of the site's own, for this site and others.
+
+REPOLAUNCH_STORE_CACHE is an http(s) address that takes PUT, or a folder below the folder of the stores; Nix's part is
+`nix` in it and Guix's `guix`. The keys are in `<stores>/site/keys`, which nobody but the builder may read; what
+others need to trust them, the public ones, are beside it. A store that lacks something looks there before it builds.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from builders.errors import BuildBroken
+from builders.interface import STORE_CACHE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from builders.interface import Tell, Workshop
+
+KEYS, SITE = "site/keys", "site"
+"""In the stores: the private keys, and the public ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a cache is: one of the two."""
+
+    url: str = ""
+    folder: str = ""
+    """Relative to the folder of the stores."""
+
+    def part(self, name: str) -> Place:
+        """One tool's part of it."""
+        return Place(f"{self.url}/{name}" if self.url else "", posixpath.join(self.folder, name) if self.folder else "")
+
+
+class Keeper(Protocol):
+    """What fills a cache from a store."""
+
+    store: str
+    """What the paths of its store begin with."""
+
+    async def keep(self, workshop: Workshop, paths: Sequence[str], place: Place, tell: Tell) -> None:
+        """Copy paths of the store, and all that they refer to, signed with the site's key, which is made if there is
+        none. Never run by two at one time. Raises BuildBroken, EngineDown, DiskFull, TimeoutError.
+        """  # noqa: D205  # one sentence
+        ...
+
+
+def chosen(text: str | None = None) -> Place | None:
+    """What the variable says; None: the site has none. Raises BuildBroken."""
+    said = (os.environ.get(STORE_CACHE, "") if text is None else text).rstrip("/")
+    if not said:
+        return None
+    if said.startswith(("http://", "https://")):
+        if urlsplit(said).hostname and not set(said) & set(" \t\n?#'\"\\"):
+            return Place(url=said)
+    elif not said.startswith("/") and ".." not in PurePosixPath(said).parts and not set(said) & set("\n,:\"'"):
+        return Place(folder=posixpath.normpath(said))
+    raise BuildBroken(f"{STORE_CACHE} is neither an http address nor a folder in the stores")
+
+
+# --------------------------------------------------------------------------- keys
+def private_key(stores: Path, name: str) -> str:
+    """`""`: none was made yet. Blocks."""
+    try:
+        return (stores / KEYS / name).read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def public_key(stores: Path, name: str) -> str:
+    """`""`: none was made yet, so nothing is signed with it. Blocks."""
+    try:
+        return (stores / SITE / f"{name}-key.pub").read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def save_keys(stores: Path, name: str, private: str, public: str) -> None:
+    """Keep a pair; never half of one, and never readable to others. Blocks. Raises OSError."""
+    folder = stores / KEYS
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    shown = stores / SITE / f"{name}-key.pub"
+    shown.write_text(f"{public}\n", "utf-8")
+    shown.chmod(0o644)
+    made = folder / f".{name}.new"
+    made.unlink(missing_ok=True)
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(private)
+        file.flush()
+        os.fsync(file.fileno())
+    made.replace(folder / name)
