@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-rebuild bench-launch clean
+.PHONY: test-providers-real test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-rebuild bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -54,6 +54,9 @@ test-mutations: setup-test ## each protection taken away from a copy, its test s
 
 test-guix-real: setup-test ## Guix environments with nothing stood in for: needs the internet, an hour or more
 	@TEST_GUIX_REAL=1 $(BIN)/python -m pytest -m long --timeout=7200 tests/integration/test_guix_real.py $(PYTEST_ARGS)
+
+test-providers-real: setup-test ## Zenodo and the others answer as they did when they were recorded: needs the internet
+	@TEST_PROVIDERS_REAL=1 $(BIN)/python -m pytest -m long -k real tests/integration/test_records_resolver.py $(PYTEST_ARGS)
 
 lint: setup-test ## the checks alone
 	@exec deploy/setup/lint.sh

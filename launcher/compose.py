@@ -42,6 +42,8 @@ from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
+from launcher.repos.records.api import Api
+from launcher.repos.records.resolver import ByProvider, RecordResolver
 from launcher.repos.resolver import GitResolver
 from launcher.sessions.awaited import Awaited
 from launcher.sessions.hub import HubClient
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from launcher.given import Given
     from launcher.model import Project
     from launcher.repos.providers import Provider
+    from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
@@ -108,9 +111,10 @@ class Composed:
         self.awaited = Awaited(self.sessions, time.time)
         self.projects = WorkspaceProjects(self.project_rows, self.image_rows, self.volumes, self.checkouts)
         self._compose_images()
-        self.resolver = GitResolver(
-            policy, settings.allowed_protocols, settings.resolve_timeout_s, scratch=data / "checkouts"
-        )
+        asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
+        self.resolver, self.api = GitResolver(*asking), Api(*asking)
+        records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
+        resolver = ByProvider(self.resolver, RecordResolver(self.api, sites(settings)), records)
         self.disks = Disks(_places(given), settings.disk_floor_bytes)
         self.watch = Watch(
             settings.workspace_max_bytes,
@@ -122,7 +126,7 @@ class Composed:
         self.detector = Remembered(self.builders, EnvironmentRows(self.database))
         stages = Stages(
             self.disks,
-            ArchivedResolver(self.resolver, archive) if archive else self.resolver,
+            ArchivedResolver(resolver, archive) if archive else resolver,
             self.checkouts,
             self.detector,
             self.archiving if archive else self.images,
@@ -159,15 +163,15 @@ class Composed:
     def web(self) -> Web:
         """What the handlers need."""
         settings, known = self._given.settings, self._given.secrets
-        sites = Sites(protocols=settings.allowed_protocols)
+        links = sites(settings)
         client = Client(self._given.hub_api, known.launcher_token, "launcher", "service-launcher")
         return Web(
             launches=self.launches,
             projects=self.project_rows,
             sessions=self.sessions,
             links=Links(
-                partial(parse_spec, sites=sites),
-                partial(parse_url, sites=sites),
+                partial(parse_spec, sites=links),
+                partial(parse_url, sites=links),
                 [display_config(row) for row in PROVIDERS.values()],
             ),
             hub=OAuthHub(client, time.monotonic, doubt=self.disks.check_database),
@@ -250,6 +254,7 @@ class Composed:
         stack.callback(self.hub.close)
         stack.callback(self.policy.close)
         stack.callback(self.resolver.close)
+        stack.callback(self.api.close)
         await self.checkouts.recover()
         stack.push_async_callback(self.checkouts.close)
         stack.push_async_callback(self.pushing.close)
@@ -289,8 +294,13 @@ def display_config(row: Provider) -> dict[str, Any]:
         "spec": {"validateRegex": row.validate},
         "detect": {"regex": row.detect} if row.detect else {},
         "repo": {"label": row.label, "placeholder": row.placeholder, "urlEncode": row.url_encode},
-        "ref": {"enabled": True, "default": "HEAD"},
+        "ref": {"enabled": not row.is_record, "default": "" if row.is_record else "HEAD"},
     }
+
+
+def sites(settings: Settings) -> Sites:
+    """Where the named providers are."""
+    return Sites(protocols=settings.allowed_protocols, doi=settings.doi_url, zenodo=settings.zenodo_url)
 
 
 def main() -> None:

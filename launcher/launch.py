@@ -44,8 +44,8 @@ class Launch:
         project = await self._stages.projects.find(asked.account, asked.ref)
         if project is None:
             repo = await self._resolve(asked, tell)
-            image = await self._image(repo, tell)
-            project = await self._project(asked, repo, image, tell)
+            found, image = await self._image(repo, tell)
+            project = await self._project(asked, found, image, tell)
         else:
             tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
         return await self._session(asked, project, tell)
@@ -54,14 +54,16 @@ class Launch:
         with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:
             await self._stages.room.check()
             repo = await self._stages.resolver.resolve(asked.ref)
-            ended.message = f"{repo.name or 'The commit'} is at {repo.commit[:10]}"
+            ended.message = f"{repo.name or 'The commit'} is at {repo.version}"
+            if repo.record:
+                ended.message = f"The version is {repo.version}"
             if repo.archived:
                 ended.message = f"The repository does not give it. Commit {repo.commit[:10]} was archived and is used"
         return repo
 
-    async def _image(self, repo: ResolvedRepo, tell: LaunchTell) -> Image:
+    async def _image(self, repo: ResolvedRepo, tell: LaunchTell) -> tuple[ResolvedRepo, Image]:
         async with AsyncExitStack() as stack:
-            with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.commit[:10]}") as ended:
+            with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.version}") as ended:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
                 ended.message = "The files are here"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
@@ -70,9 +72,9 @@ class Launch:
                 evidence = ", ".join(environment.evidence)
                 ended.message = f"{environment.builder} builds it from {evidence}"
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
-                image = await self._stages.images.get(repo, environment, tell)
+                image = await self._stages.images.get(checkout.repo, environment, tell)
                 ended.message = f"The image is here: {image.name}"
-            return image
+            return checkout.repo, image
 
     async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
         with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:

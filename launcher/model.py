@@ -27,13 +27,48 @@ class RepoRef:
     spec: str
     """As a launch path says it, in its canonical form: `/v2/<provider>/<spec>` leads here."""
     url: str
-    """What git is given: one of http, https, git, ssh (or file, where the operator allows it)."""
+    """What git is given: one of http, https, git, ssh (or file, where the operator allows it).
+
+    Of a record (a DOI, an archive's id) it is where people find it; git is given nothing.
+    """
     ref: str
 
 
 @dataclass(frozen=True, slots=True)
+class RecordFile:
+    """A file of a record, and where it is downloaded."""
+
+    path: str
+    """In the record, with `/` between folders, as the provider says it: not yet checked."""
+    url: str
+    size: int = -1
+    """Bytes; -1 where the provider does not say."""
+    checksum: str = ""
+    """`md5:…`, `sha1:…`, `sha256:…` or `sha512:…` in lower-case hexadecimal digits; `""`: the provider gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of what an archive holds: files without a history. It cannot move."""
+
+    id: str
+    """As people cite the version, and another one for each: `10.5281/zenodo.3242074`."""
+    date: int
+    """When the version was made, seconds since the epoch; the same whenever one asks."""
+    files: tuple[RecordFile, ...]
+    form: str = "files"
+    """`files`: as they are, but a single zip archive is unpacked. `tar`: one archive of everything."""
+    tree: str = ""
+    """The git tree id that the files have to have, where the archive says it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedRepo:
-    """One commit of one repository; it cannot move. `commit` is the full lower-case hexadecimal id."""
+    """One commit of one repository, or one version of a record; it cannot move.
+
+    `commit` is the full lower-case hexadecimal id. Of a record it is `""` until its files are here: they are then in a
+    commit of our own making, always the same one for the same files (`Checkout.repo` has it).
+    """
 
     origin: RepoRef
     commit: str
@@ -41,16 +76,22 @@ class ResolvedRepo:
     """The full name that was found (`refs/heads/main`), or `""` when the link gave a commit."""
     archived: bool = False
     """The repository did not give it: this is the last commit whose files were archived, and they are used."""
+    record: Record | None = None
 
     @property
     def url(self) -> str:
         """The repository's address, without credentials."""
         return self.origin.url
 
+    @property
+    def version(self) -> str:
+        """What it is, for people: the beginning of the commit, or the record's version."""
+        return self.record.id if self.record else self.commit[:10]
+
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The files of one commit on disk: `path` is a git clone whose work tree is the commit's.
+    """The files of one commit on disk: `path` is a git clone whose work tree is the commit's. `repo` has the commit.
 
     Shared between launches: read it, never write to it; it lives as long as its lease.
     """

@@ -101,6 +101,17 @@ def _url(value: str) -> str:
     return value
 
 
+def _api_url(value: str) -> str:
+    """`http(s)://host[:port][/path]`, without a slash at its end."""
+    base, slash, path = value.partition("://")[2].partition("/")
+    if not base:
+        raise ValueError("it is not of the form http://host or https://host")
+    if slash and not re.fullmatch(r"[A-Za-z0-9._~/-]*", path):
+        raise ValueError("it may have a path of letters, digits and . _ ~ - /, and no query")
+    _url(f"{value.partition('://')[0]}://{base}")
+    return value.rstrip("/")
+
+
 def _protocols(value: tuple[str, ...]) -> tuple[str, ...]:
     for one in value:
         if one not in _PROTOCOLS:
@@ -125,6 +136,8 @@ def _image_prefix(value: str) -> str:
 Bytes = Annotated[int, Field(ge=0)]
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+"""The address of an interface: never empty."""
 Protocols = Annotated[tuple[str, ...], AfterValidator(_protocols)]
 Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
 Endpoints = Annotated[tuple[str, ...], AfterValidator(_endpoints)]

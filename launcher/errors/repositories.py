@@ -81,3 +81,35 @@ class LfsFailed(LauncherError):
     url: str
     path: str
     cause: LauncherError
+
+
+@dataclass(eq=False)
+class RateLimited(LauncherError):
+    """A provider answers no more questions from here for a while; `wait` says for how long, or is `""`."""
+
+    url: str
+    wait: str = ""
+
+
+@dataclass(eq=False)
+class RecordGone(LauncherError):
+    """The provider says that the record was taken away."""
+
+    url: str
+
+
+@dataclass(eq=False)
+class RecordUnfit(LauncherError):
+    """What the link leads to is no record that can be launched."""
+
+    url: str
+    reason: str
+
+
+@dataclass(eq=False)
+class RecordDamaged(LauncherError):
+    """A file of a record cannot be had, or is not what the record says that it is."""
+
+    url: str
+    path: str
+    reason: str

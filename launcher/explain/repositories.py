@@ -14,7 +14,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     errors.HostUnreachable: Row(
         "host-unreachable",
         502,
-        "The git server does not answer",
+        "The repository's server does not answer",
         "Asking {url} failed: {reason}.",
         "Check the address. If it is right, try again later.",
     ),
@@ -75,5 +75,34 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "In {url}, the Git LFS file “{path}” cannot be had. {cause}",
         "Push it to its server (`git lfs push --all`), or correct `.lfsconfig`. "
         "A network that is not open is the operator's to open.",
+    ),
+    errors.RateLimited: Row(
+        "rate-limited",
+        503,
+        "The provider asks us to wait",
+        "Too many questions came from here: {url} is not answered for now.",
+        "Try again later.",
+        (("wait", "It says for how long: {wait}."),),
+    ),
+    errors.RecordGone: Row(
+        "record-gone",
+        410,
+        "The record was taken away",
+        "The provider of {url} says that it was withdrawn or deleted.",
+        "Look at the record's page, which may say why, or use another version of it.",
+    ),
+    errors.RecordUnfit: Row(
+        "record-unfit",
+        422,
+        "This is no record that can be launched",
+        "{url} cannot be launched: {reason}.",
+        "Give the DOI or the address of a public record that has files.",
+    ),
+    errors.RecordDamaged: Row(
+        "record-damaged",
+        502,
+        "A file of the record cannot be had",
+        "In {url}, “{path}” cannot be had: {reason}.",
+        "Try again later. If it stays so, tell the provider of the record.",
     ),
 }

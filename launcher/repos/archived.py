@@ -7,7 +7,15 @@ import logging
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from launcher.errors import HostUnreachable, LauncherError, RefMissing, RepositoryMissing, RepositoryPrivate
+from launcher.errors import (
+    HostUnreachable,
+    LauncherError,
+    RateLimited,
+    RecordGone,
+    RefMissing,
+    RepositoryMissing,
+    RepositoryPrivate,
+)
 from launcher.model import Checkout, ResolvedRepo
 from launcher.repos import tree
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from launcher.stages import Resolver
 
 log = logging.getLogger(__name__)
-GONE = (HostUnreachable, RepositoryMissing, RepositoryPrivate)
+GONE = (HostUnreachable, RateLimited, RecordGone, RepositoryMissing, RepositoryPrivate)
 """Who deletes a repository at a forge, or hides it: the forge asks the next visitor for a login."""
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 

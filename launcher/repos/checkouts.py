@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from launcher.model import Checkout
@@ -105,7 +105,8 @@ class GitCheckouts:
         Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, RefMissing (the commit is gone), and what the
         resolver raises.
         """
-        key = hashlib.sha256(f"{repo.url}\0{repo.commit}\0{repo.name}".encode()).hexdigest()[:16]
+        version = repo.record.id if repo.record else repo.commit
+        key = hashlib.sha256(f"{repo.url}\0{version}\0{repo.name}".encode()).hexdigest()[:16]
         shared = self._shared.get(key)
         if shared is None:
             shared = self._begin(key, repo)
@@ -115,7 +116,7 @@ class GitCheckouts:
             shared.removal = None
         try:
             checkout, _ = await asyncio.shield(shared.task)
-            yield Checkout(repo, checkout.path, checkout.tree)
+            yield Checkout(replace(repo, commit=checkout.repo.commit), checkout.path, checkout.tree)
         finally:
             shared.leases -= 1
             shared.used = self._clock()

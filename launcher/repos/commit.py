@@ -47,10 +47,17 @@ class CommitFetcher:
 
     async def get(self, repo: ResolvedRepo, path: Path, budget: Budget) -> Got:
         """Raises RepositoryTooLarge, CheckoutRefused, RefMissing, and what Remote.run raises."""
-        kind = "sha256" if len(repo.commit) == _SHA256_DIGITS else "sha1"
+        await self.begin(repo, path, "sha256" if len(repo.commit) == _SHA256_DIGITS else "sha1")
+        await self._get_commit(repo, path, budget)
+        return await self.finish(repo, path, budget)
+
+    async def begin(self, repo: ResolvedRepo, path: Path, kind: str = "sha1") -> None:
+        """Make an empty repository."""
         await self.git(path, "init", "--quiet", "--template=", f"--object-format={kind}", "--initial-branch=none")
         await self.git(path, "remote", "add", "--", "origin", repo.url)
-        await self._get_commit(repo, path, budget)
+
+    async def finish(self, repo: ResolvedRepo, path: Path, budget: Budget) -> Got:
+        """Look at a commit that is here, and write its files. Raises RepositoryTooLarge, CheckoutRefused."""
         tree_id = await self._tree_id(repo, path)
         entries = await self._look(repo, path, budget)
         await self._check_out(repo, path)

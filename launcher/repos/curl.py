@@ -52,6 +52,8 @@ class Transfer:
     limit: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    head: Path | None = None
+    """Where the headers of the answer are written, as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def _block(one: Transfer, checked: Checked) -> str:
         ("max-filesize", str(one.limit)),
         *(("header", f"{name}: {value}") for name, value in one.headers.items()),
     ]
+    if one.head:
+        options.append(("dump-header", str(one.head)))
     if one.body:
         options.append(("data-raw", one.body))
     if checked.pin:

@@ -18,6 +18,7 @@ from launcher.repos.folders import remove
 from launcher.repos.git import GitFailed
 from launcher.repos.hops import Hops
 from launcher.repos.lfs import LargeFiles
+from launcher.repos.records.fetch import RecordFetcher
 from launcher.repos.remote import Remote, full_disk_told
 
 if TYPE_CHECKING:
@@ -34,16 +35,15 @@ class Fetcher:
 
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits) -> None:
         self._remote = Remote(policy, protocols, limits.memory)
-        self._commits = CommitFetcher(self._remote)
-        self._large = LargeFiles(self._commits, Hops(policy, self._remote.curl, protocols))
-        self._protocols = protocols
+        commits, hops = CommitFetcher(self._remote), Hops(policy, self._remote.curl, protocols)
+        self._sources = _Sources(commits, LargeFiles(commits, hops), RecordFetcher(commits, hops), protocols)
         self._limits = limits
 
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
 
-        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, LfsFailed, RefMissing, DiskFull, and what
-        Remote.run raises.
+        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, LfsFailed, RefMissing, DiskFull, what
+        Remote.run raises, and what RecordFetcher.get raises.
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -59,11 +59,11 @@ class Fetcher:
 
     async def _fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         await asyncio.to_thread(path.mkdir, mode=0o755, parents=True)
-        one = _Checkout(_Sources(self._commits, self._large, self._protocols), Budget(repo.url, self._limits), path)
+        one = _Checkout(self._sources, Budget(repo.url, self._limits), path)
         got = await one.get(repo)
         if escaped := await asyncio.to_thread(tree.escaping_declaration, path):
             raise CheckoutRefused(repo.url, escaped, "it is a link that leads out of the repository")
-        return Checkout(repo, path, one.tree_of(got)), one.budget.bytes
+        return Checkout(got.repo, path, one.tree_of(got)), one.budget.bytes
 
     def close(self) -> None:
         """Let the threads end."""
@@ -76,6 +76,7 @@ class _Sources:
 
     commits: CommitFetcher
     large: LargeFiles
+    records: RecordFetcher
     protocols: tuple[str, ...]
 
 
@@ -90,7 +91,12 @@ class _Checkout:
         self.budget = budget
 
     async def get(self, repo: ResolvedRepo) -> Got:
-        """The repository, then its submodules, theirs, and so on; then the large files of each."""
+        """The repository, then its submodules, theirs, and so on; then the large files of each.
+
+        Of a record the files that it has: what else they may name, its provider does not have.
+        """
+        if repo.record is not None:
+            return await self._sources.records.get(repo, repo.record, self._root, self.budget)
         root = await self._sources.commits.get(repo, self._root, self.budget)
         found = [(root, 0)]
         for got, depth in found:

@@ -84,12 +84,13 @@ class Git:
     def __init__(self, programs: Programs, protocols: Sequence[str]) -> None:
         """`protocols`: those that git may use, whatever a repository says."""
         self._programs = programs
-        self._allowed = ":".join(protocols)
+        self.environment = _ENVIRONMENT | {"GIT_ALLOW_PROTOCOL": ":".join(protocols)}
+        self.argv = ("git", *(part for setting in _CONFIG for part in ("-c", setting)))
 
     async def run(self, command: Command) -> str:
         """What git prints. Raises GitFailed, OutputTooLarge and what the guard raises."""
-        env = _ENVIRONMENT | {"GIT_ALLOW_PROTOCOL": self._allowed} | dict(command.env or {})
-        argv = ["git", *(part for setting in _CONFIG for part in ("-c", setting)), *command.args]
+        env = self.environment | dict(command.env or {})
+        argv = [*self.argv, *command.args]
         program = Program(argv, env, command.cwd, command.timeout_s, command.guard, records=command.records)
         try:
             done = await self._programs.run(program)

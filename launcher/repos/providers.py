@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from launcher.errors import BadSpec, BadUrl, UnknownProvider
+from launcher.errors import BadRef, BadSpec, BadUrl, UnknownProvider
 from launcher.model import RepoRef
 from launcher.repos import urls
+from launcher.repos.records import links
 from launcher.repos.refs import check_ref
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Sites:
 
     github: str = "https://github.com"
     gitlab: str = "https://gitlab.com"
+    doi: str = "https://doi.org"
+    zenodo: str = "https://zenodo.org"
     protocols: tuple[str, ...] = urls.PROTOCOLS
 
 
@@ -50,6 +53,8 @@ class Provider:
     """Whether a client percent-encodes the repository in a launch path."""
     parse: Callable[[str, Sites], tuple[str, str, str]]
     """spec → (canonical repository part, url, ref), all decoded; raises ValueError with the reason."""
+    is_record: bool = False
+    """Its links have no branch, tag or commit: they lead to records (`launcher/repos/records`)."""
 
 
 def parse_spec(provider: str, spec: str, sites: Sites = SITES) -> RepoRef:
@@ -64,17 +69,19 @@ def parse_spec(provider: str, spec: str, sites: Sites = SITES) -> RepoRef:
         repository, url, ref = row.parse(spec, sites)
     except ValueError as error:
         raise BadSpec(provider, urls.redact(spec), row.form, str(error)) from None
-    return _reference(provider, repository, url, ref)
+    return RepoRef(provider, repository, url, "") if row.is_record else _reference(provider, repository, url, ref)
 
 
 def parse_url(url: str, ref: str = "", sites: Sites = SITES) -> RepoRef:
-    """Read what a person pasted: a git address, a page of GitHub or GitLab, or a launch link.
+    """Read what a person pasted: a git address, a page of GitHub or GitLab, a DOI or a record, or a launch link.
 
     `ref` wins over one in the address. Raises as parse_spec.
     """
     text = url.strip()
     if launch := _launch_link(text):
         found = parse_spec(launch["provider"], launch["spec"], sites)
+    elif record := links.pasted(text):
+        found = parse_spec(*record, sites)
     elif page := _page("gh", sites.github, text, sites) or _page("gl", sites.gitlab, text, sites):
         found = page
     else:
@@ -82,6 +89,8 @@ def parse_url(url: str, ref: str = "", sites: Sites = SITES) -> RepoRef:
         found = _reference("git", quote(address, safe=""), address, "")
     if not ref.strip():
         return found
+    if PROVIDERS[found.provider].is_record:
+        raise BadRef(ref.strip(), "a record has no branches; leave this empty, and give the DOI of the version")
     repository = found.spec.removesuffix("/" + quote(found.ref or "HEAD", safe="/"))
     return _reference(found.provider, repository, found.url, ref.strip())
 
@@ -244,6 +253,19 @@ PROVIDERS: dict[str, Provider] = {
             placeholder="https://git.example.org/repo.git",
             url_encode=True,
             parse=_parse_git,
+        ),
+        Provider(
+            id="zenodo",
+            name="Zenodo DOI",
+            form="<DOI>",
+            example="/v2/zenodo/10.5281/zenodo.3242074",
+            validate=r"10\.\d+\/(.)+",
+            detect=r"^(https?://(dx\.)?doi\.org/|doi:)?(?<repo>10\.\d+/.+)$",
+            label="Zenodo DOI",
+            placeholder="10.5281/zenodo.3242074",
+            url_encode=False,
+            parse=links.parse_doi,
+            is_record=True,
         ),
     )
 }

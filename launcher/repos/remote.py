@@ -104,9 +104,9 @@ class Remote:
     def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], memory: int = MEMORY_LIMIT) -> None:
         self._policy = policy
         self._protocols = protocols
-        self._programs = Programs(memory=memory)
-        self.git = Git(self._programs, protocols)
-        self.curl = Curl(self._programs)
+        self.programs = Programs(memory=memory)
+        self.git = Git(self.programs, protocols)
+        self.curl = Curl(self.programs)
 
     async def run(self, url: str, call: Call) -> str:
         """What git prints.
@@ -132,7 +132,7 @@ class Remote:
                 raise HostUnreachable(url, "it names more branches and tags than can be read") from None
             except GitFailed as failed:
                 if _NO_MEMORY.search(failed.stderr):
-                    raise RepositoryTooLarge(url, "bytes of memory", self._programs.memory) from None
+                    raise RepositoryTooLarge(url, "bytes of memory", self.programs.memory) from None
                 if checked is None or not _REDIRECTED.search(failed.stderr):
                     raise translate(url, failed, call.timeout_s) from None
             here, via = await self._next(url, here, checked), str(here)
@@ -169,7 +169,7 @@ class Remote:
 
     def close(self) -> None:
         """Let the threads end."""
-        self._programs.close()
+        self.programs.close()
 
 
 @contextmanager

@@ -204,9 +204,13 @@ class Build(StreamHandler):
         repository = ref.spec.removesuffix("/" + quote(ref.ref or "HEAD", safe="/"))
         web_url = project.url.removesuffix(".git")
         between = REF_PATHS.get(ref.provider)
+        request = f"v2/{ref.provider}/{ref.spec}"
         return {
             "repo_url": project.url,
             "binder_ref_url": f"{web_url}{between}{project.commit}" if between else project.url,
-            "binder_request": f"v2/{ref.provider}/{ref.spec}",
-            "binder_persistent_request": f"v2/{ref.provider}/{repository}/{project.commit}",
+            "binder_request": request,
+            # The commit of a record is known here alone.
+            "binder_persistent_request": (
+                request if ref.spec == repository else f"v2/{ref.provider}/{repository}/{project.commit}"
+            ),
         }

@@ -250,7 +250,9 @@ async def test_a_repository_that_is_not_there(service: Service, git_daemon: GitH
 async def test_a_host_that_does_not_answer(service: Service) -> None:
     url = f"git://127.0.0.1:{free_port()}/repo.git"
     seen, todo = f"Asking {url} failed: nothing listens there.", "Check the address. If it is right, try again later."
-    await both(service, Told("host-unreachable", 502, "The git server does not answer", seen, todo, "resolve"), url)
+    await both(
+        service, Told("host-unreachable", 502, "The repository's server does not answer", seen, todo, "resolve"), url
+    )
 
 
 async def test_references(service: Service, git_daemon: GitHost) -> None:

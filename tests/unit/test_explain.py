@@ -66,7 +66,7 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
     (
         errors.HostUnreachable("https://git.example.org/a.git", "no answer within 30 seconds"),
         502,
-        "The git server does not answer",
+        "The repository's server does not answer",
         "Asking https://git.example.org/a.git failed: no answer within 30 seconds.",
         "Check the address. If it is right, try again later.",
     ),
@@ -130,6 +130,44 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "A submodule cannot be had",
         "In https://git.example.org/a.git, the submodule “libs/b” cannot be had. 10.0.0.7 leads to a private address.",
         "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
+    ),
+    (
+        errors.RateLimited("https://zenodo.org/api/records/1"),
+        503,
+        "The provider asks us to wait",
+        "Too many questions came from here: https://zenodo.org/api/records/1 is not answered for now.",
+        "Try again later.",
+    ),
+    (
+        errors.RateLimited("https://zenodo.org/api/records/1", "2 minutes"),
+        503,
+        "The provider asks us to wait",
+        (
+            "Too many questions came from here: https://zenodo.org/api/records/1 is not answered for now.\n"
+            "It says for how long: 2 minutes."
+        ),
+        "Try again later.",
+    ),
+    (
+        errors.RecordGone("https://doi.org/10.5281/zenodo.1"),
+        410,
+        "The record was taken away",
+        "The provider of https://doi.org/10.5281/zenodo.1 says that it was withdrawn or deleted.",
+        "Look at the record's page, which may say why, or use another version of it.",
+    ),
+    (
+        errors.RecordUnfit("https://doi.org/10.5281/zenodo.1", "the record has no files"),
+        422,
+        "This is no record that can be launched",
+        "https://doi.org/10.5281/zenodo.1 cannot be launched: the record has no files.",
+        "Give the DOI or the address of a public record that has files.",
+    ),
+    (
+        errors.RecordDamaged("https://doi.org/10.5281/zenodo.1", "data.csv", "it is gone"),
+        502,
+        "A file of the record cannot be had",
+        "In https://doi.org/10.5281/zenodo.1, “data.csv” cannot be had: it is gone.",
+        "Try again later. If it stays so, tell the provider of the record.",
     ),
     (
         errors.LfsFailed(

@@ -45,6 +45,10 @@ def q(url: str) -> str:
         ("git", q("git://h.org:9000/r") + "/v1", q("git://h.org:9000/r") + "/v1", "git://h.org:9000/r", "v1"),
         ("git", q("git@h.org:p/r.git") + "/a/b", q("git@h.org:p/r.git") + "/a/b", "git@h.org:p/r.git", "a/b"),
         ("git", q("ssh://me@h.org:22/r") + "/m", q("ssh://me@h.org/r") + "/m", "ssh://me@h.org/r", "m"),
+        ("zenodo", "10.5281/zenodo.123", "10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", ""),
+        ("zenodo", "10.5281/zenodo.123/", "10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", ""),
+        ("zenodo", "10.5281%2Fzenodo.123", "10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", ""),
+        ("zenodo", q("https://doi.org/10.22002/d1.1235"), "10.22002/d1.1235", "https://doi.org/10.22002/d1.1235", ""),
         ("git", q("https://[2001:DB8::1]/r"), q("https://[2001:db8::1]/r") + "/HEAD", "https://[2001:db8::1]/r", ""),
         ("git", q("https://bücher.example/r"), q("https://xn--bcher-kva.example/r") + "/HEAD", "https://xn--bcher-kva.example/r", ""),
     ],
@@ -74,6 +78,16 @@ def test_a_launch_path_is_read(provider: str, spec: str, canonical: str, url: st
         ("https://gitlab.com/g/p.git", "x", "gl", "g%2Fp/x"),
         ("https://git.example.org/r.git", "", "git", q("https://git.example.org/r.git") + "/HEAD"),
         ("https://git.example.org/r.git", "HEAD", "git", q("https://git.example.org/r.git") + "/HEAD"),
+        ("10.5281/zenodo.123", "", "zenodo", "10.5281/zenodo.123"),
+        (" doi:10.5281/zenodo.123\n", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://doi.org/10.5281/zenodo.123", "", "zenodo", "10.5281/zenodo.123"),
+        ("http://dx.doi.org/10.22002/d1.1235", "", "zenodo", "10.22002/d1.1235"),
+        ("https://zenodo.org/records/123", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://www.zenodo.org/record/123?preview=1#files", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://zenodo.org/records/123/files/a.zip", "", "zenodo", "10.5281/zenodo.123"),
+        ("zenodo.org/doi/10.5281/zenodo.123", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://mybinder.org/v2/zenodo/10.5281/zenodo.123/?urlpath=lab", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://zenodo.org/communities/x.git", "", "git", q("https://zenodo.org/communities/x.git") + "/HEAD"),
         ("/v2/gh/user/repo/main", "", "gh", "user/repo/main"),
         ("https://mybinder.org/v2/gh/user/repo/main?urlpath=lab", "", "gh", "user/repo/main"),
         ("https://hub.example.org/services/binder/v2/gl/g%2Fp/main", "", "gl", "g%2Fp/main"),
@@ -90,7 +104,7 @@ def test_a_pasted_address_is_read(pasted: str, ref: str, provider: str, spec: st
 @pytest.mark.parametrize(
     "provider,spec,error",
     [
-        ("nope", "a/b", UnknownProvider("nope", ("gh", "git", "gl"))),
+        ("nope", "a/b", UnknownProvider("nope", tuple(sorted(PROVIDERS)))),
         ("gh", "user", BadSpec("gh", "user", PROVIDERS["gh"].form, "the repository's name is missing or is none that GitHub gives")),
         ("gh", "/repo/main", BadSpec("gh", "/repo/main", PROVIDERS["gh"].form, "the user's name is missing or is none that GitHub gives")),
         ("gh", "u/../main", BadSpec("gh", "u/../main", PROVIDERS["gh"].form, "the repository's name is missing or is none that GitHub gives")),
@@ -98,6 +112,8 @@ def test_a_pasted_address_is_read(pasted: str, ref: str, provider: str, spec: st
         ("gh", "u/r/50%", BadSpec("gh", "u/r/50%", PROVIDERS["gh"].form, "% is not a percent-escape")),
         ("gh", "u/r/%ff", BadSpec("gh", "u/r/%ff", PROVIDERS["gh"].form, "its percent-escapes are not UTF-8")),
         ("gl", "group/project/main", BadSpec("gl", "group/project/main", PROVIDERS["gl"].form, "group and project have to be one part: write the / between them as %2F")),
+        ("zenodo", "3242074", BadSpec("zenodo", "3242074", PROVIDERS["zenodo"].form, "it is not a DOI")),
+        ("zenodo", "10.5281/a%20b", BadSpec("zenodo", "10.5281/a%20b", PROVIDERS["zenodo"].form, "it is not a DOI")),
         ("git", "https://h.org/r/main", BadSpec("git", "https://h.org/r/main", PROVIDERS["git"].form, "the repository's address has to be percent-encoded as a whole")),
         ("gh", "u/r/--upload-pack=touch%20x", BadRef("--upload-pack=touch x", "it begins with - like an option")),
         ("gh", "u/r/a%00b", BadRef("a\0b", "it holds a control character")),
@@ -198,6 +214,12 @@ def test_references_that_git_cannot_have(ref: str) -> None:
 )
 def test_secrets_are_not_shown(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_a_record_has_no_branch() -> None:
+    with pytest.raises(BadRef) as caught:
+        parse_url("10.5281/zenodo.1", "main")
+    assert caught.value.reason == "a record has no branches; leave this empty, and give the DOI of the version"
 
 
 @given(st.text(max_size=60))

@@ -1,0 +1,16 @@
+"""Where the providers of records are: a part of `launcher/settings.py`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from launcher.setting_kinds import ApiUrl  # noqa: TC001  # pydantic reads it
+
+
+class ProviderSettings(BaseModel):
+    """The base addresses; those of other sites are in the links, or where a DOI leads."""
+
+    doi_url: ApiUrl = Field("https://doi.org", description="Where DOIs are asked for (the Handle.Net REST interface).")
+    zenodo_url: ApiUrl = Field(
+        "https://zenodo.org", description="The site of the DOIs `10.5281/zenodo.…` (the REST interface of InvenioRDM)."
+    )
