@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
-from builders.text import clean, without_paths
+from builders.sandbox_start import NO_ENGINE, WAITING, Start, starting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -44,12 +43,9 @@ SOURCE = "/source"
 NETWORK = "bridge"
 """The engine's network of those that may reach one."""
 _NO_TOOL = "the docker command-line client is not installed"
-_TAIL, _SHOWN = 5, 300
 _TOOL_S = 60
-_START_S = 60
-_POLL_S = 0.05
-# How `docker run` ends when the engine refused, and when the program was killed.
-_NO_ENGINE, _KILLED = 125, 137
+_KILLED = 137
+"""How `docker run` ends when the program was killed."""
 # Of control groups version 2, and of version 1.
 _OOM_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 # A sandbox mounts a /proc of its own: the kernel forbids that where the engine hides parts of the container's.
@@ -94,6 +90,24 @@ class Daemon:
     """Of the `docker` tool."""
     container: str
     lease: Lease
+    start: Start | None = None
+    _ended: list[asyncio.Future[None]] = field(default_factory=list)
+    """Evaluators that are being removed."""
+
+    async def listening(self) -> None:
+        """Wait until it listens, which evaluators do by themselves. Raises EngineDown, BuildBroken."""
+        if self.start is None:
+            raise RuntimeError
+        await self.start.done()
+
+    def forget(self, container: str) -> None:
+        """Have an evaluator removed: it need not be waited for before the pair ends."""
+        self._ended.append(asyncio.ensure_future(_remove_container(container, self.env)))
+
+    async def forgotten(self) -> None:
+        """Wait until that was done."""
+        if self._ended:
+            await asyncio.wait(self._ended)
 
     @property
     def source(self) -> Path:
@@ -125,7 +139,7 @@ class Evaluator:
     async def ending(self) -> Ending:
         """Wait for its end; read its lines first. Raises EngineDown."""
         status = await self.child.wait()
-        if status == _NO_ENGINE:
+        if status == NO_ENGINE:
             raise EngineDown("the engine could not start the evaluator")
         return Ending(status, status == _KILLED and await _out_of_memory(self.container, self.env))
 
@@ -136,6 +150,7 @@ async def daemon(
 ) -> AsyncIterator[Daemon]:
     """A daemon with the store of `tool`, for as long as the block runs; `network`: for steps whose hash is known.
 
+    It may still be starting: what an evaluator is given can be prepared meanwhile.
     Where there is a build engine, the pair runs there: behind its walls, and within the limits of one lease. Raises
     EngineDown, BuildBroken.
     """
@@ -160,7 +175,12 @@ async def daemon(
 @asynccontextmanager
 async def _running(made: Daemon, *, network: bool) -> AsyncIterator[None]:
     command = _daemon_command(made, network=network)
-    async with running(command) as child, _removed(made.container, made.env), _listening(made, child):
+    socket = made.folder / files.DAEMON / made.tool.socket
+    async with (
+        running(command) as child,
+        _removed(made),
+        starting(child, made.tool.image, made.tool.name, socket) as made.start,
+    ):
         yield
 
 
@@ -189,14 +209,15 @@ async def evaluator(
             *(_mount(of.folder / files.DAEMON, SOCKETS, "ro"), _mount(of.folder / files.SOURCE, SOURCE, "ro")),
             *(_mount(source, target, "rw") for source, target in kept.items()),
             *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
-            *_started(of.tool.image, argv),
+            *_started(of.tool.image, ("sh", "-c", WAITING, f"{SOCKETS}/{of.tool.socket}", *argv)),
         ),
         env=of.env,
         leash=True,
         max_line=max_line,
     )
     try:
-        async with running(command) as child, _removed(name, of.env):
+        async with running(command) as child, _forgotten(of, name):
+            await of.listening()
             yield Evaluator(child, name, of.env)
     except ProgramMissing as error:
         raise BuildBroken(_NO_TOOL) from error
@@ -252,48 +273,27 @@ def _mount(source: Path, target: str, mode: str) -> str:
 
 
 @asynccontextmanager
-async def _removed(container: str, env: Mapping[str, str]) -> AsyncIterator[None]:
-    """Remove the container afterwards, whatever its client did."""
+async def _removed(of: Daemon) -> AsyncIterator[None]:
+    """Remove the containers of a pair afterwards, whatever their clients did."""
     try:
         yield
     finally:
-        await asyncio.shield(asyncio.ensure_future(_remove_container(container, env)))
+        of.forget(of.container)
+        await asyncio.shield(asyncio.ensure_future(of.forgotten()))
+
+
+@asynccontextmanager
+async def _forgotten(of: Daemon, container: str) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        of.forget(container)
 
 
 async def _remove_container(container: str, env: Mapping[str, str]) -> None:
     # One that could not be removed carries marks: whoever gave them finds it.
     with contextlib.suppress(TimeoutError):
         await output(Command(("docker", "rm", "--force", "--volumes", container), env), time_limit_s=_TOOL_S)
-
-
-@asynccontextmanager
-async def _listening(of: Daemon, child: Child) -> AsyncIterator[None]:
-    """Wait until the daemon listens; read what it says, it would stop if nobody did. Raises EngineDown, BuildBroken."""
-    said: deque[str] = deque(maxlen=_TAIL)
-
-    async def read() -> None:
-        async for line in child.lines():
-            said.append(clean(line))
-
-    reading = asyncio.create_task(read())
-    try:
-        deadline = asyncio.get_running_loop().time() + _START_S
-        while not (of.folder / files.DAEMON / of.tool.socket).exists():
-            if reading.done() or asyncio.get_running_loop().time() > deadline:
-                raise await _not_started(of, child, tuple(said))
-            await asyncio.sleep(_POLL_S)
-        yield
-    finally:
-        reading.cancel()
-
-
-async def _not_started(of: Daemon, child: Child, said: tuple[str, ...]) -> BuilderError:
-    whole = " ".join(said)
-    if "No such image" in whole:
-        return BuildBroken(f"the image {of.tool.image} is missing")
-    if child.ended and await child.wait() == _NO_ENGINE:
-        return EngineDown(without_paths(whole)[:_SHOWN] or "it says nothing")
-    return BuildBroken(f"the daemon of {of.tool.name} did not start: {without_paths(whole)[-_SHOWN:]}")
 
 
 async def _out_of_memory(container: str, env: Mapping[str, str]) -> bool:

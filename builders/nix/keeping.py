@@ -52,6 +52,7 @@ class NixKeeper:
         to = f"{part.url or f'file://{_FOLDER}'}?compression=zstd"
         # One of its own: no evaluator is ever given its socket.
         async with daemon(replace(NIX, folders=folders), workshop, network=bool(part.url), tell=tell) as of:
+            await of.listening()
             key = await _key(of, workshop.stores)
             await _asked(of, key, _COPY, to, *paths)
 
