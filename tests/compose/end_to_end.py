@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
+import shutil
 import ssl
 import subprocess
 import time
@@ -18,8 +20,10 @@ import docker
 import psutil
 import pytest
 
+from builders.server import CACHE, CURRENT, PUBLIC_KEY, kept_folder
 from launcher.operate.installation import free_port
 from launcher.operate.part import PARTS
+from tests.fixtures.authors import ANALYSIS, ANSWER, CELL, layouts, publish
 from tests.fixtures.registry import _certificate
 from tests.fixtures.service import ROOT, Service, phases, visiting
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from tests.fixtures.repos import GitHost
+    from tests.fixtures.service import SessionClient, Visitor
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 FILE = ROOT / "deploy" / "compose" / "compose.yaml"
@@ -83,7 +88,7 @@ def composed(tmp_path: Path) -> Iterator[Composed]:
     service.data.mkdir(mode=0o700)
     (etc / "settings.toml").write_text(
         f'port = {service.port}\nallowed_networks = ["127.0.0.0/8"]\n'
-        f'tls_certificate = "{pair.certificate_file}"\ntls_key = "{pair.key_file}"\n'
+        f'tls_certificate = "{pair.certificate_file}"\ntls_key = "{pair.key_file}"\n{a_cache(service.data)}'
     )
     name = f"rl{uuid.uuid4().hex[:8]}"
     image = f"localhost/repolaunch/service:{name}"
@@ -106,6 +111,14 @@ def composed(tmp_path: Path) -> Iterator[Composed]:
         service.remove()
         for name in dict.fromkeys((one.environ["REPOLAUNCH_IMAGE"], image)):
             docker.from_env().images.remove(name, force=True)
+
+
+def a_cache(data: Path) -> str:
+    """The line that names a binary cache of what set-up kept, which lies among the stores."""
+    kept = kept_folder() / CURRENT
+    shutil.copytree(kept / CACHE, data / "stores" / "kept")
+    listed = json.dumps([{"folder": "kept", "key": (kept / PUBLIC_KEY).read_text().strip()}])
+    return f"nix_caches = '{listed}'\n"
 
 
 def the_launcher_owns_little(composed: Composed) -> None:
@@ -137,6 +150,22 @@ def another_image(composed: Composed) -> Iterator[str]:
     yield str(made.id)
 
 
+async def read(session: SessionClient, name: str) -> str:
+    """As soon as the session can ask the new hub who we are."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(AssertionError):  # 503, Reconnecting
+                return await session.read(name)
+            await asyncio.sleep(1)
+
+
+async def a_flake_launches(visitor: Visitor, git_daemon: GitHost) -> None:
+    """The stores, the server's own closure and the build engine are at their places."""
+    events = await visitor.launch(publish(git_daemon, layouts(ANALYSIS)["flake binder"]).url, "main")
+    assert phases(events)[-1] == "ready", json.dumps(events[-10:])
+    assert await (await visitor.session(events[-1]["url"])).run(CELL) == ANSWER
+
+
 async def test_the_compose_file_end_to_end(composed: Composed, git_daemon: GitHost) -> None:
     """A launch by https, a kernel by wss; one part after the other is made anew while the session answers."""
     await composed.answers()
@@ -160,13 +189,14 @@ async def test_the_compose_file_end_to_end(composed: Composed, git_daemon: GitHo
         await session.write("mine.txt", "kept")
         kernel = await session.kernel()
         assert await session.run_in(kernel, "kept = 6 * 7") == ""
+        await a_flake_launches(visitor, git_daemon)
         with another_image(composed) as image:
             for number, part in enumerate(ONE_BY_ONE):
                 await asyncio.to_thread(composed, "up", "-d", "--no-deps", part)
                 await composed.answers()
                 new = [one for one in ONE_BY_ONE if composed.container(one).attrs["Image"] == image]
                 assert new == list(ONE_BY_ONE[: number + 1]), "each is upgraded alone"
-                assert await session.read("mine.txt") == "kept"
+                assert await read(session, "mine.txt") == "kept"
                 assert await session.run_in(kernel, "print(kept)") == "42\n"
             the_launcher_owns_little(composed)
             again = await visitor.launch(repo.url)
