@@ -15,17 +15,16 @@ import stat
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from builders import engine, site_cache
 from builders.arguments import LIMITS, parser
 from builders.catalogue import BUILDERS, KEEPERS
+from builders.collect import commands as collecting
 from builders.detect import find, fingerprint
 from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
     REVISION_LABEL,
-    STORES,
     VIEWS,
     Built,
     Error,
@@ -45,7 +44,7 @@ from builders.interface import (
 )
 from builders.keep import keep
 from builders.oci import commands
-from builders.turns import building, uploading
+from builders.turns import building, stores, uploading
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +83,7 @@ class Speaker:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process."""
-    asked = parser(VERBS, __doc__ or "").parse_args(arguments)
+    asked = parser(VERBS, __doc__ or "", collecting.add).parse_args(arguments)
     speaker = Speaker()
     status = asyncio.run(_stoppable(_final(asked, speaker), speaker))
     # Not a return: a thread that still reads a large tree would keep the process alive.
@@ -191,12 +190,6 @@ def _workshop(asked: argparse.Namespace) -> Workshop:
     return Workshop(stores(), dict(asked.mark), limits, views=has_views())
 
 
-def stores() -> Path:
-    """The folder of the stores: as we were told, else one of whoever runs this."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(STORES) or Path(cache, "repolaunch", "stores"))
-
-
 def has_views() -> bool:
     """Whether sessions are given views of the stores."""
     return os.environ.get(VIEWS) == "1"
@@ -292,6 +285,7 @@ VERBS: Mapping[str, Verb] = {
     "verify": _verify,
     "keep": _keep,
     **commands.VERBS,
+    **collecting.VERBS,
 }
 
 

@@ -24,14 +24,16 @@ BASE = "localhost/repolaunch/base:*"
 """The site's base image, which everybody may build on."""
 
 
-def parser(does: Mapping[str, Verb], about: str) -> argparse.ArgumentParser:
-    """The parser; what it parses has the verb's function as `verb`."""
+def parser(does: Mapping[str, Verb], about: str, more: Callable[[Verbs], None]) -> argparse.ArgumentParser:
+    """The parser; what it parses has the verb's function as `verb`. `more` adds those of `builders/collect`."""
     whole = argparse.ArgumentParser(prog="python -m builders", description=about)
     whole.set_defaults(time_limit=None)
     verbs = whole.add_subparsers(required=True)
     _directory_verbs(verbs)
     _image_verbs(verbs)
     commands.add(verbs)
+    more(verbs)
+    _add_mark(verbs.choices["clear"])
     for name, verb in verbs.choices.items():
         verb.set_defaults(verb=does[name])
         verb.add_argument("--time-limit", type=int, default=None, help="seconds")

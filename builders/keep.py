@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from builders.interface import Progress
 from builders.oci import record
+from builders.turns import building
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +41,12 @@ async def keep(workshop: Workshop, keepers: Sequence[Keeper], place: Place, tell
             if recipe is None or not all((workshop.stores / one[1:]).exists() for one in recipe.root):
                 continue  # it was forgotten meanwhile, or the store has let it go
             tell(Progress(f"Copying what the image {engine_id[:19]} was made from into the site's cache"))
-            for keeper in keepers:
-                # Not the notebook server's: every site has its own from set-up.
-                paths = sorted(one for one in recipe.root - recipe.first if one.startswith(keeper.store))
-                if paths:
-                    await keeper.keep(workshop, paths, place, tell)
+            async with building(workshop.stores, tell):  # none of it is collected meanwhile
+                for keeper in keepers:
+                    # Not the notebook server's: every site has its own from set-up.
+                    paths = sorted(one for one in recipe.root - recipe.first if one.startswith(keeper.store))
+                    if paths:
+                        await keeper.keep(workshop, paths, place, tell)
             await asyncio.to_thread(record.note, workshop.stores, engine_id, str(place))
             done += 1
         return done

@@ -26,6 +26,9 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "archive": ("checkout", "source", "ref", "commit", "name", "tree"),
     "archived": ("source", "ref"),
     "restore": ("checkout", "source", "commit"),
+    "holdings": ("measure",),
+    "forget": ("kind", "thing"),
+    "clear": ("place",),
     "has": ("engine_id",),
     "find": ("key",),
     "registry": (),
@@ -38,6 +41,9 @@ LIMITS_S: Mapping[str, int] = {
     "archive": 3600,
     "archived": 60,
     "restore": 3600,
+    "holdings": 1800,
+    "forget": 1800,
+    "clear": 4 * 3600,
 }
 """Seconds that a builder process may take. A build's limit is a setting, and that of looking too: what evaluates a
 declaration may first have to be built."""
@@ -55,6 +61,11 @@ def _seconds(value: object) -> bool:
 _FIELDS: Mapping[str, Callable[[object], bool]] = {
     # One name: a folder of its own among the checkouts, never a path.
     "checkout": _matches(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"),
+    "kind": _matches(r"image|source|environment|channels|wheels"),
+    # A key, a digest, a tag or a folder's name: never a path.
+    "thing": _matches(r"(sha256:)?[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"),
+    "place": _matches(r"registry|stores"),
+    "measure": _matches(r"yes|no"),
     "commit": _matches(r"[0-9a-f]{40}([0-9a-f]{24})?"),
     "date": _seconds,
     "engine_id": _matches(r"sha256:[0-9a-f]{64}"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from builders.interface import STORES as _STORES
 from builders.interface import Progress
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ STORES = "collect"
 PATIENCE_S = 600.0
 """How long clearing up waits for a moment when nobody uses the thing; then whoever comes next waits for it instead."""
 _POLL_S = 0.2
+
+
+def stores() -> Path:
+    """The folder of the stores: as we were told, else one of whoever runs this."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(_STORES) or Path(cache, "repolaunch", "stores"))
 
 
 def building(stores: Path, tell: Tell) -> AbstractAsyncContextManager[None]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Send = Callable[[str], Awaitable[None]]
 
 log = logging.getLogger(__name__)
-WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore"})
+WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore", "holdings", "forget", "clear"})
 """They speak to the registry."""
 LOOKS = 8
 """Directories that are looked at at one time: evaluating Nix and Guix is running strangers' code for minutes."""
@@ -140,6 +140,8 @@ class Verbs:
             case "detect":
                 async with self._looks:
                     await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
+            case "holdings" | "forget" | "clear":
+                await self._collect(request, send)
             case _:
                 await self._builder("fingerprint", (), send)
 
@@ -176,6 +178,26 @@ class Verbs:
                 return (*said, f"--owner={self._site.client}", "--", where, str(folder))
             case _:
                 return (*said, "--", where)
+
+    async def _collect(self, request: Request, send: Send) -> None:
+        """The verbs of `builders/collect/commands.py`; whether something is used, the launcher has looked."""
+        fields, where = request.fields, self._registry.name.removesuffix("/env")
+        match request.verb:
+            case "holdings":
+                measure = ("--measure",) if fields["measure"] == "yes" else ()
+                await self._builder("holdings", (*measure, "--", where), send)
+            case "clear":
+                await self._builder("clear", ("--", fields["place"], where), send)
+            case _:
+                said = (f"--kind={fields['kind']}", f"--thing={fields['thing']}")
+                await self._builder("forget", (*said, "--", where), send)
+                if fields["kind"] == "image" and ":" not in fields["thing"]:  # no digest
+                    await self._untag(fields["thing"])
+
+    async def _untag(self, key: str) -> None:
+        """An image that the registry no longer has goes from the engine too, unless a container has it."""
+        for name in (f"{self._local}{key}", self._registry.target(key)):
+            await self._engine.remove_image(name)
 
     async def _inspect(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
         image: str = fields["image"]
@@ -227,7 +249,7 @@ class Verbs:
     async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
         call = secrets.token_hex(8)
-        if verb in {"detect", "build", "inspect", "keep"}:
+        if verb in {"detect", "build", "inspect", "keep", "clear"}:
             arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(

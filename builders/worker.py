@@ -16,6 +16,7 @@ without a result means that the worker went away.
 | CONTENTS | folder for what images carry of their repositories |
 | SCRATCH | folder for temporary files, the worker's alone |
 | REGISTRY, PREFIX, TLS, CA_FILE | the registry, and the first part of the images' names in it |
+| OWN_REGISTRY | of a registry that is ours to clear up: `turns.Own` as JSON |
 | ARCHIVE_BYTES | what a repository's archived files may be, packed |
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
 | SESSION_LOG_DAYS, IMAGE_DAYS, IMAGE_ROOM | what the engine keeps (`retention.Keep`) |
@@ -45,6 +46,7 @@ from builders.registry import Registry
 from builders.requests import LONGEST, Request, RequestWrong, parse_request
 from builders.retention import Keep, Retention
 from builders.sockets import listening
+from builders.turns import OWN_REGISTRY
 from builders.verbs import Site, Verbs
 
 if TYPE_CHECKING:
@@ -176,6 +178,7 @@ def given(environ: Mapping[str, str]) -> Given:
         lines.PASSWORD: environ.get(lines.PASSWORD, ""),
         lines.TLS: value("TLS"),
         lines.CA_FILE: value("CA_FILE"),
+        OWN_REGISTRY: value("OWN_REGISTRY"),
     }
     site = Site(
         installation=environ[_PREFIX + "INSTALLATION"],

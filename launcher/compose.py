@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from launcher import __version__
 from launcher.builds.archiving import Archiving
+from launcher.builds.collecting import Collecting, Launching, Rules, Turns
+from launcher.builds.holdings import Holder
 from launcher.builds.layers import Cached, Limited, Shared
 from launcher.builds.recorded import Pushing, Recorded
 from launcher.builds.remembered import Remembered
@@ -56,6 +58,7 @@ from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
 from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
+from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
 from launcher.web.app import make_app
 from launcher.web.context import Links, Web
@@ -157,8 +160,18 @@ class Composed:
         cached = Cached(recorded, self.registry, inspect, self.engine, self.image_rows, explain)
         push = WorkerPush(self.builders, self.registry)
         self.pushing = Pushing(cached, push, self.image_rows, self.build_rows, self.logs, explain, clock=time.time)
-        self.images = Shared(self.pushing)
+        turns = Turns()
+        self.images = Shared(Launching(self.pushing, self.image_rows, turns))
         self.archiving = Archiving(self.images, self.checkouts, self.builders)
+        self.collecting = Collecting(
+            Holder(self.worker),
+            UseRows(self.database),
+            turns,
+            Rules.of(self._given.settings),
+            self.metrics,
+            clock=time.time,
+            forgotten=self.archiving.forget,
+        )
 
     def web(self) -> Web:
         """What the handlers need."""
@@ -180,6 +193,7 @@ class Composed:
             metrics=self.metrics,
             measure=partial(self.disks.measure, self.metrics.disk_free),
             storage=self.watch,
+            collection=self.collecting,
             secret=bytes.fromhex(known.cookie_secret),
             operator_token=known.operator_token,
             internal_token=known.resolve_secret,
@@ -260,6 +274,7 @@ class Composed:
         stack.push_async_callback(self.pushing.close)
         stack.push_async_callback(self.images.close)
         stack.push_async_callback(self.archiving.close)
+        stack.push_async_callback(self.collecting.close)
         stack.push_async_callback(self.detector.close)
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
@@ -269,6 +284,7 @@ class Composed:
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         tasks.start(self.watch.run(), "watch of the workspaces")
+        tasks.start(self.collecting.run(), "collecting what nobody uses")
 
     def _note_imports(self) -> None:
         """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""

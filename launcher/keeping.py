@@ -1,4 +1,4 @@
-"""The commands for what outlasts a machine: backups, and where images came from."""
+"""The commands for what is kept: backups, where images came from, and what nobody uses any more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from launcher.command_line import AS_JSON, DATA, SETTINGS, with_installation
 from launcher.operate import restic
+from launcher.operate.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -115,4 +116,29 @@ def restore(from_: str, data: Path, file: Path | None, password_file: Path | Non
     with_installation(data, file, run, find=lambda _: None)
 
 
-COMMANDS = (backup, restore, provenance, verify)
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Remove nothing: say what would go, and why each other stays.")
+@click.option("--all", "every", is_flag=True, help="All that nobody uses, however much room there is.")
+@DATA
+@SETTINGS
+@AS_JSON
+def gc(dry_run: bool, every: bool, data: Path, file: Path | None, as_json: bool) -> None:
+    """Collect images, archived commits and stores that nobody uses, down to the low marks. Launches go on meanwhile.
+
+    Never what a project uses or a pin names. What is launched again is built again, or comes from the archive.
+    """
+    from launcher.operate.collection import told  # noqa: PLC0415  # no other command needs it
+
+    async def run(installation: Installation, _: Settings) -> None:
+        noted = installation.service()
+        client = Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"])
+        if dry_run:
+            found = await client.call("GET", f"/api/v1/collection?every={str(every).lower()}", limit_s=0)
+        else:
+            found = await client.call("POST", "/api/v1/collection", {"every": every}, limit_s=0)
+        click.echo(json.dumps(found) if as_json else "\n".join(told(found, dry_run=dry_run)))
+
+    with_installation(data, file, run)
+
+
+COMMANDS = (backup, restore, provenance, verify, gc)

@@ -10,7 +10,9 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from launcher.marks import parse_mark
 
 _PROTOCOLS = ("http", "https", "git", "ssh", "file")
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?"
@@ -133,7 +135,13 @@ def _image_prefix(value: str) -> str:
     return value
 
 
+def _watermark(value: object) -> str:
+    return str(parse_mark(str(value)))
+
+
 Bytes = Annotated[int, Field(ge=0)]
+Watermark = Annotated[str, BeforeValidator(_watermark)]
+"""Bytes, or percent of the disk."""
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]

@@ -17,6 +17,8 @@ from builders.guix.evaluate import ROOTS as GUIX_ROOTS
 from builders.guix.tool import STATE
 from builders.interface import KEY_LABEL, Held, Share
 from builders.nix.build import ROOTS as NIX_ROOTS
+from builders.oci import record as records
+from builders.oci import view
 from builders.oci.record import IMAGES
 
 if TYPE_CHECKING:
@@ -64,9 +66,13 @@ def forget(stores: Path, kind: str, name: str) -> None:
     else:
         for record, body in list(_records(stores)):
             if body["labels"][KEY_LABEL] == name:
-                record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
-                record.unlink(missing_ok=True)
+                _forget_record(stores, record)
         _unroot(stores, name)
+
+
+def images_of(stores: Path, key: str) -> set[str]:
+    """The engine's ids of an environment's images. Blocks."""
+    return {f"sha256:{record.stem}" for record, body in _records(stores) if body["labels"][KEY_LABEL] == key}
 
 
 def tidy(stores: Path) -> None:
@@ -76,10 +82,10 @@ def tidy(stores: Path) -> None:
         if all((stores / path[1:]).exists() for path in body["root"]):
             keys.add(body["labels"][KEY_LABEL])
         else:
-            record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
-            record.unlink(missing_ok=True)
+            _forget_record(stores, record)
     for key in _rooted(stores) - keys:
         _unroot(stores, key)
+    view.tidy(stores)
 
 
 def size(folder: Path) -> int:
@@ -93,6 +99,19 @@ def size(folder: Path) -> int:
                 continue
             total += about.st_blocks * 512 // max(1, about.st_nlink)
     return total
+
+
+def room(stores: Path, *, measure: bool = False) -> dict[str, Any]:
+    """As `interface.Rooms` has it; how much it holds where that is to be measured, which reads every folder. Blocks."""
+    stores.mkdir(parents=True, exist_ok=True)
+    disk = shutil.disk_usage(stores)
+    return {"held": size(stores) if measure else None, "used": disk.used, "size": disk.total, "reason": ""}
+
+
+def _forget_record(stores: Path, record: Path) -> None:
+    record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
+    records.remove(stores, f"sha256:{record.stem}")
+    view.forget(stores, f"sha256:{record.stem}")
 
 
 def _records(stores: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

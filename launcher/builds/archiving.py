@@ -47,6 +47,11 @@ class Archiving:
             self._tasks.start(self._keep(repo, what), f"archive-{repo.commit[:12]}")
         return image
 
+    def forget(self, url: str, commit: str) -> None:
+        """The files of this commit are no longer kept: its next launch archives them again."""
+        for what in [what for what in self._done if (what[0], what[2]) == (url, commit)]:
+            del self._done[what]
+
     async def close(self) -> None:
         """Stop what is under way; the next launch of the commit begins again."""
         await self._tasks.close()

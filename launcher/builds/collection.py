@@ -10,10 +10,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.marks import WHOLE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-PERCENT = 100
+    from launcher.marks import Mark
+
 ROOM = "there is room for it"
 
 
@@ -76,17 +79,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A watermark: bytes, or percent of the disk."""
-
-    amount: int
-    percent: bool
-
-    def __str__(self) -> str:
-        return f"{self.amount}%" if self.percent else str(self.amount)
-
-
-@dataclass(frozen=True, slots=True)
 class Room:
     """How much a place holds. `held` is None where that was not measured, `disk` where it has no disk of ours."""
 
@@ -101,16 +93,7 @@ class Room:
         if self.disk is None:
             return None
         used, size = self.disk
-        return used - size * mark.amount // PERCENT
-
-
-def parse_mark(text: str) -> Mark:
-    """`85%` or a number of bytes. Raises ValueError."""
-    number = text.strip().removesuffix("%").strip()
-    percent = text.strip().endswith("%")
-    if not (number.isascii() and number.isdigit()) or (percent and int(number) > PERCENT):
-        raise ValueError(f"{text!r} is neither a number of bytes nor a percentage of the disk, such as 85%")
-    return Mark(int(number), percent)
+        return used - size * mark.amount // WHOLE
 
 
 def wanted(room: Room, high: Mark, low: Mark, *, now: bool) -> int:

@@ -2,9 +2,10 @@
 
 Composed from the outside in (`compose.py`):
 
-    Shared(Pushing(Cached(Recorded(Limited(the builder)))))
+    Shared(Launching(Pushing(Cached(Recorded(Limited(the builder))))))
 
-The first four are stages.Images, the last two interface.Build. `Recorded` and `Pushing` are in `recorded.py`.
+The first five are stages.Images, the last two interface.Build. `Recorded` and `Pushing` are in `recorded.py`,
+`Launching` is in `collecting.py`.
 """
 
 from __future__ import annotations
@@ -140,7 +141,6 @@ class Cached:
                 await self._rows.lost(environment.key)
             return local or await self._inner.get(repo, environment, tell)
         if known is not None and known.ref == ref:
-            await self._rows.touch(environment.key)
             return known
         facts = await self._inspect.inspect(ref, BuildRequest(repo, environment), tell)
         image = Image(environment.key, facts, ref)

@@ -19,6 +19,8 @@ PUSHING = "it is not in the registry yet"
 LAST = "a link led to it last: the only copy, should its repository go"
 LAUNCHING = "its repository is being launched"
 FRESH = "it was used within the last hour"
+OTHERS = "it is none of ours"
+KINDS = ("image", "source", "environment", "channels", "wheels")
 
 
 def dated(thing: Thing, uses: Uses) -> Thing:
@@ -29,22 +31,20 @@ def dated(thing: Thing, uses: Uses) -> Thing:
 
 def reasons(uses: Uses, pins: Collection[str], now: float) -> Callable[[Thing], str]:
     """Says of each thing why it has to stay; `""`: it need not. `pins`: keys, digests and commits."""
+    pinned = set(pins)
 
     def reason(thing: Thing) -> str:
-        if {thing.name, thing.digest} & uses.projects or (thing.source, thing.commit) in _commits(thing, uses):
-            return PROJECT
-        if ({thing.name, thing.digest, thing.commit} - {""}) & set(pins):
-            return PINNED
-        if thing.name in uses.pushing:
-            return PUSHING
-        if thing.kind == "source" and thing.is_last:
-            return LAST
-        if thing.kind == "source" and (thing.source, "") in uses.launched:
-            return LAUNCHING
-        return FRESH if now - thing.used < FRESH_S else ""
+        is_source = thing.kind == "source"
+        known = {thing.name, thing.digest, thing.commit} - {""}
+        row = {
+            OTHERS: thing.kind not in KINDS,
+            PROJECT: bool(known & uses.projects) or (is_source and (thing.source, thing.commit) in uses.commits),
+            PINNED: bool(known & pinned),
+            PUSHING: thing.name in uses.pushing,
+            LAST: is_source and thing.is_last,
+            LAUNCHING: is_source and (thing.source, "") in uses.launched,
+            FRESH: now - thing.used < FRESH_S,
+        }
+        return next((why for why, holds in row.items() if holds), "")
 
     return reason
-
-
-def _commits(thing: Thing, uses: Uses) -> Collection[tuple[str, str]]:
-    return uses.commits if thing.kind == "source" else ()

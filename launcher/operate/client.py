@@ -75,16 +75,16 @@ class Client:
         answer = await self.call("POST", f"/api/v1/projects/{project}/token")
         return Entry(urljoin(self.public_url, answer["url"]), answer["token"])
 
-    async def call(self, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-        """One request. Returns the decoded answer, None when it is empty."""
-        answer = await self._fetch(method, path, body, None, limit_s=60)
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, limit_s: float = 60) -> Any:
+        """One request. Returns the decoded answer, None when it is empty. `limit_s`: 0 for no limit."""
+        answer = await self._fetch(method, path, body, None, limit_s=limit_s)
         return json.loads(answer.body) if answer.body else None
 
     async def _fetch(
         self,
         method: str,
         path: str,
-        body: dict[str, str] | None,
+        body: dict[str, Any] | None,
         on_bytes: Callable[[bytes], None] | None,
         *,
         limit_s: float,

@@ -30,6 +30,7 @@ SECRET = "registry-password"  # noqa: S105  # the name of its file
 REALM = "repolaunch"
 ROUNDS = 4
 """The least that bcrypt knows: the registry computes it for every request, and nobody guesses 32 random bytes."""
+CONFIG = "registry.yml"
 READY_S = 120
 """A container's image may have to be fetched first."""
 
@@ -51,9 +52,19 @@ def child(installation: Installation, environ: dict[str, str]) -> Child:
         name = f"repolaunch-{installation.id}-registry"
         before = partial(leftovers.remove_container, name, installation)  # the client that is killed leaves it running
         return Child("registry", container(installation, passwords), environ, url, ready_s=READY_S, before=before)
-    path = installation.path("run") / "registry.yml"
+    path = installation.path("run") / CONFIG
     path.write_text(json.dumps(_config(installation, passwords), indent=1))  # JSON is YAML
     return Child("registry", (program, "serve", str(path)), environ | {"OTEL_TRACES_EXPORTER": "none"}, url)
+
+
+def own(installation: Installation) -> str:
+    """What the build worker has to know to clear it up (`builders/turns.py`, Own), as JSON."""
+    collect: tuple[str, ...] = ("docker-registry", "garbage-collect", str(installation.path("run") / CONFIG))
+    if shutil.which(collect[0]) is None:
+        inside = ("registry", "garbage-collect", "/etc/docker/registry/config.yml")
+        collect = ("docker", "exec", f"repolaunch-{installation.id}-registry", *inside)
+    turns = installation.path("run") / "registry"
+    return json.dumps({"folder": str(installation.path("registry")), "turns": str(turns), "collect": collect})
 
 
 def container(installation: Installation, passwords: Path) -> tuple[str, ...]:

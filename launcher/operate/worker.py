@@ -75,6 +75,7 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "SESSION_LOG_DAYS": f"{settings.session_log_days:g}",
         "IMAGE_DAYS": f"{settings.image_days:g}",
         "IMAGE_ROOM": str(settings.image_room_bytes),
+        "OWN_REGISTRY": "" if settings.registry else registry.own(installation),
         "ARCHIVE_BYTES": str(settings.archive_max_bytes),
         "BUILD_LIMIT": str(settings.build_limit),
         "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",

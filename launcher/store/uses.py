@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from launcher.model import State
 from launcher.store.rows import ImageRow, LaunchRow, ProjectRow
@@ -60,6 +60,19 @@ class UseRows:
             used={row.key: row.used for row in known},
             launched=launched,
         )
+
+    async def has(self, key: str, digest: str, commit: tuple[str, str], since: float) -> bool:
+        """Whether this very image or commit is used now, or an image of this key was since: `""` is none."""
+        running = LaunchRow.state == State.RUNNING.value
+        asked = [
+            select(ProjectRow.id).where(or_(ProjectRow.key == key, ProjectRow.digest == (digest or "none"))),
+            select(ImageRow.key).where(ImageRow.key == key, or_(ImageRow.used > since, ImageRow.digest.is_(None))),
+            select(ProjectRow.id).where(ProjectRow.url == commit[0], ProjectRow.commit == commit[1]),
+            select(LaunchRow.id).where(LaunchRow.url == commit[0], running),
+        ]
+        async with self._database.reading() as session:
+            found = [(await session.scalars(one.limit(1))).first() for one in asked]
+        return any(one is not None for one in found)
 
     async def forget(self, key: str) -> None:
         """The image of this key is gone from the registry: what was known of it goes too."""

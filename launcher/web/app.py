@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tornado.routing import URLSpec
 from tornado.web import Application
 
-from launcher.web import api, binder, events, login, openapi, pages, schemas, service
+from launcher.web import api, binder, collection, events, login, openapi, pages, schemas, service
 from launcher.web.assets import Assets, Static
 from launcher.web.handler import Missing, headers_of
 from launcher.web.routes import Operation, Route
@@ -25,6 +25,8 @@ SVG: Final = "image/svg+xml"
 LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
 LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
 URLPATH: Final = ("urlpath", "Where in the session to arrive.")
+EVERY: Final = (("every", "`true`: all that nobody uses, however much room there is."),)
+HELD: Final = ("forbidden", "registry-down", "engine-down", "build-broken")
 NEXT: Final = ("next", "The page to come back to: a path of this site.")
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -241,6 +243,24 @@ ROUTES: Final[tuple[Route, ...]] = (
                 204,
                 who="login",
                 errors=("project-missing", "forbidden"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/collection",
+        collection.Collection,
+        (
+            Operation(
+                "GET", "What could be collected.", schemas.Collection, many=True, who="login", query=EVERY, errors=HELD
+            ),
+            Operation(
+                "POST",
+                "Collect what nobody uses; answers when that is done.",
+                schemas.Collection,
+                many=True,
+                body=schemas.CollectionRequest,
+                who="login",
+                errors=HELD,
             ),
         ),
     ),

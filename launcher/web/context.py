@@ -175,6 +175,25 @@ class Storage(Protocol):
         ...
 
 
+class Collection(Protocol):
+    """What nobody uses (`launcher.builds.collecting.Collecting`). Raises RegistryDown, EngineDown, BuildBroken."""
+
+    async def look(self, *, every: bool = False) -> Sequence[Any]:
+        """What `collect` would do: a `launcher.builds.collecting.Report` for each place."""
+        ...
+
+    async def collect(self, *, every: bool = False) -> Sequence[Any]:
+        """Make room; what became of it."""
+        ...
+
+
+class _NothingHeld:
+    async def look(self, *, every: bool = False) -> Sequence[Any]:  # noqa: ARG002  # as Collection has it
+        return ()
+
+    collect = look
+
+
 class _NotMeasured:
     def held(self, _project: str) -> None:
         return None
@@ -207,6 +226,7 @@ class Web:
     measure: Callable[[], Awaitable[None]] = _nothing
     """Called before the metrics are read: for numbers that have to be looked up."""
     storage: Storage = field(default_factory=_NotMeasured)
+    collection: Collection = field(default_factory=_NothingHeld)
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
     wildcard: bool = False

@@ -31,6 +31,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._begin_launches(self.registry)
         self._begin_disks(self.registry)
+        self._begin_collections(self.registry)
         self._begin_requests(self.registry)
 
     def _begin_launches(self, registry: CollectorRegistry) -> None:
@@ -83,6 +84,36 @@ class Metrics:
             registry=registry,
         )
 
+    def _begin_collections(self, registry: CollectorRegistry) -> None:
+        self._held = Gauge(
+            "repolaunch_held_bytes",
+            "Bytes that a place held when it was last looked at: registry, stores (where that is measured).",
+            ["place"],
+            registry=registry,
+        )
+        self._collected = Counter(
+            "repolaunch_collected",
+            "Images, commits, environments and wheels that were collected, by place: registry, stores.",
+            ["place"],
+            registry=registry,
+        )
+        self._collected_bytes = Counter(
+            "repolaunch_collected_bytes", "Bytes that collecting has freed, by place.", ["place"], registry=registry
+        )
+        self._collections = Counter(
+            "repolaunch_collections", "Looks at what could be collected, by outcome.", ["outcome"], registry=registry
+        )
+        self._collection_seconds = Histogram(
+            "repolaunch_collection_seconds",
+            "Seconds that looking, and collecting what was to go, took.",
+            buckets=STAGE_SECONDS[2:],
+            registry=registry,
+        )
+        for place in ("registry", "stores"):
+            self._collected.labels(place)
+        for outcome in ("done", "failed"):
+            self._collections.labels(outcome)
+
     def _begin_requests(self, registry: CollectorRegistry) -> None:
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self.refused = Counter(
@@ -124,6 +155,20 @@ class Metrics:
         """So many of the running sessions' workspaces are near their limit, and over it."""
         self._near.set(near)
         self._over.set(over)
+
+    def holds(self, place: str, bytes_: int) -> None:
+        """A place holds so many bytes."""
+        self._held.labels(place).set(bytes_)
+
+    def collected(self, place: str, things: int, bytes_: int) -> None:
+        """So many things went from a place, which freed so many bytes."""
+        self._collected.labels(place).inc(things)
+        self._collected_bytes.labels(place).inc(bytes_)
+
+    def collection_ended(self, outcome: str, seconds: float) -> None:
+        """A collection ended: `done` or `failed`."""
+        self._collections.labels(outcome).inc()
+        self._collection_seconds.observe(seconds)
 
     def launch_ended(self, outcome: Outcome, code: str = "") -> None:
         """A launch ended; `code` says of which error, where it failed."""

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.collect import stores as collected
+from builders.detect import find
+from builders.guix.builder import Guix
+from builders.guix.collect import collect as collect_guix
 from builders.interface import KEY_LABEL, Found, Held, Line, Order, Progress, Share
 from builders.nix.build import ROOTS
 from builders.nix.builder import NixBuilder
@@ -17,6 +20,7 @@ from builders.nix.collect import collect
 from builders.oci import record
 from builders.oci.image import layers_of
 from builders.turns import alone, building
+from tests.fixtures.guix import repository
 from tests.fixtures.nix import SET, unwrapped
 
 if TYPE_CHECKING:
@@ -24,8 +28,10 @@ if TYPE_CHECKING:
 
     import docker
 
+    from builders.guix.means import Means
     from builders.interface import Workshop
     from builders.server import Server
+    from tests.fixtures.guix import StandInChannel
 
 PLATFORM = "linux/amd64"
 KEYS = ("a" * 64, "b" * 64)
@@ -101,6 +107,44 @@ async def test_a_derivation_that_went_before_its_build_is_found_again(
     order = Order(nix_author, Found("nix", builder.version, (), KEYS[0], PLATFORM), of, name, {}, 0, workshop)
     try:
         assert await builder.build(order, lambda _: None)
+    finally:
+        if engine.images.list(name):
+            engine.images.remove(name, force=True)
+
+
+@pytest.mark.engine
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_an_environment_goes_from_the_store_of_guix(
+    tmp_path: Path,
+    guix_means: Means,
+    guix_workshop: Workshop,
+    channel: StandInChannel,
+    engine: docker.DockerClient,
+    installation: str,
+) -> None:
+    """Stand-ins, as tests/fixtures/guix.py has them: the seeds, and the channel `guix`."""
+    text = '(specifications->manifest \'("hello" "stand-in-busybox"))\n'
+    directory = repository(tmp_path / "r", channels_scm=channel.scheme(channel.commits[0]), manifest_scm=text)
+    builder, stores = Guix(guix_means), guix_workshop.stores
+    name = f"repolaunch-{installation}-env:guix"
+    found, inputs = await find(directory, (builder,), PLATFORM, guix_workshop, lambda _: None)
+    order = Order(directory, found, inputs, name, {}, 0, guix_workshop)
+    try:
+        engine_id = await builder.build(order, lambda _: None)
+        recipe = record.find(stores, engine_id)
+        assert recipe is not None
+        own = [path for path in recipe.closure.paths if path not in recipe.first]
+        things = {(one.kind, one.name) for one in collected.held(stores) if isinstance(one, Held)}
+        assert ("environment", found.key) in things
+        (channels,) = (name for kind, name in things if kind == "channels")
+        await collect_guix(guix_workshop, lambda _: None, guix_means)
+        assert all((stores / path[1:]).exists() for path in own)
+        collected.forget(stores, "environment", found.key)
+        collected.forget(stores, "channels", channels)
+        await collect_guix(guix_workshop, lambda _: None, guix_means)
+        assert not any((stores / path[1:]).exists() for path in own if path in recipe.root)
+        assert await builder.build(order, lambda _: None) == engine_id
     finally:
         if engine.images.list(name):
             engine.images.remove(name, force=True)

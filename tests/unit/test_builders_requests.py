@@ -21,6 +21,10 @@ GOOD: dict[str, str | int] = {
     "ref": "",
     "name": "refs/heads/ä",
     "tree": "git:" + "d" * 40 + "+lfs",
+    "measure": "yes",
+    "kind": "environment",
+    "thing": ID,
+    "place": "stores",
 }
 
 
@@ -61,6 +65,14 @@ def test_a_request_says_what_was_asked(verb: str) -> None:
         ("source", "https://x\n--label=y"),
         ("source", "x" * 4097),
         ("source", None),
+        ("thing", ".."),
+        ("thing", "../secrets"),
+        ("thing", "a/b"),
+        ("thing", "-rf"),
+        ("thing", ""),
+        ("kind", "engine"),
+        ("place", "workspaces"),
+        ("measure", True),
     ],
 )
 def test_every_field_has_its_form(name: str, value: object) -> None:

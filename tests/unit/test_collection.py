@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.builds.collection import ROOM, Going, Kept, Mark, Part, Plan, Room, Thing, parse_mark, plan, wanted
+from launcher.builds.collection import ROOM, Going, Kept, Part, Plan, Room, Thing, plan, wanted
+from launcher.marks import Mark, parse_mark
 
 GB = 10**9
 

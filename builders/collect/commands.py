@@ -1,0 +1,116 @@
+"""The verbs of `python -m builders` that say what is held, let some of it go, and clear up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING
+
+from builders.collect.clear import clear_registry, clear_stores
+from builders.interface import Known, Rooms, Workshop
+from builders.turns import STORES, alone, own_registry
+from builders.turns import stores as folder_of_stores
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from builders.arguments import Verb
+    from builders.interface import Tell
+    from builders.oci.registry import Repository
+
+USED = "used"
+"""The answer of `forget` where a container has what was to go."""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add their arguments."""
+    holdings = verbs.add_parser("holdings", help="say what stores and registry hold, and how much")
+    forget = verbs.add_parser("forget", help="let one thing go")
+    clear = verbs.add_parser("clear", help="remove what nothing has any more")
+    holdings.add_argument("--measure", action="store_true", help="also how many bytes the stores take")
+    forget.add_argument("--kind", required=True, choices=("image", "source", "environment", "channels", "wheels"))
+    forget.add_argument("--thing", required=True, help="its name, as `holdings` has it")
+    clear.add_argument("place", choices=("registry", "stores"))
+    for verb in (holdings, forget, clear):
+        verb.add_argument("registry", help="host[:port]/prefix, before env and source")
+
+
+async def _holdings(asked: argparse.Namespace, tell: Tell) -> Rooms:
+    from builders.collect import registry, stores  # noqa: PLC0415  # what they need takes long to import
+
+    own, folder = own_registry(), folder_of_stores()
+
+    def look() -> Rooms:
+        for line in stores.held(folder):
+            tell(line)
+        with closing(_repository(asked, "env")) as images, closing(_repository(asked, "source")) as sources:
+            for line in registry.images(images, own):
+                tell(line)
+            for line in registry.sources(sources, own):
+                tell(line)
+        return Rooms({"registry": registry.room(own), "stores": stores.room(folder, measure=asked.measure)})
+
+    return await asyncio.to_thread(look)
+
+
+async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
+    from builders.collect import registry, stores  # noqa: PLC0415  # as above
+
+    folder, kind, name = folder_of_stores(), asked.kind, asked.thing
+    if kind == "image":
+        await _in_registry(asked, "env", lambda where: registry.forget_image(where, name))
+    elif kind == "source":
+        own = own_registry()
+        async with alone(own.turns) if own else nullcontext():  # nobody is just giving it another name
+            await _in_registry(asked, "source", lambda where: registry.forget_source(where, own, name))
+    elif kind == "wheels":
+        async with alone(folder / STORES):  # a build may be copying it
+            await asyncio.to_thread(stores.forget, folder, kind, name)
+    elif kind == "environment" and await _runs(await asyncio.to_thread(stores.images_of, folder, name)):
+        return Known(USED)
+    else:
+        await asyncio.to_thread(stores.forget, folder, kind, name)
+    return Known("")
+
+
+async def _clear(asked: argparse.Namespace, tell: Tell) -> Rooms:
+    from builders.collect import registry, stores  # noqa: PLC0415  # as above
+    from builders.oci import record  # noqa: PLC0415
+    from builders.oci.table import Table  # noqa: PLC0415
+
+    own, folder = own_registry(), folder_of_stores()
+    if asked.place == "stores":
+        await clear_stores(Workshop(folder, dict(asked.mark)), tell)
+        return Rooms({"stores": await asyncio.to_thread(stores.room, folder)})
+    if own is not None:
+        with closing(_repository(asked, "env")) as images:
+            await clear_registry(own, images, tell)
+            with closing(await asyncio.to_thread(Table, record.table_of(folder))) as table:
+                await asyncio.to_thread(registry.forget_places, table, images.registry, own)
+    return Rooms({"registry": await asyncio.to_thread(registry.room, own)})
+
+
+async def _runs(engine_ids: set[str]) -> bool:
+    """Whether a container has one of these images: its files may be those of the store."""
+    if not engine_ids:
+        return False
+    from builders.images import EngineImages  # noqa: PLC0415  # as above
+
+    return any(one["ImageID"] in engine_ids for one in await EngineImages(os.environ).containers())
+
+
+async def _in_registry(asked: argparse.Namespace, name: str, work: Callable[[Repository], None]) -> None:
+    with closing(_repository(asked, name)) as repository:
+        await asyncio.to_thread(work, repository)
+
+
+def _repository(asked: argparse.Namespace, name: str) -> Repository:
+    from builders.oci.registry import Repository, access  # noqa: PLC0415  # as above
+
+    host, _, prefix = asked.registry.partition("/")
+    return Repository(access(host, os.environ), f"{prefix}/{name}".lstrip("/"))
+
+
+VERBS: Mapping[str, Verb] = {"holdings": _holdings, "forget": _forget, "clear": _clear}

@@ -1,0 +1,58 @@
+"""The settings of what is collected: a part of `launcher/settings.py`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from launcher.marks import parse_mark
+from launcher.setting_kinds import Watermark  # noqa: TC001  # pydantic reads it
+
+
+class CollectSettings(BaseModel):
+    """What an operator may choose about what is collected."""
+
+    collect_hours: float = Field(
+        1,
+        ge=0,
+        description="Hours between two looks at whether the registry and the stores have grown beyond their marks. 0: "
+        "only `repolaunch gc` collects.",
+    )
+    registry_high: Watermark = Field(
+        "85%",
+        description="How full the disk of the registry of our own may become (`85%`), or how many bytes it may hold: "
+        "beyond that, images and archived commits that nobody uses go, those launched longest ago first.",
+    )
+    registry_low: Watermark = Field("75%", description="Down to what they go; as `registry_high`.")
+    stores_high: Watermark = Field(
+        "85%",
+        description="The same of the folder `stores`: environments of Nix and Guix, Guix's channels, wheels. A number "
+        "of bytes is compared with what the folder takes, which reads all of it at each look.",
+    )
+    stores_low: Watermark = Field("75%", description="Down to what they go; as `stores_high`.")
+    pinned_images: tuple[str, ...] = Field(
+        (),
+        description="What is never collected, used or not: environment keys, digests of images (`sha256:…`), commits "
+        "of archived files.",
+    )
+    collect_foreign_registry: bool = Field(
+        default=False,
+        description="Let images go from a registry that is not ours, too: beyond `registry_high` bytes their manifests "
+        "are removed, and what that frees is for its operator to collect. Not where another service uses those names.",
+    )
+
+    @field_validator("pinned_images")
+    @classmethod
+    def _pins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            digits = one.removeprefix("sha256:")
+            if len(digits) not in {40, 64} or not set(digits) <= set("0123456789abcdef"):
+                raise ValueError(f"{one!r} is no environment key, no digest sha256:… and no commit")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CollectSettings:
+        for place in ("registry", "stores"):
+            high, low = (parse_mark(getattr(self, f"{place}_{which}")) for which in ("high", "low"))
+            if high.percent == low.percent and low.amount > high.amount:
+                raise ValueError(f"{place}_low is above {place}_high")
+        return self
