@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull
 from builders.interface import Log, Step
-from builders.oci import record, view
-from builders.oci.image import Recipe
+from builders.oci import held, record, view
+from builders.oci.image import Recipe, assemble
 from builders.oci.load import load
 from builders.oci.system import HOME
 from builders.oci.table import DISK, Table
@@ -115,15 +115,16 @@ def _loaded(recipe: Recipe, order: Order, tell: Tell) -> str:
 
 def _viewed(recipe: Recipe, name: str, table: Table, tell: Tell) -> str:
     """The id of an image that has nothing of the stores, and a view that has; `""`: this disk has no views."""
-    engine_id = load(view.without_closure(recipe), name, table, tell).engine_id
+    rest = view.without_closure(recipe)
     try:
-        view.make(recipe, engine_id)
+        view.make(recipe, assemble(rest, table).engine_id)
+        held.prepare(recipe.stores)
     except OSError as error:
         if error.errno not in view.IMPOSSIBLE:
             raise
         tell(Log(NO_LINKS))
         return ""
-    return engine_id
+    return load(rest, name, table, tell).engine_id
 
 
 # --------------------------------------------------------------------------- kernels

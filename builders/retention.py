@@ -89,7 +89,7 @@ class Retention:
             if one["State"] not in _ENDED:
                 continue
             detail = await self._engine.container(one["Id"])
-            ended = _seconds(detail["State"]["FinishedAt"]) if detail else self._clock()
+            ended = seconds(detail["State"]["FinishedAt"]) if detail else self._clock()
             if self._is_old(ended, self._keep.log_days):
                 await self._engine.remove_container(one["Id"], force=False)
                 log.warning("removed the container %s of a session that ended long ago", one["Id"][:12])
@@ -114,7 +114,7 @@ class Retention:
 
     async def _tagged(self, engine_id: str) -> float:
         detail = await self._engine.image(engine_id) or {}
-        return _seconds((detail.get("Metadata") or {}).get("LastTagTime", ""))
+        return seconds((detail.get("Metadata") or {}).get("LastTagTime", ""))
 
     def _is_ours(self, name: str) -> bool:
         local = f"repolaunch-{self._installation}-env:"
@@ -152,7 +152,7 @@ class Retention:
         return f"repolaunch.installation={self._installation}"
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """The engine's times (RFC 3339, nanoseconds) since 1970; 0 for what is none, or before it."""
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp())

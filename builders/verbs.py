@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from builders import interface as lines
 from builders.errors import BuildBroken, BuilderError
 from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
+from builders.oci import view
 from builders.process import Command, ProgramMissing, running
 from builders.requests import LIMITS_S
 
@@ -119,7 +120,7 @@ class Verbs:
             case "has":
                 found = await self._engine.image(fields["engine_id"])
                 self._used(fields["engine_id"])
-                await send(_known(fields["engine_id"] if found else ""))
+                await send(_known(fields["engine_id"] if found and self._can_start(found) else ""))
             case "find":
                 await send(_known(await self._registry.find(fields["key"])))
             case "registry":
@@ -231,6 +232,14 @@ class Verbs:
         except OSError:
             pass
         raise BuildBroken("the checkout is gone")
+
+    def _can_start(self, found: Mapping[str, Any]) -> bool:
+        """Whether sessions can start from it: not from what has lost its view of the stores, or may show none."""
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        stores = self._site.env.get(lines.STORES, "")
+        if view.LABEL not in labels:
+            return True
+        return self._site.env.get(lines.VIEWS) == "1" and view.find(Path(stores), found["Id"]) is not None
 
     async def _ours(self, engine_id: str) -> None:
         """Raise BuildBroken for an image that is gone, or that neither we built nor our registry gave us."""

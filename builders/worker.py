@@ -48,6 +48,7 @@ from builders.retention import Keep, Retention
 from builders.sockets import listening
 from builders.turns import OWN_REGISTRY
 from builders.verbs import Site, Verbs
+from builders.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,6 +232,8 @@ async def run(environ: Mapping[str, str]) -> None:
     ]
     if lines.STORE_CACHE in asked.site.env:
         beside.append(asyncio.create_task(verbs.keep()))
+    if stores := asked.site.env.get(lines.STORES):
+        beside.append(asyncio.create_task(Views(engine, Path(stores), asked.site.installation).run()))
     log.warning("the build worker listens")
     try:
         await Worker(asked, verbs).run(stop)

@@ -68,7 +68,14 @@ class BuildSettings(BaseModel):
         "",
         description="Folder of what Nix and Guix have built: it grows with every environment, and belongs on a local "
         "disk. Empty: `stores` in the data folder. A build engine that somebody else keeps must have it at the same "
-        "place.",
+        "place, and so must a hub in a container.",
+    )
+    mount_stores: bool = Field(
+        default=True,
+        description="Whether sessions see their Nix or Guix environment in the stores themselves, read-only, not in "
+        "an image that the container engine has to unpack first: the first session of an environment starts many "
+        "seconds earlier, and nothing lies on the disk twice. The image is pushed to the registry all the same. Where "
+        "the engine does not see the folder of the stores, `up` says so and sessions get images.",
     )
     closure: str = Field(
         "",

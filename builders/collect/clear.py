@@ -14,6 +14,7 @@ from builders.nix.collect import collect as collect_nix
 from builders.process import Command, ProgramMissing, output
 from builders.text import clean, without_paths
 from builders.turns import STORES, alone
+from builders.views import clear
 
 if TYPE_CHECKING:
     from builders.interface import Tell, Workshop
@@ -30,6 +31,7 @@ async def clear_stores(workshop: Workshop, tell: Tell) -> None:
         await asyncio.to_thread(stores.tidy, workshop.stores)
         await collect_nix(workshop, tell)
         await collect_guix(workshop, tell)
+        await asyncio.to_thread(clear, workshop.stores)
 
 
 async def clear_registry(own: Own, images: Repository, tell: Tell) -> None:

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from docker.types import Mount, Ulimit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from builders.oci import held, view
 from deploy.hub.seccomp import profile
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from builders.oci.view import View
 
 PORT = 8888
 Absolute = Annotated[str, Field(pattern=r"^/")]
@@ -101,14 +104,24 @@ class Ground:
     """A folder of the hub for the files that it writes for sessions."""
     certificates: str = ""
     """The file with the certificate authorities that this site trusts; `""`: there is none."""
+    stores: Path | None = None
+    """The Nix and Guix stores of this machine, of which a session may see its own environment; None: it sees none."""
 
     def is_workspace_of(self, project: str, device: str) -> bool:
         """Say whether `device` is this project's workspace, and nothing else."""
         return device == str(self.workspaces / project)
 
-    def mounts(self, allowance: Allowance) -> list[Mount]:
+    def view(self, image: str) -> View | None:
+        """What a session of this image sees of the stores, by what builders wrote there and nobody else. Blocks."""
+        return view.find(self.stores, image) if self.stores else None
+
+    def hold(self, seen: View, container: str, installation: str) -> bool:
+        """Keep what a container sees; False: it is gone. Blocks. Raises OSError."""
+        return self.stores is not None and held.hold(self.stores, seen, container, installation)
+
+    def mounts(self, allowance: Allowance, seen: View | None = None) -> list[Mount]:
         """The files that a session reads. Blocks: it may write one."""
-        sources = {}
+        sources = dict(seen.mounts) if seen else {}
         if allowance.passwd:
             sources[PASSWD] = str(self._passwd(allowance.passwd))
         if allowance.certificates and self.certificates:

@@ -17,6 +17,7 @@
 | NETWORK | Docker network of the sessions | required |
 | WORKSPACES | folder of the projects' workspaces: sessions see no other folder of this machine | required |
 | FILES | folder in which the hub keeps the files that it writes for sessions | required |
+| STORES | folder of the Nix and Guix stores, of whose views sessions see their environment's | they see none |
 | CERTIFICATES | file with the certificate authorities that sessions are to trust | the image's own |
 | START_TIMEOUT_S | seconds that a server may take to answer | `180` |
 | SESSION_LIMIT | sessions at one time; `0`: no limit | `0` |
@@ -66,6 +67,7 @@ class HubSettings:
     network: str
     workspaces: str
     files: str
+    stores: str = ""
     supervisor_token: str = ""
     connect_url: str = ""
     oauth_redirect: str = "/api/v1/oauth_callback"

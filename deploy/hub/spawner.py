@@ -19,6 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Float, Instance, Unicode, default
 
+from builders.oci.view import LABEL, View
 from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
@@ -26,7 +27,7 @@ from deploy.hub.names import project_of
 from deploy.hub.pull import pull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 RESOLVE_TIMEOUT_S = 10.0
 STOP_GRACE_S = 10
@@ -42,6 +43,7 @@ NOT_FOUND = 127
 PULL_S = 1800
 """The hub gives a whole start this long, plus what a server may take to answer."""
 ANSWER_BYTES = 2**20
+GONE = "The image is no longer on this machine; launch the link again."
 ENGINE_AWAY = (APIError, DockerException, RequestException, OSError)
 
 
@@ -73,6 +75,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     registry_password = Unicode(help="For pulling.").tag(config=True)
 
     allowance: Allowance | None = None
+    _seen: View | None = None
+    """What the session sees of the stores in place of an image's layers."""
     _told: list[dict[str, Any]]
     _making: asyncio.Future[None] | None = None
     """A container on its way: also while nobody waits for it any more."""
@@ -166,8 +170,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
         await asyncio.gather(self._have_image(allowance), self._have_volume(allowance), self._clear_old())
         self._tell(20, "Starting the container")
-        arguments = container(allowance, self.get_env(), self._labels())
-        files = await asyncio.get_running_loop().run_in_executor(self.executor, self.ground.mounts, allowance)
+        arguments = container(allowance, self.get_env(), self._labels()) | {"image": self.image}
+        files = await self._blocking(self.ground.mounts, allowance, self._seen)
         arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name, files))
         # A start that is cancelled leaves no container of which nobody knows: what was asked of the engine is done to
         # the end, and then stopped (`poll`).
@@ -183,7 +187,20 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     async def _make(self, arguments: dict[str, Any], allowance: Allowance) -> None:
         made = await self.docker("create_container", name=self.object_name, **arguments)
         self.object_id = made["Id"]
+        if self._seen:
+            await self._hold(self._seen)
         await self._run(allowance)
+
+    async def _hold(self, seen: View) -> None:
+        """Before the container starts, and not before it is there: who looks for what is left finds both or neither."""
+        said = "The environment has just been removed from this machine; start it again."
+        try:
+            is_there = await self._blocking(self.ground.hold, seen, self.object_id, self.installation)
+        except OSError as error:
+            said = "The environment cannot be kept for a session; the operator has to look at the stores."
+            raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+        if not is_there:
+            raise NoSession(FAILED, said)
 
     async def _run(self, allowance: Allowance) -> None:
         try:
@@ -200,10 +217,26 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             raise NoSession(FAILED, said, log_message=f"{said} {text}") from error
 
     async def _have_image(self, allowance: Allowance) -> None:
+        self._seen = await self._view()
+        if self._seen:
+            self.image = self._seen.engine_id
         found = await self._image()
+        if not self._seen and LABEL in ((found.get("Config") or {}).get("Labels") or {}):
+            raise NoSession(FAILED, GONE)
         if lacking := allowance.lacks((found.get("Config") or {}).get("Volumes")):
             said = "The image declares a volume that this session may not have."
             raise NoSession(REFUSED, said, log_message=f"{said} {lacking[:10]}")
+
+    async def _view(self) -> View | None:
+        """The stores' view of this image, where the engine has the rest of it; else it is an image like all others."""
+        found: View | None = await self._blocking(self.ground.view, self.image)
+        try:
+            return found and await self.docker("inspect_image", found.engine_id) and found
+        except (ImageNotFound, NotFound):
+            return None
+
+    async def _blocking(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work, *arguments)
 
     async def _image(self) -> dict[str, Any]:
         """What the engine says of the image, fetched if it lacks it. Raises NoSession."""
@@ -211,7 +244,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             return await self._inspected()
         except (ImageNotFound, NotFound):
             if "@" not in self.image:
-                raise NoSession(FAILED, "The image is no longer on this machine; launch the link again.") from None
+                raise NoSession(FAILED, GONE) from None
             self._tell(5, "Fetching the image")
             login = {"username": self.registry_username, "password": self.registry_password}
             try:

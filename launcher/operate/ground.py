@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.operate import engine, plan
+from launcher.operate import engine, plan, stores
 from launcher.operate.egress.guard import Bridge, Guard
 from launcher.operate.helper_container import HelperContainer, healthy
 from launcher.operate.installation import InstallationError
@@ -36,6 +36,8 @@ class Ground:
     gateway: str
     """Address of the sessions' bridge, where the hub listens."""
     engine_root: str
+    views: bool
+    """Whether sessions see the stores."""
     guard: Guard
     walls: asyncio.Task[str]
     """Ends with a sentence when the rules are set; no session may start before."""
@@ -65,7 +67,8 @@ async def lay(
     stack.push_async_callback(asyncio.to_thread, helper.stop)
     await asyncio.to_thread(helper.ensure)
     stack.enter_context(task(_keep(helper, folders.socket)))
-    return Ground(gateway, await asyncio.to_thread(engine.root, client), guard, walls)
+    views = await asyncio.to_thread(stores.are_seen, client, installation, settings)
+    return Ground(gateway, await asyncio.to_thread(engine.root, client), views, guard, walls)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-from launcher.operate import build_engine, checks, ground, hub_database, plan
+from launcher.operate import build_engine, checks, ground, hub_database, plan, stores
 from launcher.operate.installation import SERVICE, InstallationError, hold_part
 from launcher.operate.leftovers import keep_ending_unknown_sessions
 from launcher.operate.up import raise_descriptor_limit
@@ -46,7 +46,9 @@ async def prepare(installation: Installation, settings: Settings, part: str) -> 
     noted = await _noted(installation)
     gateway = urlsplit(noted["hub_api_url"]).hostname or ""
     builds = build_engine.place(installation, settings)
-    child = plan.Plan(installation, settings, gateway, noted.get("engine_root", ""), builds).part(part)
+    child = plan.Plan(
+        installation, settings, gateway, noted.get("engine_root", ""), builds, bool(noted.get("views"))
+    ).part(part)
     if part == "launcher":
         await plan.migrate(installation, settings)
     if part == "hub":
@@ -80,7 +82,9 @@ async def _ground(installation: Installation, settings: Settings) -> None:
         log.warning("%s", await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
         await build_engine.start(stack, client, installation, settings, log.warning)
-        plans = plan.Plan(installation, settings, found.gateway, found.engine_root)
+        plans = plan.Plan(installation, settings, found.gateway, found.engine_root, views=found.views)
+        if settings.mount_stores and not found.views:
+            log.warning("%s", stores.NOT_SEEN)
         stack.enter_context(ground.task(keep_ending_unknown_sessions(plans.hub_api_url, installation)))
         # The note stays when this ends: the other parts may be started again without it.
         plans.note()

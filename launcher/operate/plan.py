@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from builders.interface import VIEWS
 from launcher.operate import example, hub_database, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
@@ -122,6 +123,8 @@ class Plan:
     """Where the engine keeps its images, as it says itself."""
     builds: Place | None = None
     """Where images are built; None: by the engine of the sessions."""
+    views: bool = False
+    """Whether sessions see the stores (`stores.are_seen`)."""
 
     @property
     def hub_url(self) -> str:
@@ -176,6 +179,7 @@ class Plan:
 
     def _worker(self) -> Child:
         engines = passed_with_engine() | (self.builds.environment if self.builds else {})
+        engines |= {VIEWS: "1"} if self.views else {}
         return worker.child(self.installation, self.settings, self.registry, engines)
 
     def note(self) -> None:
@@ -186,6 +190,7 @@ class Plan:
             "local_url": self.local_url,
             "hub_api_url": self.hub_api_url,
             "engine_root": self.engine_root,
+            "views": "1" if self.views else "",
             "pid": str(os.getpid()),
             "began": str(Noted.of("up", os.getpid(), 0).began),
         }
@@ -249,6 +254,7 @@ class Plan:
             "NETWORK": installation.network,
             "WORKSPACES": str(installation.folder / "workspaces"),
             "FILES": str(folder / "files"),
+            "STORES": str(worker.stores(installation, settings)) if self.views else "",
             "CERTIFICATES": str(CERTIFICATES) if CERTIFICATES.exists() else "",
             "START_TIMEOUT_S": f"{settings.session_start_timeout_s:.0f}",
             "SESSION_LIMIT": str(settings.session_limit),

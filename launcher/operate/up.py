@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from launcher.operate import build_engine, checks, example, ground, hub_database, logs, plan, sessions
+from launcher.operate import build_engine, checks, example, ground, hub_database, logs, plan, sessions, stores
 from launcher.operate.children import Family
 from launcher.operate.client import Client, Refused
 from launcher.operate.installation import SERVICE, Installation, InstallationError, only_one
@@ -111,7 +111,9 @@ class Up:
         await asyncio.to_thread(hub_database.check, self._installation)
         await build_engine.start(stack, docker, self._installation, self._settings, self._say)
         builds = build_engine.place(self._installation, self._settings)
-        plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root, builds)
+        plans = plan.Plan(self._installation, self._settings, found.gateway, found.engine_root, builds, found.views)
+        if self._settings.mount_stores and not found.views:
+            self._say(stores.NOT_SEEN)
         self._say(await found.walls)
         stack.enter_context(ground.task(found.guard.watch()))
         small = logs.keep_small(self._family.processes, self._installation.path("logs"))

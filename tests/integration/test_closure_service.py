@@ -37,6 +37,15 @@ async def test_a_link_to_a_flake_becomes_a_session_whose_kernel_has_the_authors_
         assert await session.run(CELL) == ANSWER
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
 
+        # The environment is the store's own files, mounted: the engine has no layer of it.
+        sees = "print([line.split()[4:6] for line in open('/proc/self/mountinfo') if line.split()[4] == '/nix'])"
+        assert (await session.run(sees)).startswith("[['/nix', 'ro,")
+        sessions = [
+            one for one in service.containers() if any(at["Destination"] == "/nix" for at in one.attrs["Mounts"])
+        ]
+        images = [service.engine().images.get(one.attrs["Image"]) for one in sessions]
+        assert {len(one.attrs["RootFS"]["Layers"]) for one in images} == {1}
+
         settings = f"{session.prefix}lab/api/settings/@jupyterlab/apputils-extension:notification"
         async with session.http.get(settings, headers=session.headers) as answer:
             assert (await answer.json())["schema"]["properties"]["fetchNews"]["default"] == "false"
