@@ -43,7 +43,8 @@ from launcher.repos.addresses import AddressPolicy
 from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
-from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
+from launcher.repos.provider import Sites
+from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
 from launcher.repos.records.api import Api
 from launcher.repos.records.resolver import ByProvider, RecordResolver
 from launcher.repos.resolver import GitResolver
@@ -72,7 +73,7 @@ from launcher.web.strangers import Strangers
 if TYPE_CHECKING:
     from launcher.given import Given
     from launcher.model import Project
-    from launcher.repos.providers import Provider
+    from launcher.repos.provider import Provider
     from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -310,13 +311,19 @@ def display_config(row: Provider) -> dict[str, Any]:
         "spec": {"validateRegex": row.validate},
         "detect": {"regex": row.detect} if row.detect else {},
         "repo": {"label": row.label, "placeholder": row.placeholder, "urlEncode": row.url_encode},
-        "ref": {"enabled": not row.is_record, "default": "" if row.is_record else "HEAD"},
+        "ref": {"enabled": False} if row.is_record else {"enabled": True, "default": "HEAD"},
     }
 
 
 def sites(settings: Settings) -> Sites:
     """Where the named providers are."""
-    return Sites(protocols=settings.allowed_protocols, doi=settings.doi_url, zenodo=settings.zenodo_url)
+    return Sites(
+        protocols=settings.allowed_protocols,
+        doi=settings.doi_url,
+        zenodo=settings.zenodo_url,
+        figshare=settings.figshare_url,
+        hydroshare=settings.hydroshare_url,
+    )
 
 
 def main() -> None:

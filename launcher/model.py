@@ -57,7 +57,7 @@ class Record:
     """When the version was made, seconds since the epoch; the same whenever one asks."""
     files: tuple[RecordFile, ...]
     form: str = "files"
-    """`files`: as they are, but a single zip archive is unpacked. `tar`: one archive of everything."""
+    """`plain`: files as they are. `files`: the same, but a single zip archive is unpacked. `tar`: one of everything."""
     tree: str = ""
     """The git tree id that the files have to have, where the archive says it."""
 

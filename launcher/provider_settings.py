@@ -14,3 +14,7 @@ class ProviderSettings(BaseModel):
     zenodo_url: ApiUrl = Field(
         "https://zenodo.org", description="The site of the DOIs `10.5281/zenodo.…` (the REST interface of InvenioRDM)."
     )
+    figshare_url: ApiUrl = Field(
+        "https://api.figshare.com/v2", description="The interface of figshare, also of the portals of institutions."
+    )
+    hydroshare_url: ApiUrl = Field("https://www.hydroshare.org", description="The site of HydroShare.")

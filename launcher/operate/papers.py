@@ -20,7 +20,8 @@ from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate import build_engine, registry, worker
 from launcher.operate.installation import InstallationError
-from launcher.repos.providers import Sites, parse_url
+from launcher.repos.provider import Sites
+from launcher.repos.providers import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

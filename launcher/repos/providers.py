@@ -6,55 +6,17 @@ A canonical spec is what BinderHub writes: gh `user/repo/ref`, gl `<quoted names
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from launcher.errors import BadRef, BadSpec, BadUrl, UnknownProvider
 from launcher.model import RepoRef
 from launcher.repos import urls
+from launcher.repos.provider import Provider, Sites
 from launcher.repos.records import links
+from launcher.repos.records.rows import ROWS
 from launcher.repos.refs import check_ref
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@dataclass(frozen=True, slots=True)
-class Sites:
-    """Where the named providers' repositories lie and which protocols may be used."""
-
-    github: str = "https://github.com"
-    gitlab: str = "https://gitlab.com"
-    doi: str = "https://doi.org"
-    zenodo: str = "https://zenodo.org"
-    protocols: tuple[str, ...] = urls.PROTOCOLS
-
-
 SITES = Sites()
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """A row of the table: how a launch path of this provider looks."""
-
-    id: str
-    name: str
-    form: str
-    """What the spec of a launch path looks like, for people."""
-    example: str
-    validate: str
-    """A regular expression that a spec matches, as clients of /api/repoproviders use it."""
-    detect: str
-    """A regular expression that finds `<repo>` in what a person typed, or `""`."""
-    label: str
-    placeholder: str
-    url_encode: bool
-    """Whether a client percent-encodes the repository in a launch path."""
-    parse: Callable[[str, Sites], tuple[str, str, str]]
-    """spec → (canonical repository part, url, ref), all decoded; raises ValueError with the reason."""
-    is_record: bool = False
-    """Its links have no branch, tag or commit: they lead to records (`launcher/repos/records`)."""
 
 
 def parse_spec(provider: str, spec: str, sites: Sites = SITES) -> RepoRef:
@@ -254,18 +216,6 @@ PROVIDERS: dict[str, Provider] = {
             url_encode=True,
             parse=_parse_git,
         ),
-        Provider(
-            id="zenodo",
-            name="Zenodo DOI",
-            form="<DOI>",
-            example="/v2/zenodo/10.5281/zenodo.3242074",
-            validate=r"10\.\d+\/(.)+",
-            detect=r"^(https?://(dx\.)?doi\.org/|doi:)?(?<repo>10\.\d+/.+)$",
-            label="Zenodo DOI",
-            placeholder="10.5281/zenodo.3242074",
-            url_encode=False,
-            parse=links.parse_doi,
-            is_record=True,
-        ),
+        *ROWS,
     )
 }

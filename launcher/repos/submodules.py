@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from launcher.errors import BadUrl
 from launcher.model import ResolvedRepo
-from launcher.repos.providers import Sites, parse_url
+from launcher.repos.provider import Sites
+from launcher.repos.providers import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

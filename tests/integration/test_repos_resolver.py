@@ -21,7 +21,8 @@ from launcher.errors import (
     RepositoryPrivate,
 )
 from launcher.repos.addresses import AddressPolicy
-from launcher.repos.providers import Sites, parse_url
+from launcher.repos.provider import Sites
+from launcher.repos.providers import parse_url
 from launcher.repos.resolver import GitResolver
 from tests.fixtures.repos import git
 

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from launcher.errors import BadRef, BadSpec, BadUrl, LauncherError, ProtocolRefused, UnknownProvider
 from launcher.model import RepoRef
-from launcher.repos.providers import PROVIDERS, Sites, parse_spec, parse_url
+from launcher.repos.provider import Sites
+from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
 from launcher.repos.refs import check_ref
 from launcher.repos.urls import redact, split
 
 FILES = Sites(protocols=("http", "https", "git", "ssh", "file"))
 SHA = "0123456789abcdef0123456789abcdef01234567"
+HEX = "142c59757ed54de1816777828c9716e7"
 
 
 def q(url: str) -> str:
@@ -49,6 +51,13 @@ def q(url: str) -> str:
         ("zenodo", "10.5281/zenodo.123/", "10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", ""),
         ("zenodo", "10.5281%2Fzenodo.123", "10.5281/zenodo.123", "https://doi.org/10.5281/zenodo.123", ""),
         ("zenodo", q("https://doi.org/10.22002/d1.1235"), "10.22002/d1.1235", "https://doi.org/10.22002/d1.1235", ""),
+        ("figshare", "10.6084/m9.figshare.9.v2", "10.6084/m9.figshare.9.v2", "https://doi.org/10.6084/m9.figshare.9.v2", ""),
+        ("dataverse", "10.7910/DVN/TJCLKP", "10.7910/DVN/TJCLKP", "https://doi.org/10.7910/DVN/TJCLKP", ""),
+        ("hydroshare", HEX, HEX, f"https://www.hydroshare.org/resource/{HEX}", ""),
+        ("hydroshare", q(f"https://www.hydroshare.org/resource/{HEX}/"), HEX, f"https://www.hydroshare.org/resource/{HEX}", ""),
+        ("hydroshare", f"10.4211/hs.{HEX}", HEX, f"https://www.hydroshare.org/resource/{HEX}", ""),
+        ("ckan", q("https://C.org/dataset/a"), q("https://c.org/dataset/a"), "https://c.org/dataset/a", ""),
+        ("ckan", q("https://c.org/x/dataset/a?activity_id=1-2") + "/", q("https://c.org/x/dataset/a?activity_id=1-2"), "https://c.org/x/dataset/a?activity_id=1-2", ""),
         ("git", q("https://[2001:DB8::1]/r"), q("https://[2001:db8::1]/r") + "/HEAD", "https://[2001:db8::1]/r", ""),
         ("git", q("https://bücher.example/r"), q("https://xn--bcher-kva.example/r") + "/HEAD", "https://xn--bcher-kva.example/r", ""),
     ],
@@ -87,6 +96,16 @@ def test_a_launch_path_is_read(provider: str, spec: str, canonical: str, url: st
         ("https://zenodo.org/records/123/files/a.zip", "", "zenodo", "10.5281/zenodo.123"),
         ("zenodo.org/doi/10.5281/zenodo.123", "", "zenodo", "10.5281/zenodo.123"),
         ("https://mybinder.org/v2/zenodo/10.5281/zenodo.123/?urlpath=lab", "", "zenodo", "10.5281/zenodo.123"),
+        ("https://doi.org/10.6084/m9.figshare.9782777.v3", "", "figshare", "10.6084/m9.figshare.9782777.v3"),
+        ("https://figshare.com/articles/dataset/A_title/9782777", "", "figshare", "10.6084/m9.figshare.9782777"),
+        ("figshare.com/articles/A_title/9782777/3?file=1", "", "figshare", "10.6084/m9.figshare.9782777.v3"),
+        ("10.7910/DVN/TJCLKP", "", "dataverse", "10.7910/DVN/TJCLKP"),
+        ("https://d.org/dataset.xhtml?persistentId=doi:10.7910/DVN/T", "", "dataverse", "10.7910/DVN/T"),
+        ("https://d.org/citation?persistentId=doi:10.7910%2FDVN%2FT", "", "dataverse", "10.7910/DVN/T"),
+        (f"http://www.hydroshare.org/resource/{HEX}/", "", "hydroshare", HEX),
+        ("https://c.org/dataset/a?activity_id=1-2", "", "ckan", q("https://c.org/dataset/a?activity_id=1-2")),
+        ("https://git.example.org/dataset/a", "", "git", q("https://git.example.org/dataset/a") + "/HEAD"),
+        (f"https://doi.org/10.4211/hs.{HEX}", "", "hydroshare", HEX),
         ("https://zenodo.org/communities/x.git", "", "git", q("https://zenodo.org/communities/x.git") + "/HEAD"),
         ("/v2/gh/user/repo/main", "", "gh", "user/repo/main"),
         ("https://mybinder.org/v2/gh/user/repo/main?urlpath=lab", "", "gh", "user/repo/main"),
@@ -114,6 +133,8 @@ def test_a_pasted_address_is_read(pasted: str, ref: str, provider: str, spec: st
         ("gl", "group/project/main", BadSpec("gl", "group/project/main", PROVIDERS["gl"].form, "group and project have to be one part: write the / between them as %2F")),
         ("zenodo", "3242074", BadSpec("zenodo", "3242074", PROVIDERS["zenodo"].form, "it is not a DOI")),
         ("zenodo", "10.5281/a%20b", BadSpec("zenodo", "10.5281/a%20b", PROVIDERS["zenodo"].form, "it is not a DOI")),
+        ("hydroshare", "142c", BadSpec("hydroshare", "142c", PROVIDERS["hydroshare"].form, "it is not the id of a resource")),
+        ("ckan", q("https://c.org/a"), BadSpec("ckan", q("https://c.org/a"), PROVIDERS["ckan"].form, "it is not the address of a dataset, https://host/dataset/name")),
         ("git", "https://h.org/r/main", BadSpec("git", "https://h.org/r/main", PROVIDERS["git"].form, "the repository's address has to be percent-encoded as a whole")),
         ("gh", "u/r/--upload-pack=touch%20x", BadRef("--upload-pack=touch x", "it begins with - like an option")),
         ("gh", "u/r/a%00b", BadRef("a\0b", "it holds a control character")),

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from launcher.repos import urls
 from launcher.repos.records.dois import doi_in
 
 if TYPE_CHECKING:
-    from launcher.repos.providers import Sites
+    from launcher.repos.provider import Sites
 
-_ZENODO_PAGE = re.compile(
-    r"(?:https?://)?(?:www\.)?zenodo\.org/(?:records?/(?P<id>[0-9]+)|doi/(?P<doi>10\.[0-9.]+/[^?#/]+))/?(?:[?#/].*)?"
+CKAN = re.compile(
+    r"(?P<base>https?://[^?#]*[^?#/])/dataset/(?P<id>[^/?#&=]+)/?"
+    r"(?:\?activity_id=(?P<activity>[\w-]+)|history/(?P<history>[\w-]+))?"
 )
+"""The page of a dataset, maybe as it was with an activity."""
+_RESOURCE = re.compile(r"(?:https?://[^/?#]+/resource/)?(?P<id>[0-9a-f]{32})/?")
+_OF_RESOURCE = re.compile(r"10\.4211/hs\.(?P<id>[0-9a-f]{32})")
+_HTTP = r"(?:https?://)?(?:www\.)?"
+_PAGES: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (re.compile(rf"{_HTTP}zenodo\.org/records?/(?P<id>[0-9]+)(?:[/?#].*)?"), "zenodo", "10.5281/zenodo.{id}"),
+    (re.compile(rf"{_HTTP}zenodo\.org/doi/(?P<id>10\.[0-9.]+/[^?#/]+)/?(?:[?#].*)?"), "zenodo", "{id}"),
+    (
+        re.compile(rf"{_HTTP}figshare\.com/articles/(?:[^?#]+/)?(?P<id>[0-9]+)/(?P<version>[0-9]+)/?(?:[?#].*)?"),
+        "figshare",
+        "10.6084/m9.figshare.{id}.v{version}",
+    ),
+    (
+        re.compile(rf"{_HTTP}figshare\.com/articles/(?:[^?#]+/)?(?P<id>[0-9]+)/?(?:[?#].*)?"),
+        "figshare",
+        "10.6084/m9.figshare.{id}",
+    ),
+    (
+        re.compile(r"https?://[^?#]+/(?:citation|(?:dataset|file)\.xhtml)\?persistentId=doi:(?P<id>10\.[^&#]+)"),
+        "dataverse",
+        "{id}",
+    ),
+    (re.compile(rf"{_HTTP}hydroshare\.org/resource/(?P<id>[0-9a-f]{{32}})/?(?:[?#].*)?"), "hydroshare", "{id}"),
+)
+"""Pages of records: the first that fits, its provider and the spec, which the parts of the address are put into."""
 _PREFIXES: tuple[tuple[str, str], ...] = (
     ("10.5281/zenodo.", "zenodo"),
     ("10.22002/", "zenodo"),
+    ("10.6084/m9.figshare.", "figshare"),
+    ("10.4211/hs.", "hydroshare"),
 )
-"""Beginnings of DOIs whose provider is known; what another one leads to is found out when it is launched."""
+"""Beginnings of DOIs whose provider is known. Of others most are those of Dataverse: every installation has its own.
+
+Which one it is matters for what the link is called alone: what a DOI leads to is found out when it is launched.
+"""
 
 
 def parse_doi(spec: str, sites: Sites) -> tuple[str, str, str]:
@@ -30,10 +62,34 @@ def parse_doi(spec: str, sites: Sites) -> tuple[str, str, str]:
     return doi, f"{sites.doi}/{doi}", ""
 
 
+def parse_hydroshare(spec: str, sites: Sites) -> tuple[str, str, str]:
+    """As Provider.parse: a resource by its id, its address or its DOI."""
+    text = urls.decode(spec)
+    found = _OF_RESOURCE.fullmatch(doi_in(text)) or _RESOURCE.fullmatch(text)
+    if found is None:
+        msg = "it is not the id of a resource"
+        raise ValueError(msg)
+    return found["id"], f"{sites.hydroshare}/resource/{found['id']}", ""
+
+
+def parse_ckan(spec: str, sites: Sites) -> tuple[str, str, str]:
+    """As Provider.parse: the address of a dataset's page."""
+    text = urls.decode(spec.removesuffix("/"))
+    found = CKAN.fullmatch(text)
+    if found is None:
+        msg = "it is not the address of a dataset, https://host/dataset/name"
+        raise ValueError(msg)
+    address = str(urls.split_href(text, tuple(one for one in sites.protocols if one in {"http", "https"})))
+    return quote(address, safe=""), address, ""
+
+
 def pasted(text: str) -> tuple[str, str] | None:
     """The provider and the spec of a record that somebody pasted, or None."""
-    if page := _ZENODO_PAGE.fullmatch(text):
-        return "zenodo", f"10.5281/zenodo.{page['id']}" if page["id"] else page["doi"]
+    for pattern, provider, spec in _PAGES:
+        if page := pattern.fullmatch(text):
+            return provider, spec.format(**{name: unquote(value) for name, value in page.groupdict().items()})
+    if (page := CKAN.fullmatch(text)) and (page["activity"] or page["history"]):
+        return "ckan", quote(text, safe="")  # without an activity it may as well be a repository's address
     if doi := doi_in(text):
-        return next((name for start, name in _PREFIXES if doi.lower().startswith(start)), "zenodo"), doi
+        return next((name for start, name in _PREFIXES if doi.lower().startswith(start)), "dataverse"), doi
     return None

@@ -193,7 +193,7 @@ def _members(plan: Plan) -> Iterator[Member]:
     (name, first), alone = plan.files[0], len(plan.files) == 1
     if plan.form == "tar":
         yield from _of_tar(name, first, plan)
-    elif alone and zipfile.is_zipfile(first):
+    elif plan.form == "files" and alone and zipfile.is_zipfile(first):
         yield from _of_zip(name, first, plan)
     else:
         for name, path in plan.files:

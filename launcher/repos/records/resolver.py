@@ -9,14 +9,14 @@ from urllib.parse import unquote
 
 from launcher.errors import RecordUnfit
 from launcher.model import ResolvedRepo
-from launcher.repos.records import dois, zenodo
+from launcher.repos.records import ckan, dataverse, dois, figshare, hydroshare, links, zenodo
 from launcher.repos.records.site import Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from launcher.model import Record, RepoRef
-    from launcher.repos.providers import Sites
+    from launcher.repos.provider import Sites
     from launcher.repos.records.api import Api
     from launcher.stages import Resolver
 
@@ -25,15 +25,47 @@ _BASE = r"(?P<base>https?://[^/?#@]+)"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A row: which addresses are pages of such records, and who finds the record."""
+    """A row: which addresses are pages of such records, and who finds the record.
+
+    `at`: the site that is asked where it is not the page's own.
+    """
 
     pattern: re.Pattern[str]
     find: Callable[[Question], Awaitable[Record]]
+    at: Callable[[Sites], str] | None = None
 
 
-PAGES = (Page(re.compile(rf"{_BASE}/records?/(?P<id>[A-Za-z0-9-]+)/?(?:[?#].*)?"), zenodo.find),)
+PAGES = (
+    Page(re.compile(rf"{_BASE}/records?/(?P<id>[A-Za-z0-9-]+)/?(?:[?#].*)?"), zenodo.find),
+    Page(
+        re.compile(
+            r"(?P<base>https?://[^?#@]+)/(?:citation|(?:dataset|file)\.xhtml)\?(?:[^#]*&)?persistentId=(?P<id>[^&#]+).*"
+        ),
+        dataverse.find,
+    ),
+    Page(
+        re.compile(
+            r"(?P<base>https?://[^?#@]+?)/articles/(?:[^?#]+/)?(?P<id>[0-9]{4,})(?:/(?P<version>[0-9]{1,3}))?/?(?:[?#].*)?"
+        ),
+        figshare.find,
+        lambda sites: sites.figshare,
+    ),
+    Page(
+        re.compile(rf"{_BASE}/resource/(?P<id>[0-9a-f]{{32}})/?(?:[?#].*)?"),
+        hydroshare.find,
+        lambda sites: sites.hydroshare,
+    ),
+    Page(links.CKAN, ckan.find),
+)
 """The first row that fits is asked. A DOI may lead to any site: institutions run their own."""
-_OF_ZENODO = re.compile(r"10\.5281/zenodo\.(?P<id>[0-9]+)", re.IGNORECASE)
+_OWN_DOIS: tuple[tuple[re.Pattern[str], Callable[[Sites, re.Match[str]], str]], ...] = (
+    (re.compile(r"(?i)10\.5281/zenodo\.([0-9]+)"), lambda sites, doi: f"{sites.zenodo}/records/{doi[1]}"),
+    (
+        re.compile(r"(?i)10\.6084/m9\.figshare\.([0-9]+)(?:\.v([0-9]+))?"),
+        lambda sites, doi: f"{sites.figshare}/articles/{doi[1]}" + (f"/{doi[2]}" if doi[2] else ""),
+    ),
+)
+"""DOIs whose end is the record's own id: where they lead is not asked."""
 
 
 class RecordResolver:
@@ -49,7 +81,8 @@ class RecordResolver:
         for row in PAGES:
             if found := row.pattern.fullmatch(page):
                 facts = {name: unquote(value or "") for name, value in found.groupdict().items()}
-                question = Question(self._api, ref.url, found["base"], facts)
+                base = row.at(self._sites) if row.at else found["base"]
+                question = Question(self._api, ref.url, base, facts)
                 return ResolvedRepo(ref, "", "", record=await row.find(question))
         host = page.partition("://")[2].partition("/")[0]
         raise RecordUnfit(ref.url, f"it leads to {host}, to a page that is of no record known here")
@@ -57,10 +90,11 @@ class RecordResolver:
     async def _page(self, ref: RepoRef) -> str:
         """The address of the record's page."""
         doi = ref.url.removeprefix(f"{self._sites.doi}/")
-        if doi == ref.url:
+        if not dois.DOI.fullmatch(doi):
             return ref.url
-        if ours := _OF_ZENODO.fullmatch(doi):  # the suffix is the record's id: no question is needed
-            return f"{self._sites.zenodo}/records/{ours['id']}"
+        for pattern, page in _OWN_DOIS:
+            if ours := pattern.fullmatch(doi):
+                return page(self._sites, ours)
         return await dois.leads_to(self._api, self._sites.doi, doi)
 
 
