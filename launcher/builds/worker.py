@@ -29,6 +29,8 @@ _ANSWER_S = 30
 """For what the worker answers by itself."""
 _DEAF, _DEAF_S = 3, 0.2
 """How often, and after how many seconds, a worker of which nothing was heard is asked once more."""
+_ASKED = 4
+"""How often a worker that ends in the midst of it is asked: more often, and it may well be the build that ends it."""
 _T = TypeVar("_T")
 
 
@@ -53,7 +55,7 @@ class Worker:
         told: Told = lambda _: None,
         limit_s: int = _ANSWER_S,
     ) -> _T:
-        """The answer; `told` hears the lines before it. Asked once more where the worker ended in the midst of it.
+        """The answer; `told` hears the lines before it. Where the worker ends in the midst of it, it is asked again.
 
         When it is cancelled, what the worker started for it is stopped first. Raises what the answer says,
         BuildTimeout, BuildBroken, and EngineDown where no worker answers.
@@ -65,7 +67,7 @@ class Worker:
         step = _Step(told)
         try:
             async with asyncio.timeout(limit_s + _SLACK_S):
-                final = await self._twice(line, step)
+                final = await self._persistently(line, step)
         except TimeoutError:
             raise BuildTimeout(limit_s, step.last) from None
         if isinstance(final, lines.Error):
@@ -79,14 +81,15 @@ class Worker:
         _, writer = await self._connect(patience_s=0)
         writer.transport.abort()
 
-    async def _twice(self, line: bytes, told: Told) -> lines.Line:
-        with contextlib.suppress(_Gone):
-            return await self._begun(line, told)
-        told(lines.Progress("The build worker ended in the midst of it and is asked again."))
+    async def _persistently(self, line: bytes, told: Told) -> lines.Line:
+        for _ in range(_ASKED - 1):
+            with contextlib.suppress(_Gone):
+                return await self._begun(line, told)
+            told(lines.Progress("The build worker ended in the midst of it and is asked again."))
         try:
             return await self._begun(line, told)
         except _Gone:
-            raise BuildBroken("the build worker ended in the midst of it, twice") from None
+            raise BuildBroken(f"the build worker ended in the midst of it, {_ASKED} times") from None
 
     async def _begun(self, line: bytes, told: Told) -> lines.Line:
         """Ask; a worker that is just ending may still take a connection, of which nothing is ever heard."""

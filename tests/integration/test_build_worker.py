@@ -95,9 +95,9 @@ def test_whom_it_turns_away(running: RunningWorker) -> None:
     running.socket.chmod(0o666)
     script = f"""
 import os, socket
+os.chdir({str(running.socket.parent)!r})
 os.setuid({ANOTHER_USER})
 asker = socket.socket(socket.AF_UNIX)
-os.chdir({str(running.socket.parent)!r})
 asker.connect("worker.sock")
 try:
     asker.sendall(b'{{"verb": "fingerprint"}}\\n')
@@ -105,8 +105,7 @@ try:
 except OSError as error:
     print(type(error).__name__)
 """
-    for folder in (running.socket.parent, *list(running.socket.parents)[:3]):
-        folder.chmod(0o755)
+    running.socket.parent.chmod(0o755)
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
     assert said in {"b''", "ConnectionResetError", "BrokenPipeError"}
     assert f"user {ANOTHER_USER} was turned away" in running.log
@@ -136,7 +135,7 @@ def steps(marker: str) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_worker_that_ends_in_mid_build(running: RunningWorker, number: signal.Signals) -> None:
-    """What it had started ends, what it had written is removed, and the build is asked for again, once."""
+    """What it had started ends, what it had written is removed, and the build is asked for again, three times."""
     marker = f"wait-{secrets.token_hex(6)}"
     tree = checkout(running, f'FROM {BASE_IMAGE}\nRUN ["sh", "-c", "sleep 100000", "{marker}"]\n')
     told: list[Event] = []
@@ -159,12 +158,13 @@ async def test_a_worker_that_ends_in_mid_build(running: RunningWorker, number: s
             again = [one for one in told if isinstance(one, Progress) and one.message.startswith("The build worker")]
     assert [one.message for one in again] == ["The build worker ended in the midst of it and is asked again."]
     assert not list(running.contents.iterdir())
-    await until_running(marker, task)
-    running.kill()
-    running.start()
+    for _ in range(3):
+        await until_running(marker, task)
+        running.kill()
+        running.start()
     with pytest.raises(BuildBroken) as caught:
         await task
-    assert caught.value.reason == "the build worker ended in the midst of it, twice"
+    assert caught.value.reason == "the build worker ended in the midst of it, 4 times"
     async with asyncio.timeout(30):
         while steps(marker):
             await asyncio.sleep(0.1)
