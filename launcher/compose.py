@@ -323,6 +323,7 @@ def sites(settings: Settings) -> Sites:
         zenodo=settings.zenodo_url,
         figshare=settings.figshare_url,
         hydroshare=settings.hydroshare_url,
+        swh=settings.swh_url,
     )
 
 

@@ -18,3 +18,4 @@ class ProviderSettings(BaseModel):
         "https://api.figshare.com/v2", description="The interface of figshare, also of the portals of institutions."
     )
     hydroshare_url: ApiUrl = Field("https://www.hydroshare.org", description="The site of HydroShare.")
+    swh_url: ApiUrl = Field("https://archive.softwareheritage.org", description="The site of Software Heritage.")

@@ -21,6 +21,7 @@ class Sites:
     zenodo: str = "https://zenodo.org"
     figshare: str = "https://api.figshare.com/v2"
     hydroshare: str = "https://www.hydroshare.org"
+    swh: str = "https://archive.softwareheritage.org"
     protocols: tuple[str, ...] = urls.PROTOCOLS
 
 

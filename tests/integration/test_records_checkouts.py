@@ -300,6 +300,9 @@ def member(
     return info
 
 
+FOLDER = member("top/empty", kind=tarfile.DIRTYPE, mode=0o755)
+
+
 def as_tar(host: StandIn, content: bytes) -> ResolvedRepo:
     """A record that is one tar archive, as archives of whole folders give it."""
     host.answers["/a.tar.gz"] = Said(content)
@@ -318,6 +321,24 @@ async def test_a_tar_archive(providers: StandIn, tmp_path: Path) -> None:
             "100755 run",
         ]
         assert stat.S_IMODE((checkout.path / "run").stat().st_mode) == 0o755
+
+
+async def test_the_id_of_a_directory_says_what_has_to_be_in_it(providers: StandIn, tmp_path: Path) -> None:
+    """The id is git's own; a folder that is empty is in it too, which git does not keep."""
+    repo = as_tar(providers, packed(member("top/a"), member("top/b")))
+    async with checkouts(tmp_path / "once") as shared, shared.open(repo) as checkout:
+        tree = checkout.tree
+    for wanted, more, right in ((tree, (), True), ("0" * 40, (), False), ("0" * 40, (FOLDER,), True)):
+        repo = as_tar(providers, packed(member("top/a"), member("top/b"), *more))
+        assert repo.record
+        repo = replace(repo, record=replace(repo.record, tree=wanted))
+        if right:
+            async with checkouts(tmp_path / "right") as shared, shared.open(repo) as checkout:
+                assert checkout.tree == tree
+        else:
+            caught = await failed(repo, tmp_path / "wrong")
+            assert isinstance(caught, RecordDamaged)
+            assert caught.reason == "the files that came are not those of this id"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ NAMES = sorted(path.stem for path in RECORDINGS.glob("*.json"))
 WHOLE = [name for name in NAMES if "spec" in recording(name)]
 REAL = [name for name in WHOLE if recording(name)["kind"] == "recorded" and "{" not in recording(name)["spec"][1]]
 DOI = "10.5281/zenodo.4924875"
+DIRECTORY = "swh:1:dir:977fc4b98c0e85816348cebd3b12026407c368b6"
+REVISION = "swh:1:rev:aafb16d69fd30ff58afdd69036a26047f3aebdc6"
 
 
 async def found(host: StandIn, provider: str, spec: str, timeout_s: float = 30) -> Record:
@@ -71,7 +74,7 @@ async def test_what_a_provider_answered_is_understood(providers: StandIn, name: 
     assert (record.id, [(one.path, one.size, one.checksum) for one in record.files]) == expected(
         told, providers.base.partition("://")[2]
     )
-    assert record.date > 10**9
+    assert record.date > 10**9 or told.get("dateless")
     assert all(one.url.startswith(providers.base) for one in record.files)
     assert set(providers.paths) == set(told["answers"]), "every answer of the recording is asked for, and no other"
 
@@ -234,9 +237,51 @@ async def test_a_dataset_as_it_is_now(providers: StandIn) -> None:
     assert old.files == record.files
 
 
+async def test_software_heritage_packs_a_directory_when_it_is_asked(providers: StandIn) -> None:
+    """It is asked once to begin, then whether it has ended; what it may say instead is told."""
+    providers.play("swh-directory")
+    path = f"/api/1/vault/flat/{DIRECTORY}/"
+    done = providers.answers[path]
+    providers.answers[path] = Said(done.body.replace(b"done", b"pending"))
+    waiting = asyncio.create_task(found(providers, "swh", DIRECTORY))
+    while len(providers.asked) < 2:
+        await asyncio.sleep(0.02)
+    providers.answers[path] = done
+    assert (await waiting).tree == DIRECTORY[10:]
+    assert [one for _, headers in providers.asked if (one := headers.get("Content-Length"))] == ["2"], "one POST"
+    providers.answers[path] = Said(done.body.replace(b"done", b"failed"))
+    failed = await failure(providers, DIRECTORY, "swh")
+    assert isinstance(failed, RecordUnfit)
+    assert failed.reason == "Software Heritage could not pack its files"
+    providers.answers[path] = Said(status=404)
+    assert type(await failure(providers, DIRECTORY, "swh")) is RepositoryMissing
+
+
+@pytest.mark.parametrize(
+    "branches,reason",
+    [
+        ({}, "the snapshot has no branch that is its default"),
+        ({"HEAD": {"target": "HEAD", "target_type": "alias"}}, "the snapshot's default branch leads to itself"),
+        (
+            {"HEAD": {"target": "refs/heads/x", "target_type": "alias"}},
+            "the snapshot has no branch that is its default",
+        ),
+        ({"HEAD": {"target": "0" * 40, "target_type": "content"}}, "it leads to no directory"),
+        ({"HEAD": {"target": "../../x", "target_type": "directory"}}, "its site answers, but not as Software Heritage"),
+    ],
+)
+async def test_snapshots_that_lead_nowhere(providers: StandIn, branches: dict[str, Any], reason: str) -> None:
+    providers.json(f"/api/1/snapshot/{'1' * 40}/", {"branches": branches})
+    caught = await failure(providers, f"swh:1:snp:{'1' * 40}", "swh")
+    assert isinstance(caught, RecordUnfit)
+    assert caught.reason == reason
+
+
 @pytest.mark.parametrize(
     "provider,spec,path",
     [
+        ("swh-directory", DIRECTORY, f"/api/1/vault/flat/{DIRECTORY}/"),
+        ("swh-revision", REVISION, f"/api/1/revision/{REVISION[10:]}/"),
         ("dataverse", "10.7910/DVN/TJCLKP", "/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN/TJCLKP"),
         ("figshare", "10.6084/m9.figshare.14763051", "/v2/articles/14763051"),
         ("hydroshare", "142c59757ed54de1816777828c9716e7", "/hsapi/resource/142c59757ed54de1816777828c9716e7/files/"),
@@ -246,6 +291,7 @@ async def test_a_dataset_as_it_is_now(providers: StandIn) -> None:
 async def test_answers_of_another_form(providers: StandIn, provider: str, spec: str, path: str) -> None:
     """Nothing that a provider may say is an error of ours; a page that asks for a login is no record."""
     providers.play(provider)
+    provider = provider.partition("-")[0]
     spec = spec or quote(f"{providers.base}/dataset/sea", safe="")
     for body in (b"{}", b"[]", b"null", b'{"data": 5, "result": 5, "results": [5], "files": [5]}', b"<html>", b'"x"'):
         providers.answers[path] = Said(body)

@@ -17,6 +17,13 @@ CKAN = re.compile(
     r"(?:\?activity_id=(?P<activity>[\w-]+)|history/(?P<history>[\w-]+))?"
 )
 """The page of a dataset, maybe as it was with an activity."""
+SWHID = re.compile(
+    r"swh:1:(?:dir|rev|rel|snp):[0-9a-f]{40}"
+    r"(?:;(?:origin|visit|anchor|path|lines|bytes)=[^;\s\x00-\x1f\x7f?#]+)*"
+)
+"""An id of Software Heritage with its qualifiers, of something that has files in folders."""
+_CONTENT = re.compile(r"swh:1:(?:cnt|ori):.*")
+_OF_ARCHIVE = re.compile(r"(?:https?://archive\.softwareheritage\.org/)?(?P<id>swh:1:[^?#]*[^?#/])/?(?:[?#].*)?")
 _RESOURCE = re.compile(r"(?:https?://[^/?#]+/resource/)?(?P<id>[0-9a-f]{32})/?")
 _OF_RESOURCE = re.compile(r"10\.4211/hs\.(?P<id>[0-9a-f]{32})")
 _HTTP = r"(?:https?://)?(?:www\.)?"
@@ -83,6 +90,21 @@ def parse_ckan(spec: str, sites: Sites) -> tuple[str, str, str]:
     return quote(address, safe=""), address, ""
 
 
+def parse_swh(spec: str, sites: Sites) -> tuple[str, str, str]:
+    """As Provider.parse: an id of Software Heritage; its qualifiers are kept, and say nothing of what is launched."""
+    found = _OF_ARCHIVE.fullmatch(urls.decode(spec))
+    text = found["id"] if found else ""
+    if _CONTENT.fullmatch(text):
+        msg = "it is the id of a file or of an origin, and has no folder that could be launched"
+        raise ValueError(msg)
+    if not SWHID.fullmatch(text) or not text.isascii():
+        msg = "it is not an id of Software Heritage, version 1"
+        raise ValueError(msg)
+    core, _, qualifiers = text.partition(";")
+    kept = quote(qualifiers, safe=":/;=.,@~_-")
+    return f"{core};{kept}" if kept else core, f"{sites.swh}/{core}", ""
+
+
 def pasted(text: str) -> tuple[str, str] | None:
     """The provider and the spec of a record that somebody pasted, or None."""
     for pattern, provider, spec in _PAGES:
@@ -90,6 +112,8 @@ def pasted(text: str) -> tuple[str, str] | None:
             return provider, spec.format(**{name: unquote(value) for name, value in page.groupdict().items()})
     if (page := CKAN.fullmatch(text)) and (page["activity"] or page["history"]):
         return "ckan", quote(text, safe="")  # without an activity it may as well be a repository's address
+    if found := _OF_ARCHIVE.fullmatch(text):
+        return "swh", quote(found["id"], safe=":/;=%.,@~_-")
     if doi := doi_in(text):
         return next((name for start, name in _PREFIXES if doi.lower().startswith(start)), "dataverse"), doi
     return None

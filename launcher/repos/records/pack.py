@@ -18,7 +18,7 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from launcher.repos import tree
@@ -88,6 +88,8 @@ class _Taken:
     plan: Plan
     entries: list[tree.Entry] = field(default_factory=list)
     bytes: int = 0
+    empty: int = 0
+    """Folders with nothing in them, which git does not keep."""
 
     def check(self, member: Member) -> None:
         """Before any byte of it is read. Raises Refused, TooLarge."""
@@ -111,7 +113,7 @@ def main() -> None:
     plan = Plan(**json.load(sys.stdin))
     said: dict[str, Any] = {}
     try:
-        _pack(plan)
+        said = {"empty": _pack(plan)}
     except Refused as refused:
         said = {"path": refused.path.encode("utf-8", "replace").decode()[:200], "reason": refused.reason}
     except TooLarge as large:
@@ -123,13 +125,13 @@ def main() -> None:
     json.dump(said, sys.stdout)
 
 
-def _pack(plan: Plan) -> None:
+def _pack(plan: Plan) -> int:
     git = subprocess.Popen(
         [*plan.git, "fast-import", "--quiet", "--done", "--force"], cwd=plan.folder, stdin=subprocess.PIPE
     )
     assert git.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
     try:
-        _write(plan, git.stdin)
+        empty = _write(plan, git.stdin)
         git.stdin.close()
     except BaseException:
         git.kill()
@@ -137,11 +139,12 @@ def _pack(plan: Plan) -> None:
         raise
     if git.wait():
         raise OSError(None, "git could not keep the files")
+    return empty
 
 
-def _write(plan: Plan, out: IO[bytes]) -> None:
+def _write(plan: Plan, out: IO[bytes]) -> int:
     taken, lines = _Taken(plan), []
-    for number, member in enumerate(_members(plan), 1):
+    for number, member in enumerate(_members(plan, taken), 1):
         taken.check(member)
         out.write(b"blob\nmark :%d\ndata %d\n" % (number, member.size))
         _copy(member, out)
@@ -153,6 +156,7 @@ def _write(plan: Plan, out: IO[bytes]) -> None:
         out.write(b"%s %s %d +0000\n" % (who, AUTHOR.encode(), plan.date))
     out.write(b"data %d\n%s\n" % (len(message), message))
     out.writelines([*lines, b"done\n"])
+    return taken.empty
 
 
 def _copy(member: Member, out: IO[bytes]) -> None:
@@ -188,11 +192,11 @@ def _quoted(path: str) -> bytes:
 
 
 # --------------------------------------------------------------------------- what there is
-def _members(plan: Plan) -> Iterator[Member]:
+def _members(plan: Plan, taken: _Taken) -> Iterator[Member]:
     """The files, none of them read yet. Raises Refused, TooLarge."""
     (name, first), alone = plan.files[0], len(plan.files) == 1
     if plan.form == "tar":
-        yield from _of_tar(name, first, plan)
+        yield from _of_tar(name, first, taken)
     elif plan.form == "files" and alone and zipfile.is_zipfile(first):
         yield from _of_zip(name, first, plan)
     else:
@@ -232,14 +236,16 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/") if info.create_system in _DOS and "/" not in name else name
 
 
-def _of_tar(name: str, path: str, plan: Plan) -> Iterator[Member]:
+def _of_tar(name: str, path: str, taken: _Taken) -> Iterator[Member]:
     """In two passes: what is in it, then the bytes."""
     try:
         with tarfile.open(path, encoding="utf-8", errors="surrogateescape") as archive:
-            infos = [one for one in _counted(archive, plan) if not one.isdir()]
+            everything = list(_counted(archive, taken.plan))
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
         raise Refused(name, "it is no tar archive that can be read") from None
-    infos = [one for one in infos if not _of_git(one.name)]
+    infos = [one for one in everything if not one.isdir() and not _of_git(one.name)]
+    parents = {str(parent) for one in everything for parent in PurePosixPath(one.name).parents}
+    taken.empty = sum(one.isdir() and str(PurePosixPath(one.name)) not in parents for one in everything)
     inner = _without_folder([one.name.removeprefix("./") for one in infos])
     with tarfile.open(path, encoding="utf-8", errors="surrogateescape") as archive:
         for inside, one in zip(inner, infos, strict=True):

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from launcher.errors import RecordUnfit
 from launcher.model import ResolvedRepo
-from launcher.repos.records import ckan, dataverse, dois, figshare, hydroshare, links, zenodo
+from launcher.repos.records import ckan, dataverse, dois, figshare, hydroshare, links, swh, zenodo
 from launcher.repos.records.site import Question
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ PAGES = (
         lambda sites: sites.hydroshare,
     ),
     Page(links.CKAN, ckan.find),
+    Page(re.compile(rf"{_BASE}/{swh.ID.pattern}/?(?:;.*)?"), swh.find, lambda sites: sites.swh),
 )
 """The first row that fits is asked. A DOI may lead to any site: institutions run their own."""
 _OWN_DOIS: tuple[tuple[re.Pattern[str], Callable[[Sites, re.Match[str]], str]], ...] = (

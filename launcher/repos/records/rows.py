@@ -56,4 +56,17 @@ ROWS = (
         parse=links.parse_ckan,
         is_record=True,
     ),
+    Provider(
+        id="swh",
+        name="Software Heritage",
+        form="swh:1:<dir, rev, rel or snp>:<40 hexadecimal digits>",
+        example="/v2/swh/swh:1:dir:977fc4b98c0e85816348cebd3b12026407c368b6",
+        validate=r"swh:1:(dir|rev|rel|snp):[0-9a-f]{40}.*",
+        detect=r"^(https?://archive\.softwareheritage\.org/)?(?<repo>swh:1:[^/]+.*)$",
+        label="Software Heritage id (SWHID)",
+        placeholder="swh:1:rev:aafb16d69fd30ff58afdd69036a26047f3aebdc6",
+        url_encode=False,
+        parse=links.parse_swh,
+        is_record=True,
+    ),
 )

@@ -26,9 +26,9 @@ class Question:
     facts: Mapping[str, str]
     """What the address of the record's page says."""
 
-    async def ask(self, path: str) -> Any:
+    async def ask(self, path: str, method: str = "GET") -> Any:
         """What the site answers to a path (or to another address). Raises as Api.ask."""
-        return await self.api.ask(path if "://" in path else self.base + path, self.record)
+        return await self.api.ask(path if "://" in path else self.base + path, self.record, method)
 
     def unfit(self, reason: str) -> RecordUnfit:
         """An error that tells of the record."""
