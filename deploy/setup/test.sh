@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every check, then every test, whatever the checks said; fails when a check did, or a test twice. Arguments go to pytest.
 #
-# Without arguments there are two lanes at one time: tests with real parts, which wait for most of their time, and the
-# rest, whose output comes at the end.
+# Without arguments there are two lanes at one time: tests of the running service, which wait for most of their time,
+# and the rest (what builds, fetches and stores by itself, and what needs no parts), whose output comes at the end.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -27,15 +27,23 @@ lane() {
   return "$result"
 }
 
+alone=()
+for name in builders closure collect guix locked nix oci records registry repos store verify views volumes; do
+  alone+=("tests/integration/test_$name"*.py)
+done
+for folder in tests/*/; do
+  case "$folder" in tests/integration/ | tests/kills/ | tests/__pycache__/) ;; *) alone+=("$folder") ;; esac
+done
+
 if [ "$#" -gt 0 ]; then
   lane asked "$@" || status=1
 else
   said=$(mktemp)
-  lane others tests --ignore=tests/integration --ignore=tests/kills >"$said" 2>&1 &
+  lane others "${alone[@]}" >"$said" 2>&1 &
   others=$!
   # What ended already cannot be ended: under `set -e` that alone would make a good run a failed one.
   trap 'kill "$others" 2>/dev/null || true; rm -f "$said"' EXIT
-  lane real tests/integration tests/kills || status=1
+  lane real tests/integration tests/kills "${alone[@]/#/--ignore=}" || status=1
   wait "$others" || status=1
   cat "$said"
 fi
