@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from builders.interface import Tell
     from builders.oci.registry import Repository
 
-USED = "used"
-"""The answer of `forget` where a container has what was to go."""
-
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add their arguments."""
@@ -68,8 +65,6 @@ async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
     elif kind == "wheels":
         async with alone(folder / STORES):  # a build may be copying it
             await asyncio.to_thread(stores.forget, folder, kind, name)
-    elif kind == "environment" and await _runs(await asyncio.to_thread(stores.images_of, folder, name)):
-        return Known(USED)
     else:
         await asyncio.to_thread(stores.forget, folder, kind, name)
     return Known("")
@@ -90,15 +85,6 @@ async def _clear(asked: argparse.Namespace, tell: Tell) -> Rooms:
             with closing(await asyncio.to_thread(Table, record.table_of(folder))) as table:
                 await asyncio.to_thread(registry.forget_places, table, images.registry, own)
     return Rooms({"registry": await asyncio.to_thread(registry.room, own)})
-
-
-async def _runs(engine_ids: set[str]) -> bool:
-    """Whether a container has one of these images: its files may be those of the store."""
-    if not engine_ids:
-        return False
-    from builders.images import EngineImages  # noqa: PLC0415  # as above
-
-    return any(one["ImageID"] in engine_ids for one in await EngineImages(os.environ).containers())
 
 
 async def _in_registry(asked: argparse.Namespace, name: str, work: Callable[[Repository], None]) -> None:

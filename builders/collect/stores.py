@@ -2,7 +2,7 @@
 
 An environment is a record (`builders/oci/record.py`) and a garbage-collector root under its key. The record goes first:
 who is killed between leaves a root without a record, which the next clearing up removes. So a record always has its
-store paths.
+store paths. Its view (`builders/views.py`) goes when its paths have gone, and no session has it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from builders.guix.tool import STATE
 from builders.interface import KEY_LABEL, Held, Share
 from builders.nix.build import ROOTS as NIX_ROOTS
 from builders.oci import record as records
-from builders.oci import view
 from builders.oci.record import IMAGES
 
 if TYPE_CHECKING:
@@ -70,11 +69,6 @@ def forget(stores: Path, kind: str, name: str) -> None:
         _unroot(stores, name)
 
 
-def images_of(stores: Path, key: str) -> set[str]:
-    """The engine's ids of an environment's images. Blocks."""
-    return {f"sha256:{record.stem}" for record, body in _records(stores) if body["labels"][KEY_LABEL] == key}
-
-
 def tidy(stores: Path) -> None:
     """Remove roots that no record speaks of, and records whose paths are gone. Only while nobody builds. Blocks."""
     keys = set()
@@ -85,7 +79,6 @@ def tidy(stores: Path) -> None:
             _forget_record(stores, record)
     for key in _rooted(stores) - keys:
         _unroot(stores, key)
-    view.tidy(stores)
 
 
 def size(folder: Path) -> int:
@@ -111,7 +104,6 @@ def room(stores: Path, *, measure: bool = False) -> dict[str, Any]:
 def _forget_record(stores: Path, record: Path) -> None:
     record.with_name(record.stem + _ABOUT).unlink(missing_ok=True)
     records.remove(stores, f"sha256:{record.stem}")
-    view.forget(stores, f"sha256:{record.stem}")
 
 
 def _records(stores: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

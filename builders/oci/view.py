@@ -120,25 +120,6 @@ def call(stores: Path, engine_id: str, digest: str) -> None:
     new.replace(name)
 
 
-def forget(stores: Path, engine_id: str) -> None:
-    """Remove a view and its other names; no error if there is none. Only where no container sees it. Blocks."""
-    folder = _place(stores, engine_id)
-    if folder is None or not folder.is_dir():
-        return
-    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    folder.rename(gone)  # never seen half-removed
-    for name in folder.parent.iterdir():
-        if name.is_symlink() and os.readlink(name) == folder.name:  # noqa: PTH115  # the text as it is
-            name.unlink(missing_ok=True)
-    remove(gone)
-
-
-def tidy(stores: Path) -> None:
-    """Remove what killed processes left half-made or half-removed. Only while nobody builds. Blocks."""
-    for folder in (stores / VIEWS).glob(".*"):
-        remove(folder)
-
-
 def _place(stores: Path, digest: str) -> Path | None:
     found = _DIGEST.fullmatch(digest)
     return stores / VIEWS / found[1] if found else None

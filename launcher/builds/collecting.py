@@ -69,7 +69,7 @@ class Holder(Protocol):
     """What is held (`launcher.builds.holdings.Holder`)."""
 
     async def holdings(self, *, measure: bool) -> dict[str, Holdings]: ...
-    async def forget(self, thing: Thing) -> bool: ...
+    async def forget(self, thing: Thing) -> None: ...
     async def clear(self, place: str) -> Room: ...
 
 
@@ -231,8 +231,7 @@ class Collecting:
         async with turn:
             if await self._uses.has(thing.name, thing.digest, (thing.source, thing.commit), self._clock() - FRESH_S):
                 return False
-            if not await self._holder.forget(thing):
-                return False
+            await self._holder.forget(thing)
             if thing.kind == "image":
                 await self._uses.forget(thing.name)
             if thing.kind == "source":

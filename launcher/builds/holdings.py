@@ -76,11 +76,10 @@ class Holder:
         rooms = await self._worker.ask(lines.Rooms, "holdings", asked, told=heard, limit_s=limit)
         return heard.holdings(rooms.places)
 
-    async def forget(self, thing: Thing) -> bool:
-        """Let it go; False: a container has it. What only it had is removed by `clear`."""
+    async def forget(self, thing: Thing) -> None:
+        """Let it go. What only it had is removed by `clear`."""
         asked = {"kind": thing.kind, "thing": thing.name}
-        limit = LIMITS_S["forget"]
-        return not (await self._worker.ask(lines.Known, "forget", asked, limit_s=limit)).digest
+        await self._worker.ask(lines.Known, "forget", asked, limit_s=LIMITS_S["forget"])
 
     async def clear(self, place: str) -> Room:
         """Remove what nothing has any more; builds and pushes wait meanwhile. How much the place holds then."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.builds.collecting import FOREIGN, MEANWHILE, Collecting, Launching, Rules, Turns
-from launcher.builds.collection import Part, Room, Thing
+from launcher.builds.collection import Kept, Part, Room, Thing
 from launcher.builds.holdings import Holdings
 from launcher.collect_settings import CollectSettings
 from launcher.errors import RegistryDown
 from launcher.model import Image, ImageRef
 from launcher.store.images import ImageRows
-from launcher.store.uses import UseRows
+from launcher.store.uses import UseRows, Uses
 from launcher.web.metrics import Metrics
 from tests.fakes.builds import REPO, Told, environment, facts
 
@@ -44,7 +44,6 @@ class Held:
     things: list[Thing] = field(default_factory=lambda: list(images(*KEYS)))
     asked: list[str] = field(default_factory=list)
     reason: str = ""
-    in_use: str = ""
     meanwhile: Callable[[Thing], None] = lambda _: None
 
     async def holdings(self, *, measure: bool) -> dict[str, Holdings]:
@@ -55,13 +54,10 @@ class Held:
             "stores": Holdings((), (), Room(None, (10, 100))),
         }
 
-    async def forget(self, thing: Thing) -> bool:
+    async def forget(self, thing: Thing) -> None:
         self.asked.append(f"forget {thing.name[0]}")
-        if thing.name == self.in_use:
-            return False
         self.things = [one for one in self.things if one.name != thing.name]
         await asyncio.sleep(0)
-        return True
 
     async def clear(self, place: str) -> Room:
         self.asked.append(f"clear {place}")
@@ -154,12 +150,12 @@ async def test_a_launch_that_comes_meanwhile_waits_until_it_is_gone(
     order: list[str] = []
 
     class Slow(Held):
-        async def forget(self, thing: Thing) -> bool:
+        async def forget(self, thing: Thing) -> None:
             launch = asyncio.create_task(self.launch())
             await asyncio.sleep(0.05)
             order.append("gone")
             self.task = launch
-            return await super().forget(thing)
+            await super().forget(thing)
 
         async def launch(self) -> None:
             await Launching(given, ImageRows(database, tick), turns).get(REPO, _environment(KEYS[0]), Told())
@@ -171,23 +167,21 @@ async def test_a_launch_that_comes_meanwhile_waits_until_it_is_gone(
     assert order == ["gone", "launched"]
 
 
-async def test_what_a_launch_has_got_counts_at_once(database: Database, tick: Callable[[], float]) -> None:
-    """Between the plan and the moment at which it goes: the plan was right, and it stays all the same."""
+async def test_what_was_used_since_the_plan_was_made_stays(database: Database) -> None:
+    """A launch has it, and has just ended: it is not the launch's turn any more, and its project is not made yet."""
     rows = ImageRows(database, lambda: NOW)
-    held = Held(things=list(images(KEYS[0])))
     await rows.save(Image(KEYS[0], facts("sha256:1"), None))
     await rows.pushed(KEYS[0], "sha256:1", _ref())
-    of = collecting(held, database, registry_low="0")
-    assert registry(await of.look()).plan.going == ()
-    late = UseRows(database)
-    assert await late.has(KEYS[0], "", ("", ""), NOW - 60)
-    assert not await late.has(KEYS[0], "", ("", ""), NOW + 60)
-    assert tick() > 0
 
+    class Used(UseRows):
+        async def read(self) -> Uses:
+            return replace(await super().read(), used={})  # as it was when the plan was made
 
-async def test_what_a_container_has_stays(database: Database) -> None:
-    report = registry(await collecting(Held(in_use=KEYS[0]), database).collect())
-    assert (report.plan.going, report.freed) == ((), 0)
+    held = Held()
+    of = Collecting(held, Used(database), Turns(), Rules.of(SETTINGS), Metrics(), clock=lambda: NOW)
+    report = registry(await of.collect())
+    assert (report.plan.going, held.asked) == ((), ["clear registry"])
+    assert Kept(images(KEYS[0])[0], MEANWHILE) in report.plan.kept
 
 
 async def test_it_does_not_end_with_who_asked_for_it(database: Database) -> None:
