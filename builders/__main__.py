@@ -173,6 +173,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
         date=asked.date,
         local_images=tuple(filter(None, asked.local_images.split(","))),
         workshop=workshop,
+        afresh=asked.afresh,
     )
     engine_id = await _named(found.builder).build(order, speaker)
     from builders.oci import provenance  # noqa: PLC0415  # what it needs takes long to import

@@ -55,6 +55,7 @@ def _directory_verbs(verbs: Verbs) -> None:
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", default="", help="the image's name in the engine, with a tag")
     build.add_argument("--push", default="", metavar="HOST/REPOSITORY", help="push it there too, under its key")
+    build.add_argument("--afresh", action="store_true", help="use nothing that an earlier build has left")
     build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
     build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
     build.add_argument("--label", type=_pair, action="append", default=[], metavar="K=V", help="of the image")

@@ -391,6 +391,8 @@ class Order:
     workshop: Workshop
     local_images: tuple[str, ...] = ()
     """Patterns: which images of the sessions' engine may be built on, where another engine builds."""
+    afresh: bool = False
+    """Use nothing that an earlier build has left: what is not pinned may be something else by now."""
 
 
 @runtime_checkable

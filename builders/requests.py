@@ -20,7 +20,7 @@ LONGEST = 16 * 1024
 VERBS: Mapping[str, tuple[str, ...]] = {
     "fingerprint": (),
     "detect": ("checkout",),
-    "build": ("checkout", "key", "platform", "date", "source", "commit"),
+    "build": ("checkout", "key", "platform", "date", "source", "commit", "afresh"),
     "inspect": ("image", "checkout", "commit"),
     "push": ("engine_id", "key"),
     "archive": ("checkout", "source", "ref", "commit", "name", "tree"),
@@ -58,7 +58,12 @@ def _seconds(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
 
 
+def _switch(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in {0, 1}
+
+
 _FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "afresh": _switch,
     # One name: a folder of its own among the checkouts, never a path.
     "checkout": _matches(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"),
     "kind": _matches(r"image|source|environment|channels|wheels"),

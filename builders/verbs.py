@@ -8,6 +8,7 @@ import logging
 import secrets
 import stat
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,10 +154,13 @@ class Verbs:
             "org.opencontainers.image.source": fields["source"],
             "org.opencontainers.image.revision": fields["commit"],
         }
+        # What was built before keeps its name: projects use it, and it may not have been pushed yet.
+        again = f"-{int(time.time())}" if fields["afresh"] else ""
         return (
+            *(("--afresh",) if again else ()),
             f"--key={fields['key']}",
             f"--platform={fields['platform']}",
-            f"--name={self._local}{fields['key']}",
+            f"--name={self._local}{fields['key']}{again}",
             f"--date={fields['date']}",
             f"--local-images={self._site.local_images}",
             *self._site.limits,

@@ -99,12 +99,13 @@ def restart(part: str, data: Path, file: Path | None) -> None:
 @SETTINGS
 @AS_JSON
 @click.option("--log", "with_log", is_flag=True, help="Print the build's output too.")
-def launch(url: str, ref: str, with_log: bool, data: Path, file: Path | None, as_json: bool) -> None:
+@click.option("--afresh", is_flag=True, help="Build what is not pinned again and move the project to that.")
+def launch(data: Path, file: Path | None, as_json: bool, with_log: bool, **asked: str | bool) -> None:
     """Launch a repository, or resume its project, and print where its session is."""
 
     async def run(client: Client) -> None:
         printer = Printer(lambda line: click.echo(line, err=as_json), log=with_log)
-        final = await client.launch({"url": url, "ref": ref}, printer)
+        final = await client.launch(asked, printer)
         if final["type"] != "ready":
             raise SystemExit(1)
         entry = await client.entry(final["project"])

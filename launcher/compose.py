@@ -61,6 +61,7 @@ from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
 from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
+from launcher.web.afresh import Afresh
 from launcher.web.app import make_app
 from launcher.web.context import Links, Web
 from launcher.web.counting import CountedBuild, CountedStory
@@ -205,6 +206,7 @@ class Composed:
                 Rates(settings.launches_per_address, time.monotonic),
                 Rates(settings.launches_per_repository, time.monotonic),
             ),
+            afresh=Afresh(Rates(settings.afresh_per_person, time.monotonic)),
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions={"repolaunch": __version__, "python": sys.version.split()[0]},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from launcher.errors import AfreshPinned
 from launcher.model import Declared, Ended, Progress, Stage, Started
 
 if TYPE_CHECKING:
@@ -39,13 +40,17 @@ class Launch:
     async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
         """Resume the project that this account has for this link, or make one; then start its server.
 
+        Who asked for a build afresh has this one project moved to the new image; all others keep theirs.
+
         Raises the errors of the stages (launcher/errors/).
         """
         project = await self._stages.projects.find(asked.account, asked.ref)
         if project is None:
             repo = await self._resolve(asked, tell)
-            found, image = await self._image(repo, tell)
+            found, image = await self._image(repo, tell, afresh=asked.afresh)
             project = await self._project(asked, found, image, tell)
+        elif asked.afresh:
+            project = await self._renewed(asked, project, tell)
         else:
             tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
         return await self._session(asked, project, tell)
@@ -61,26 +66,39 @@ class Launch:
                 ended.message = f"The repository does not give it. Commit {repo.commit[:10]} was archived and is used"
         return repo
 
-    async def _image(self, repo: ResolvedRepo, tell: LaunchTell) -> tuple[ResolvedRepo, Image]:
+    async def _image(self, repo: ResolvedRepo, tell: LaunchTell, *, afresh: bool) -> tuple[ResolvedRepo, Image]:
         async with AsyncExitStack() as stack:
             with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.version}") as ended:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
                 ended.message = "The files are here"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
-                environment = await self._stages.detector.detect(checkout, tell)
+                environment = await self._stages.detector.detect(checkout, tell, afresh=afresh)
                 tell(_declared(environment))
                 evidence = ", ".join(environment.evidence)
                 ended.message = f"{environment.builder} builds it from {evidence}"
+                if afresh and environment.pinning in _FIRM:
+                    raise AfreshPinned(environment.evidence)
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
-                image = await self._stages.images.get(checkout.repo, environment, tell)
+                image = await self._stages.images.get(checkout.repo, environment, tell, afresh=afresh)
                 ended.message = f"The image is here: {image.name}"
-            return checkout.repo, image
+            return checkout.repo, replace(image, pinning=environment.pinning)
 
     async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
         with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:
             project = await self._stages.projects.create(asked, repo, image)
             ended.message = "The workspace is ready"
         return project
+
+    async def _renewed(self, asked: Asked, project: Project, tell: LaunchTell) -> Project:
+        """The project at the commit that it has, on an image that was built now; its server has been stopped."""
+        repo = await self._resolve(asked, tell)
+        if repo.record is None:
+            repo = replace(repo, commit=project.commit, name="")
+        _, image = await self._image(repo, tell, afresh=True)
+        moved = await self._stages.projects.move(project, image)
+        tell(Progress(Stage.WORKSPACE, "Your project has the new image; its server is started again, its files stay."))
+        await self._stages.sessions.stop(project.id)
+        return moved
 
     async def _session(self, asked: Asked, project: Project, tell: LaunchTell) -> Session:
         with _told(tell, Stage.SESSION, "Starting the server") as ended:
@@ -90,6 +108,7 @@ class Launch:
         return session
 
 
+_FIRM = frozenset({"reproducible", "locked"})
 _PINNINGS: Mapping[str, str] = {
     "reproducible": "The environment is reproducible: everything it is built from is pinned",
     "locked": "The environment is locked: its lock file names every package with its hash",

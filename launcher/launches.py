@@ -88,14 +88,14 @@ class Launches:
         self._tasks = Tasks()
         self._closing = False
 
-    async def start(self, account: Account, ref: RepoRef, urlpath: str = "") -> Launch:
+    async def start(self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> Launch:
         """Begin a launch; it goes on whatever becomes of the caller.
 
         When the same account has a launch of the same link under way (a double click), that one is returned.
         """
-        if same := self._same(account, ref, urlpath):
+        launch = Launch(self._new_id(), account, ref, urlpath, State.RUNNING, self._clock(), afresh=afresh)
+        if same := self._same(launch):
             return same
-        launch = Launch(self._new_id(), account, ref, urlpath, State.RUNNING, self._clock())
         live = _Live(launch, self._logs.create(launch.id))
         self._live[launch.id] = live
         try:
@@ -160,15 +160,11 @@ class Launches:
         self._closing = True
         await self._tasks.close()
 
-    def _same(self, account: Account, ref: RepoRef, urlpath: str) -> Launch | None:
-        if account.kind is Kind.ANONYMOUS:
+    def _same(self, wanted: Launch) -> Launch | None:
+        if wanted.account.kind is Kind.ANONYMOUS:
             return None
-        for live in self._live.values():
-            launch = live.launch
-            asked = (launch.account, launch.ref.url, launch.ref.ref, launch.urlpath)
-            if launch.state is State.RUNNING and asked == (account, ref.url, ref.ref, urlpath):
-                return launch
-        return None
+        running = (live.launch for live in self._live.values() if live.launch.state is State.RUNNING)
+        return next((launch for launch in running if _asked(launch) == _asked(wanted)), None)
 
     def _run(self, live: _Live) -> None:
         live.task = self._tasks.start(self._tell_story(live), name=f"launch-{live.launch.id}")
@@ -176,7 +172,7 @@ class Launches:
     async def _tell_story(self, live: _Live) -> None:
         launch = live.launch
         telling = _Telling(live.log)
-        asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath)
+        asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath, launch.afresh)
         try:
             session = await self._story(asked, telling)
         except asyncio.CancelledError:
@@ -192,7 +188,8 @@ class Launches:
             self._end(live, self._explain(error, telling.stage), State.FAILED)
         else:
             project = session.project
-            ready = Ready(project.id, session.path, project.image.name, "The session is ready.")
+            about = (project.image.name, "The session is ready.", project.image.built, project.image.pinning)
+            ready = Ready(project.id, session.path, *about)
             live.launch = replace(launch, project=project.id, commit=project.commit)
             self._end(live, ready, State.READY)
         await self._logs.flush()
@@ -201,3 +198,8 @@ class Launches:
     def _end(self, live: _Live, event: Event, state: State) -> None:
         live.launch = replace(live.launch, state=state, ended=self._clock())
         live.log.tell(event, launch_ended(live.launch))
+
+
+def _asked(launch: Launch) -> tuple[Account, str, str, str, bool]:
+    """Who wants what; the same again is a double click."""
+    return launch.account, launch.ref.url, launch.ref.ref, launch.urlpath, launch.afresh

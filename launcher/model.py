@@ -176,6 +176,10 @@ class Image:
     key: str
     facts: ImageFacts
     ref: ImageRef | None
+    built: float = 0.0
+    """When this site built it, seconds since the epoch, UTC; 0: another one did, or it is not known."""
+    pinning: str = ""
+    """As Environment has it; `""`: not known."""
 
     @property
     def name(self) -> str:
@@ -313,6 +317,9 @@ class Ready:
     path: str
     image: str
     message: str
+    built: float = 0.0
+    pinning: str = ""
+    """As Image has them."""
 
 
 @dataclass(frozen=True, slots=True)

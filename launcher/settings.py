@@ -158,6 +158,9 @@ class Settings(BuildSettings, CollectSettings, ProviderSettings):
         ge=0,
         description="Launches of one repository by people who have not signed in within ten minutes. 0: no limit.",
     )
+    afresh_per_person: int = Field(
+        6, ge=0, description="Builds afresh that one person may ask for within ten minutes. 0: no limit."
+    )
     # ---- sessions
     session_memory: int = Field(
         2 * 2**30,

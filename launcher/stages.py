@@ -31,6 +31,8 @@ class Asked:
     account: Account
     ref: RepoRef
     urlpath: str
+    afresh: bool = False
+    """Build what is not pinned again, and move the project to that."""
 
 
 class LaunchTell(Protocol):
@@ -83,8 +85,8 @@ class Checkouts(Protocol):
 class Detector(Protocol):
     """Says what a checkout declares."""
 
-    async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
-        """Look, and evaluate where that is what a declaration is for; no image is built.
+    async def detect(self, checkout: Checkout, tell: Tell, *, afresh: bool = False) -> Environment:
+        """Look, and evaluate where that is what a declaration is for; no image is built. `afresh`: remember nothing.
 
         Tells Log and Progress of stage DETECT. Raises EnvironmentConflict, EnvironmentMissing, EnvironmentBroken and
         its kin, and what a build raises.
@@ -95,9 +97,13 @@ class Detector(Protocol):
 class Images(Protocol):
     """Finds or makes the image of an environment."""
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
         """One request to the registry; else one build per key, however many ask.
 
+        `afresh`: a build in any case; the image that there was stays with those who use it, and the new one is the
+        key's from then on.
         Tells Progress of stage IMAGE, and splices the log of the build, which has its own Started and Ended
         of stage BUILD. Cancelling the caller stops the build only when nobody else waits for it, and never
         the push. Raises BuildFailed and its kin, EngineDown, ServerMissing, UserUnfit.
@@ -117,6 +123,10 @@ class Projects(Protocol):
 
         A launch that was killed and runs again goes on with what it has made.
         """
+        ...
+
+    async def move(self, project: Project, image: Image) -> Project:
+        """Let the project's sessions start from this image from now on; its files stay."""
         ...
 
     async def use(self, project: Project) -> Project:

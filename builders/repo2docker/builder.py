@@ -100,11 +100,11 @@ class Repo2Docker:
             raise AssertionError  # the last round returns or raises
 
     async def _leased(self, run: Run, context: Context, labels: Mapping[str, str]) -> str:
+        named = (*permitted(await asyncio.to_thread(bases, context), run.order.local_images), *context.bases)
         if not run.lease.parent:
-            return await run.image(context, labels)
-        named = permitted(await asyncio.to_thread(bases, context), run.order.local_images)
-        starts = await asyncio.to_thread(transfer.bring, (*named, *context.bases), run.tell)
-        image = await run.on_build_engine().image(context, labels)
+            return await run.image(context, labels, local=bool(named))
+        starts = await asyncio.to_thread(transfer.bring, named, run.tell)
+        image = await run.on_build_engine().image(context, labels, local=bool(named))
         await asyncio.to_thread(transfer.fetch, image, run.order.name, starts)
         return image
 

@@ -40,11 +40,12 @@ class Run:
         """The same, where the lease is."""
         return replace(self, env={**self.env, **self.lease.environment})
 
-    async def image(self, context: Context, labels: Mapping[str, str]) -> str:
-        """Build an image; its engine id. Raises as Builder.build."""
+    async def image(self, context: Context, labels: Mapping[str, str], *, local: bool) -> str:
+        """Build an image; its engine id. `local`: it starts from what no registry has. Raises as Builder.build."""
         image_id = context.scratch / "image-id"
         await self.build(
             context,
+            *(("--pull",) if self.order.afresh and not local else ()),
             "--load",
             f"--tag={self.lease.image or self.order.name}",
             *(f"--label={name}={value}" for name, value in labels.items()),
@@ -57,6 +58,7 @@ class Run:
         command = Command(
             argv=(
                 *("docker", "buildx", "build", "--progress=plain", f"--platform={self.order.found.platform}", *options),
+                *(("--no-cache",) if self.order.afresh else ()),
                 *((f"--cgroup-parent={self.lease.parent}",) if self.lease.parent else ()),
                 *((f"--file={context.dockerfile}",) if context.dockerfile else ()),
                 *((f"--network={context.network}",) if context.network else ()),

@@ -50,6 +50,10 @@ export interface DeclaredEvent extends Numbered {
 export interface ReadyEvent extends Numbered {
   readonly type: "ready";
   readonly url: string;
+  /** When the image that is used was built; null: that is not known. */
+  readonly built: string | null;
+  /** One of PINNINGS; empty: that is not known. */
+  readonly pinning: string;
   readonly project: string;
   readonly message: string;
 }
@@ -123,6 +127,7 @@ export interface LaunchRequest {
   readonly provider: string;
   readonly spec: string;
   readonly urlpath?: string;
+  readonly afresh?: boolean;
 }
 
 /** The service answered and explained why not. */

@@ -40,6 +40,8 @@ export const english = {
   "launch.note": "You may close this page: the launch goes on, and the same link leads back to it.",
   "launch.opening.seen": "The session runs. It opens in this tab in a moment.",
   "launch.ready.seen": "This launch is finished and its session was started. Your files are kept.",
+  "launch.built": "The image that is used was built on {when}.",
+  "launch.afresh.note": "Building afresh asks anew for what is not pinned. Then your server starts again from the new image: saved files stay, what runs in it ends.",
   "launch.stop.note": "Stop the server when you are done: your files stay, and the same link brings it back.",
   "launch.stopped.seen": "Your files stay as you saved them. The same link, or the button here, starts it again.",
   "launch.cancelled.seen": "It was stopped before the session started. Nothing was lost.",
@@ -63,6 +65,7 @@ export const english = {
   "action.stop": "Stop the server",
   "action.stopping": "Stopping …",
   "action.start": "Start again",
+  "action.afresh": "Build afresh",
   "action.details": "Copy details",
   "action.copied": "Copied",
   "action.copy-failed": "Could not copy",
@@ -160,6 +163,11 @@ export function duration(seconds: number): string {
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return text("time.minutes", { m: minutes, s: Math.floor(whole % 60) });
   return text("time.hours", { h: Math.floor(minutes / 60), m: minutes % 60 });
+}
+
+/** A moment for people, by their own clock: `November 21, 2026 at 10:04 PM`. */
+export function moment(at: Date): string {
+  return new Intl.DateTimeFormat("en", { dateStyle: "long", timeStyle: "short" }).format(at);
 }
 
 const UNITS = [

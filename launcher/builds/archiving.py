@@ -36,9 +36,11 @@ class Archiving:
         self._done: dict[tuple[str, str, str], None] = {}
         self._tasks = Tasks()
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
         """As stages.Images."""
-        image = await self._inner.get(repo, environment, tell)
+        image = await self._inner.get(repo, environment, tell, afresh=afresh)
         what = (repo.url, repo.origin.ref, repo.commit)
         if not repo.archived and what not in self._done:
             self._done[what] = None

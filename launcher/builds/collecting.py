@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
@@ -20,7 +21,7 @@ from launcher.marks import parse_mark
 from launcher.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from launcher.builds.collection import Thing
     from launcher.builds.holdings import Holdings
@@ -37,30 +38,59 @@ FOREIGN = "the registry is not ours; the setting collect_foreign_registry lets i
 MEANWHILE = "it was used meanwhile"
 
 
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """Launches of one key: the first of them takes the lock, the last gives it back."""
+
+    lock: asyncio.Lock
+    entry: asyncio.Lock = field(default_factory=asyncio.Lock)
+    count: int = 0
+    held: bool = False
+
+
 class Turns:
-    """An environment is launched or collected, one at a time."""
+    """An environment is launched, by however many, or collected; never both."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._launches: dict[str, _Shared] = {}
 
     def of(self, key: str) -> asyncio.Lock:
         """The lock of this key."""
         return self._locks.setdefault(key, asyncio.Lock())
+
+    @asynccontextmanager
+    async def launching(self, key: str) -> AsyncIterator[None]:
+        """Hold the lock together with the key's other launches, which do not wait for a build afresh."""
+        shared = self._launches.setdefault(key, _Shared(self.of(key)))
+        shared.count += 1
+        try:
+            async with shared.entry:
+                shared.held = shared.held or await shared.lock.acquire()
+            yield
+        finally:
+            shared.count -= 1
+            if not shared.count:
+                del self._launches[key]
+                if shared.held:
+                    shared.lock.release()
 
 
 class Launching:
     """A stages.Images: what a launch has got is used, and stays for now."""
 
     def __init__(self, inner: Images, rows: ImageRows, turns: Turns) -> None:
-        """Wrap `inner`; below `Shared`: one at a time of each key."""
+        """Wrap `inner`."""
         self._inner = inner
         self._rows = rows
         self._turns = turns
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
         """As stages.Images."""
-        async with self._turns.of(environment.key):
-            image = await self._inner.get(repo, environment, tell)
+        async with self._turns.launching(environment.key):
+            image = await self._inner.get(repo, environment, tell, afresh=afresh)
             await self._rows.touch(image.key)
             return image
 

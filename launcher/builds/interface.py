@@ -19,6 +19,8 @@ class BuildRequest:
 
     repo: ResolvedRepo
     environment: Environment
+    afresh: bool = False
+    """Nothing that an earlier build has left is used."""
 
     @property
     def key(self) -> str:

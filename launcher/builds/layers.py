@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import RegistryDown
@@ -61,6 +62,10 @@ class _Audience:
             say(tell)
 
 
+_Wanted = tuple[str, bool]
+"""A key, and whether it is to be built afresh."""
+
+
 @dataclass(slots=True, eq=False)
 class _Flight:
     task: asyncio.Task[Image]
@@ -68,18 +73,21 @@ class _Flight:
 
 
 class Shared:
-    """One `get` per key at a time, however many ask. It is stopped when the last of them has been cancelled."""
+    """One `get` per key at a time, however many ask, and one afresh. Stopped when the last of them was cancelled."""
 
     def __init__(self, inner: Images) -> None:
         self._inner = inner
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[_Wanted, _Flight] = {}
         self._tasks = Tasks()
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
         """Join the flight of this key, or begin one."""
-        flight = self._flights.get(environment.key)
+        wanted = (environment.key, afresh)
+        flight = self._flights.get(wanted)
         if flight is None or flight.task.done() or flight.task.cancelling():
-            flight = self._begin(repo, environment, flight)
+            flight = self._begin(repo, environment, wanted, flight)
         flight.audience.join(tell)
         try:
             return await asyncio.shield(flight.task)
@@ -91,29 +99,32 @@ class Shared:
         """Stop every flight. After the launches are closed."""
         await self._tasks.close()
 
-    def _begin(self, repo: ResolvedRepo, environment: Environment, before: _Flight | None) -> _Flight:
+    def _begin(self, repo: ResolvedRepo, environment: Environment, wanted: _Wanted, before: _Flight | None) -> _Flight:
         audience = _Audience()
 
         async def fly() -> Image:
             if before is not None and not before.task.done():
                 await asyncio.wait([before.task])  # it is being stopped; never two builds of one key
-            return await self._inner.get(repo, environment, audience)
+            return await self._inner.get(repo, environment, audience, afresh=wanted[1])
 
         flight = _Flight(self._tasks.start(fly(), f"image-{environment.key[:12]}"), audience)
-        self._flights[environment.key] = flight
-        flight.task.add_done_callback(lambda _: self._forget(environment.key, flight))
+        self._flights[wanted] = flight
+        flight.task.add_done_callback(lambda _: self._forget(wanted, flight))
         return flight
 
-    def _forget(self, key: str, flight: _Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _forget(self, wanted: _Wanted, flight: _Flight) -> None:
+        if self._flights.get(wanted) is flight:
+            del self._flights[wanted]
         if not flight.task.cancelled():
             flight.task.exception()  # whoever waited has it; if nobody did, nobody is missing it
 
 
 # --------------------------------------------------------------------------- look before building
 class Cached:
-    """An image that exists is not built: the registry is asked first, then what the engine still has."""
+    """An image that exists is not built: the registry is asked first, then what the engine still has.
+
+    Of one key one build runs at a time; who has waited for another's looks again.
+    """
 
     def __init__(
         self, inner: Images, finder: Finder, inspect: Inspect, engine: Engine, rows: ImageRows, explain: Explain
@@ -124,8 +135,22 @@ class Cached:
         self._engine = engine
         self._rows = rows
         self._explain = explain
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
+        """Look, then build."""
+        found = None if afresh else await self._find(repo, environment, tell)
+        if found is not None:
+            return found
+        turn = self._turns.setdefault(environment.key, asyncio.Lock())
+        waits = turn.locked()
+        async with turn:
+            found = await self._find(repo, environment, tell) if waits and not afresh else None
+            return found or await self._inner.get(repo, environment, tell, afresh=afresh)
+
+    async def _find(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image | None:
         """Look, with one request to the registry; a registry that is down is told, and stops nothing."""
         known = await self._rows.get(environment.key)
         try:
@@ -133,15 +158,16 @@ class Cached:
         except RegistryDown as error:
             told = self._explain(error, Stage.IMAGE)
             tell(Progress(Stage.IMAGE, f"{told.title}. {told.seen} The launch goes on without it."))
-            local = await self._local(known)
-            return local or await self._inner.get(repo, environment, tell)
-        if ref is None:
+            return await self._local(known)
+        if known is not None and known.ref == ref:
+            return known
+        if ref is None or (known is not None and known.ref is None):
+            # What the registry has while ours is on its way there is older: ours was built afresh.
             local = await self._local(known)
             if local and known and known.ref:
                 await self._rows.lost(environment.key)
-            return local or await self._inner.get(repo, environment, tell)
-        if known is not None and known.ref == ref:
-            return known
+            if local or ref is None:
+                return local
         facts = await self._inspect.inspect(ref, BuildRequest(repo, environment), tell)
         image = Image(environment.key, facts, ref)
         await self._rows.save(image)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import EngineDown, LauncherError, RegistryDown
@@ -55,14 +56,16 @@ class Recorded:
         self._clock = clock
         self._new_id = new_id
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
-        """Build. Never two of one key at a time: see `Shared`."""
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
+        """Build. Never two of one key at a time: see `Cached`."""
         build = await self._begin(environment)
         tell.splice(build.stream)
         began = self._clock()
         try:
-            facts = await self._inner.build(BuildRequest(repo, environment), build.tell)
-            image = Image(environment.key, facts, None)
+            facts = await self._inner.build(BuildRequest(repo, environment, afresh), build.tell)
+            image = Image(environment.key, facts, None, built=self._clock())
             await self._images.save(image)
         except BaseException as error:
             tell.resume(build.told)
@@ -125,11 +128,15 @@ class Pushing:
         self._delays = tuple(delays)
         self._sleep = sleep
         self._under_way: set[str] = set()
+        """Engine ids."""
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks = Tasks()
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
         """The image at once; its push goes on by itself."""
-        image = await self._inner.get(repo, environment, tell)
+        image = await self._inner.get(repo, environment, tell, afresh=afresh)
         if image.ref is None:
             known = await self._images.get(image.key)
             if known is not None and known.ref is None:
@@ -148,11 +155,17 @@ class Pushing:
         await self._tasks.close()
 
     def _begin(self, image: Image) -> None:
-        if image.key in self._under_way:
+        name = image.facts.engine_id
+        if name in self._under_way:
             return
-        self._under_way.add(image.key)
-        task = self._tasks.start(self._until_pushed(image), f"push-{image.key[:12]}")
-        task.add_done_callback(lambda _: self._under_way.discard(image.key))
+        self._under_way.add(name)
+        task = self._tasks.start(self._in_turn(image), f"push-{image.key[:12]}")
+        task.add_done_callback(lambda _: self._under_way.discard(name))
+
+    async def _in_turn(self, image: Image) -> None:
+        """One after the other, so that the newest image of a key is the one that its name leads to."""
+        async with self._turns.setdefault(image.key, asyncio.Lock()):
+            await self._until_pushed(image)
 
     async def _until_pushed(self, image: Image) -> None:
         await self._logs.flush()  # the build may just have begun to be kept

@@ -31,7 +31,7 @@ class Fingerprinted(Protocol):
     """A stages.Detector that says when its answers would change."""
 
     async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
-        """As stages.Detector."""
+        """As stages.Detector; always afresh."""
         ...
 
     async def fingerprint(self) -> str:
@@ -72,11 +72,11 @@ class Remembered:
         self._looks: dict[Path, _Look] = {}
         self._tasks = Tasks()
 
-    async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
+    async def detect(self, checkout: Checkout, tell: Tell, *, afresh: bool = False) -> Environment:
         """As stages.Detector."""
         # The builders of a running launcher do not change.
         self._fingerprint = self._fingerprint or await self._detector.fingerprint()
-        known = await self._rows.get(checkout.tree, self._fingerprint)
+        known = None if afresh else await self._rows.get(checkout.tree, self._fingerprint)
         return known or await self._look(checkout, tell)
 
     async def close(self) -> None:

@@ -43,8 +43,11 @@ class Builders:
         found = await self._worker.ask(lines.Found, "detect", asked, told=told, limit_s=self._build_s)
         return _same(Environment, found)
 
-    async def build(self, checkout: Checkout, environment: Environment, tell: Tell) -> str:
-        """Build; the image's engine id. Raises BuildFailed and its kin, EngineDown."""
+    async def build(self, checkout: Checkout, environment: Environment, tell: Tell, *, afresh: bool = False) -> str:
+        """Build; the image's engine id. `afresh`: with nothing of an earlier build.
+
+        Raises BuildFailed and its kin, EngineDown.
+        """
         asked: dict[str, str | int] = {
             "checkout": checkout.path.name,
             "key": environment.key,
@@ -52,6 +55,7 @@ class Builders:
             "date": await _commit_date(checkout.path),
             "source": checkout.repo.url,
             "commit": checkout.repo.commit,
+            "afresh": int(afresh),
         }
         told = _telling(tell)
         built = await self._worker.ask(lines.Built, "build", asked, told=told, limit_s=self._build_s)

@@ -22,7 +22,7 @@ class WorkerBuild:
     async def build(self, request: BuildRequest, tell: Tell) -> ImageFacts:
         """As interface.Build."""
         async with self._checkouts.open(request.repo) as checkout:
-            engine_id = await self._builders.build(checkout, request.environment, tell)
+            engine_id = await self._builders.build(checkout, request.environment, tell, afresh=request.afresh)
             return await self._builders.inspect(engine_id, checkout, tell)
 
 

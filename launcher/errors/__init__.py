@@ -16,6 +16,7 @@ from launcher.errors.asking import (
 )
 from launcher.errors.base import LauncherError
 from launcher.errors.builds import (
+    AfreshPinned,
     BaseImageMissing,
     BuildAddressClosed,
     BuildBroken,
@@ -77,6 +78,7 @@ from launcher.errors.sessions import (
 
 __all__ = [
     "AddressRefused",
+    "AfreshPinned",
     "BadRef",
     "BadRequest",
     "BadSpec",

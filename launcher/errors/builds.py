@@ -32,6 +32,13 @@ class EnvironmentBroken(LauncherError):
 
 
 @dataclass(eq=False)
+class AfreshPinned(LauncherError):
+    """What was to be built afresh is pinned: it would be the same again."""
+
+    evidence: tuple[str, ...]
+
+
+@dataclass(eq=False)
 class BuildFailed(LauncherError):
     """The builder ended with an error; `step` is the last one begun, `tail` its last lines."""
 

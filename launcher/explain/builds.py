@@ -42,6 +42,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "Add one of them to the repository.",
         (("near", "{near}"),),
     ),
+    errors.AfreshPinned: Row(
+        "afresh-pinned",
+        409,
+        "Building afresh would change nothing",
+        "All that {evidence} asks for is pinned: another build is the same environment.",
+        "Launch it as it is, or change what it declares and commit that.",
+    ),
     errors.EnvironmentBroken: Row(
         "environment-broken",
         422,

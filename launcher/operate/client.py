@@ -56,7 +56,7 @@ class Client:
     token: str
     public_url: str
 
-    async def launch(self, body: dict[str, str], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    async def launch(self, body: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Launch a link and follow it to its end.
 
         Returns the final event (`ready`, `failed` or `cancelled`), and in `launch_link` the path that leads here.

@@ -67,6 +67,11 @@ class WorkspaceProjects:
                     return _same(known.project, project)
         return await self._rows.create(project, title(repo.url))
 
+    async def move(self, project: Project, image: Image) -> Project:
+        """See `stages.Projects`."""
+        await self._rows.set_image(project.id, image)
+        return replace(project, image=image)
+
     async def use(self, project: Project) -> Project:
         """See `stages.Projects`."""
         image = project.image

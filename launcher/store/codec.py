@@ -89,8 +89,14 @@ def parse_environment(body: str) -> Environment:
     return Environment(**_given(Environment, json.loads(body)))
 
 
-def image_of(key: str, facts: str, ref: tuple[str | None, str | None, str | None]) -> Image:
-    """An image from its columns: facts, and registry, repository, digest."""
+def image_of(
+    key: str,
+    facts: str,
+    ref: tuple[str | None, str | None, str | None],
+    built: float | None = None,
+    pinning: str | None = None,
+) -> Image:
+    """An image from its columns; `ref`: registry, repository, digest."""
     registry, repository, digest = ref
     found = ImageRef(registry, repository, digest) if registry and repository and digest else None
-    return Image(key, parse_facts(facts), found)
+    return Image(key, parse_facts(facts), found, built or 0.0, pinning or "")

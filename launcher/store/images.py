@@ -41,6 +41,7 @@ class ImageRows:
                 facts=facts_text(image.facts),
                 created=created,
                 used=now,
+                built=image.built or None,
                 **ref_columns(image.ref),
             )
             await session.merge(row)
@@ -98,4 +99,5 @@ def ref_columns(ref: ImageRef | None) -> dict[str, str | None]:
 
 
 def _image(row: ImageRow) -> Image:
-    return image_of(row.key, row.facts, (row.registry_host, row.repository, row.digest))
+    ref = (row.registry_host, row.repository, row.digest)
+    return image_of(row.key, row.facts, ref, row.built)

@@ -32,6 +32,7 @@ class Launch:
     project: str | None = None
     commit: str | None = None
     ended: float | None = None
+    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def _row(launch: Launch) -> LaunchRow:
         commit=launch.commit,
         created=launch.created,
         ended=launch.ended,
+        afresh=launch.afresh,
     )
 
 
@@ -141,4 +143,5 @@ def _launch(row: LaunchRow) -> Launch:
         project=row.project,
         commit=row.commit,
         ended=row.ended,
+        afresh=row.afresh,
     )

@@ -46,7 +46,8 @@ class ProjectRows:
             known = await session.get(ImageRow, project.image.key)
             if project.image.ref is None and known and known.engine_id == project.image.facts.engine_id:
                 ref = (known.registry_host, known.repository, known.digest)
-                project = replace(project, image=image_of(known.key, known.facts, ref))
+                found = image_of(known.key, known.facts, ref, known.built, project.image.pinning)
+                project = replace(project, image=found)
             session.add(_row(project, title, now))
             await session.flush()
             session.add(MemberRow(project=project.id, account=project.owner, role=Role.OWNER.value))
@@ -90,6 +91,8 @@ class ProjectRows:
             "key": image.key,
             "engine_id": image.facts.engine_id,
             "facts": facts_text(image.facts),
+            "built": image.built or None,
+            "pinning": image.pinning or None,
             **ref_columns(image.ref),
         }
         async with self._database.writing() as session:
@@ -119,11 +122,14 @@ def _row(project: Project, title: str, now: float) -> ProjectRow:
         token_entry=project.token_entry,
         created=now,
         used=now,
+        built=project.image.built or None,
+        pinning=project.image.pinning or None,
         **ref_columns(project.image.ref),
     )
 
 
 def _record(row: ProjectRow) -> ProjectRecord:
+    ref = (row.registry_host, row.repository, row.digest)
     project = Project(
         id=row.id,
         owner=row.owner,
@@ -132,7 +138,7 @@ def _record(row: ProjectRow) -> ProjectRecord:
         url=row.url,
         ref=row.ref,
         commit=row.commit,
-        image=image_of(row.key, row.facts, (row.registry_host, row.repository, row.digest)),
+        image=image_of(row.key, row.facts, ref, row.built, row.pinning),
         temporary=row.temporary,
         token_entry=row.token_entry,
     )

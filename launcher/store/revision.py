@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration's; a test compares it with `launcher/store/migrations/versions/`."""
 
-KNOWN = ("0001",)
+KNOWN = ("0001", "0002")
 """All migrations, the oldest first."""
 
 

@@ -6,7 +6,7 @@ A change here needs a migration (`launcher/store/migrations/`); a test compares 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, MetaData, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -37,6 +37,7 @@ class LaunchRow(Base):
     commit: Mapped[str | None] = mapped_column(String(64))
     created: Mapped[float] = mapped_column(Float(53))
     ended: Mapped[float | None] = mapped_column(Float(53))
+    afresh: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
 
@@ -90,6 +91,8 @@ class ImageRow(Base):
     digest: Mapped[str | None] = mapped_column(String(80))
     created: Mapped[float] = mapped_column(Float(53))
     used: Mapped[float] = mapped_column(Float(53))
+    built: Mapped[float | None] = mapped_column(Float(53))
+    """Null: not by this site, or by a version that did not note it."""
 
 
 class EnvironmentRow(Base):
@@ -121,6 +124,9 @@ class ProjectRow(Base):
     token_entry: Mapped[bool]
     created: Mapped[float] = mapped_column(Float(53))
     used: Mapped[float] = mapped_column(Float(53))
+    built: Mapped[float | None] = mapped_column(Float(53))
+    """As in `images`, of the image that it uses."""
+    pinning: Mapped[str | None] = mapped_column(String(16))
 
     __table_args__ = (Index(None, "owner", "used"), Index(None, "key"))
 

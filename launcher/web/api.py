@@ -46,9 +46,9 @@ class _Api(Handler):
             raise ProjectMissing(project)
         return view, role
 
-    async def begin(self, ref: RepoRef, urlpath: str = "") -> None:
+    async def begin(self, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> None:
         """Start a launch and answer with it."""
-        launch = await self.begin_launch(self.account, ref, urlpath)
+        launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh)
         self.set_header("Location", f"/api/v1/launches/{launch.id}")
         self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
 
@@ -91,7 +91,7 @@ class Launches(_Api):
             ref = self.web.links.parse_url(asked.url, asked.ref)
         else:
             ref = self.web.links.parse_spec(asked.provider or "", asked.spec or "")
-        await self.begin(ref, urlpath)
+        await self.begin(ref, urlpath, afresh=asked.afresh)
 
 
 class Launch(_Api):

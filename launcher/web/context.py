@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from launcher.rates import LOOPBACK, Rates
+from launcher.web.afresh import Afresh
 from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class LaunchView(Protocol):
 class Launches(Protocol):
     """Launches under way and ended."""
 
-    async def start(self, account: Account, ref: RepoRef, urlpath: str = "") -> LaunchView:
+    async def start(self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> LaunchView:
         """Begin a launch; returns at once. It does not end with the request that began it."""
         ...
 
@@ -240,6 +241,8 @@ class Web:
     clock: Callable[[], float] = time.time
     strangers: Strangers = field(default_factory=lambda: Strangers(Rates(0, time.monotonic), Rates(0, time.monotonic)))
     """How often those may launch who have not signed in."""
+    afresh: Afresh = field(default_factory=lambda: Afresh(Rates(0, time.monotonic)))
+    """Who may have an environment built afresh."""
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
 

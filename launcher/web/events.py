@@ -49,6 +49,8 @@ TYPES: Final[dict[type[Event], str]] = {
 def event_fields(event: Event) -> dict[str, object]:
     """The event's facts as JSON has them."""
     facts = {one.name: getattr(event, one.name) for one in fields(event)}
+    if isinstance(event, Ready):
+        facts["built"] = iso(event.built) if event.built else None
     return {name: value.value if isinstance(value, Stage) else value for name, value in facts.items()}
 
 

@@ -110,14 +110,18 @@ class Handler(RequestHandler):
         """The operator sees everybody's."""
         return self.account.kind is Kind.OPERATOR
 
-    async def begin_launch(self, account: Account, ref: RepoRef, urlpath: str = "") -> LaunchView:
-        """Start a launch. Raises TooOften where strangers begin too many."""
+    async def begin_launch(
+        self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False
+    ) -> LaunchView:
+        """Start a launch. Raises TooOften where strangers begin too many; Forbidden, TooOften for one afresh."""
         try:
             self.web.strangers.launch(account, self.visitor, ref)
+            if afresh:
+                self.web.afresh.launch(account)
         except TooOften:
             self.web.metrics.refused.inc()
             raise
-        return await self.web.launches.start(account, ref, urlpath)
+        return await self.web.launches.start(account, ref, urlpath, afresh=afresh)
 
     @property
     def visitor(self) -> str:

@@ -29,6 +29,11 @@ class LaunchRequest(BaseModel):
     url: str | None = Field(None, max_length=4000, description="A repository's address, or a whole launch link.")
     ref: str = Field("", max_length=1000, description="Branch, tag or commit; empty: the default branch.")
     urlpath: str = Field("", max_length=2000, description="Where in the session to arrive: `lab/tree/index.ipynb`.")
+    afresh: bool = Field(
+        default=False,
+        strict=True,
+        description="Build what is not pinned again and move the project to that; for those who have signed in.",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> LaunchRequest:

@@ -11,8 +11,9 @@ import pytest
 
 from launcher.model import Stage, Started
 from launcher.rates import LOOPBACK, Rates
+from launcher.web.afresh import Afresh
 from launcher.web.strangers import Strangers
-from tests.fixtures.web import served
+from tests.fixtures.web import OPERATOR_TOKEN, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,6 +74,33 @@ async def test_one_repository(strict: Site) -> None:
     assert told["seen"].startswith("Of one repository strangers may begin 3 launches within ten minutes")
     assert len(strict.script.asked) == 3
     await strict.json("POST", "/api/v1/launches", status=201, json=body | {"spec": "bob/nice/main"}, headers=headers)
+
+
+async def test_who_may_have_an_environment_built_afresh_and_how_often(bare_site: Site) -> None:
+    bare_site.script.gate.set()
+    async with served(bare_site, replace(bare_site.web, afresh=Afresh(Rates(2, time.monotonic)))) as site:
+        body = {"provider": "gh", "spec": "ada/nice/main", "afresh": True}
+
+        async def ask(status: int, headers: dict[str, str]) -> Any:
+            return await site.json("POST", "/api/v1/launches", status=status, json=body, headers=headers)
+
+        refused_ = (await ask(403, GUEST))["error"]
+        assert (refused_["code"], refused_["seen"]) == (
+            "forbidden",
+            "Your account may not have an environment built afresh.",
+        )
+        for _ in range(2):
+            launch = (await ask(201, site.headers()))["id"]
+            await site.launches.cancel(launch, "the test")
+        assert [asked.afresh for asked in site.script.asked] == [True] * 2
+        told = (await ask(429, site.headers()))["error"]
+        assert told["seen"].startswith("One person may ask for 2 builds afresh within ten minutes, and no more for now")
+        await ask(201, site.headers("bob-token"))
+        for _ in range(4):
+            await ask(201, {"Authorization": f"Bearer {OPERATOR_TOKEN}"})
+        # An ordinary launch is not counted, and nothing but true and false is understood.
+        await site.json("POST", "/api/v1/launches", status=201, json=body | {"afresh": False}, headers=site.headers())
+        await site.json("POST", "/api/v1/launches", status=400, json=body | {"afresh": "yes"}, headers=site.headers())
 
 
 async def test_members_and_the_operator_are_not_counted(strict: Site) -> None:

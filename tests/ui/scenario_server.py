@@ -30,6 +30,7 @@ CSP = (
     "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 
+NAMES = {"guest": "guest-1f2e", "member": "ada"}
 SETTLED_S = 0.2
 """How long a stream that breaks has been silent: the browser has given the page what came before."""
 
@@ -39,6 +40,8 @@ class Faults:
     """What goes wrong, as the test says."""
 
     signed_in: bool = True
+    kind: str = "guest"
+    """Who everybody is."""
     login_works: bool = True
     gateway_down: bool = False
     overlap: int = 0
@@ -87,8 +90,8 @@ class ScenarioServer:
         for stream in list(self.streams):
             stream.request.connection.stream.close()  # type: ignore[union-attr]
 
-    def begin(self, spec: str) -> PlayedLaunch:
-        launch = PlayedLaunch(secrets.token_hex(16), spec)
+    def begin(self, spec: str, *, afresh: bool = False) -> PlayedLaunch:
+        launch = PlayedLaunch(secrets.token_hex(16), spec, afresh=afresh)
         self.launches[launch.id] = launch
         name = spec.split("/")[1] if "/" in spec else spec
         SCENARIOS.get(name, waiting)(launch)
@@ -172,7 +175,7 @@ class MeHandler(Handler):
             self.refuse(401, "login-required", "Please sign in", login="/api/v1/login?next=%2F")
             return
         self.set_cookie("_xsrf", "form-token", path="/api/")
-        self.finish({"name": "guest-1f2e", "kind": "guest", "xsrf": "form-token"})
+        self.finish({"name": NAMES[self.played.faults.kind], "kind": self.played.faults.kind, "xsrf": "form-token"})
 
 
 class LoginHandler(Handler):
@@ -190,7 +193,7 @@ class LaunchesHandler(Handler):
             self.refuse(404, "repository-missing", "There is no such repository")
         else:
             self.set_status(201)
-            self.finish(self.played.begin(body["spec"]).body)
+            self.finish(self.played.begin(body["spec"], afresh=body.get("afresh", False)).body)
 
 
 class LaunchHandler(Handler):

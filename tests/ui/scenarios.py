@@ -23,6 +23,7 @@ class PlayedLaunch:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     ago: float = 0
     """How many seconds before now an event is told to have happened."""
+    afresh: bool = False
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Append an event and wake every follower."""
@@ -183,6 +184,15 @@ def ready(launch: PlayedLaunch) -> None:
     launch.tell("ready", url="/user/project-abc/lab", project="abc", image="sha256:1", message="Ready")
 
 
+def loose(launch: PlayedLaunch) -> None:
+    """What is not pinned found its image ready; asked for afresh, it is built."""
+    until_build(launch)
+    if not launch.afresh:
+        launch.ago = 0
+        about = {"built": "2026-03-01T12:00:00.000Z", "pinning": "not-pinned"}
+        launch.tell("ready", url="/user/project-abc/lab", project="abc", image="sha256:1", message="Ready", **about)
+
+
 def cancelled(launch: PlayedLaunch) -> None:
     """Somebody stopped it."""
     until_build(launch)
@@ -195,5 +205,6 @@ SCENARIOS: dict[str, Scenario] = {
     "building": building,
     "failed": failed,
     "ready": ready,
+    "loose": loose,
     "cancelled": cancelled,
 }

@@ -24,6 +24,7 @@ STATES = {
     "building": "Launching",
     "failed": "This launch failed",
     "ready": "Ready",
+    "loose": "Ready",
     "stopped": "The server is stopped",
     "cancelled": "Launch cancelled",
     "nonsense": "This launch failed",
@@ -55,13 +56,15 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
         page = await visitor.go("/")
         await expect(page.locator(".project")).to_have_count(len(PROJECTS))
         return page
+    if state == "loose":
+        played.faults.kind = "member"
     if state == "sign-in":
         played.faults.signed_in = played.faults.login_works = False
     spec = {"nonsense": "nonsense/nothing", "offline": "example/building", "stopped": "example/ready"}.get(
         state, f"example/{state}"
     )
     page = await visitor.go(f"/v2/gh/{spec}/main")
-    if state in {"ready", "stopped"}:  # the session opens by itself; the reader comes back
+    if state in {"ready", "loose", "stopped"}:  # the session opens by itself; the reader comes back
         await page.wait_for_url("**/user/project-abc/lab")
         await page.go_back()
     if state == "stopped":
@@ -131,6 +134,36 @@ async def test_how_firmly_it_is_pinned_and_what_would_pin_it(visitor: Visitor) -
     assert await overflow(page) <= 0
     page = await visitor.go("/v2/gh/example/ready/main")
     await expect(page.locator("p.pinning")).to_contain_text("reproducible")
+
+
+async def test_a_build_afresh_by_keyboard_and_only_for_who_has_signed_in(
+    visitor: Visitor, played: ScenarioServer
+) -> None:
+    page = await arrive(visitor, played, "loose")
+    await expect(page.locator(".built")).to_have_text("The image that is used was built on March 1, 2026 at 12:00 PM.")
+    afresh = page.get_by_role("button", name="Build afresh")
+    await expect(afresh).to_have_accessible_description(
+        "Building afresh asks anew for what is not pinned. "
+        "Then your server starts again from the new image: saved files stay, what runs in it ends."
+    )
+    await afresh.press("Enter")
+    heading = page.get_by_role("heading", level=1)
+    await expect(heading).to_have_text("Launching")
+    await expect(heading).to_be_focused()
+    assert [one.afresh for one in played.launches.values()] == [False, True]
+    played.faults.kind = "guest"
+    page = await visitor.go("/v2/gh/example/loose/other")
+    await page.wait_for_url("**/user/project-abc/lab")
+    await page.go_back()
+    await expect(page.locator(".built")).to_be_visible()
+    await expect(page.get_by_role("button", name="Build afresh")).to_have_count(0)
+
+
+async def test_what_is_pinned_is_not_offered_afresh(visitor: Visitor, played: ScenarioServer) -> None:
+    played.faults.kind = "member"
+    page = await arrive(visitor, played, "ready")
+    await expect(page.get_by_role("button", name="Launch again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Build afresh")).to_have_count(0)
 
 
 async def test_a_failure_says_what_was_seen_and_what_to_do_and_keeps_the_log(visitor: Visitor) -> None:

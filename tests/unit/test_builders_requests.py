@@ -10,6 +10,7 @@ from builders.requests import VERBS, RequestWrong, format_request, parse_request
 
 ID = "sha256:" + "a" * 64
 GOOD: dict[str, str | int] = {
+    "afresh": 1,
     "checkout": "0123456789abcdef-1",
     "commit": "c" * 40,
     "date": 1_700_000_000,
@@ -38,6 +39,8 @@ def test_a_request_says_what_was_asked(verb: str) -> None:
 @pytest.mark.parametrize(
     "name,value",
     [
+        ("afresh", 2),
+        ("afresh", True),
         ("checkout", "../secrets"),
         ("ref", "a\nb"),
         ("name", None),

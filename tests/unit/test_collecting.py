@@ -70,7 +70,12 @@ class Given:
 
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def get(self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell) -> Image:  # noqa: ARG002
+    async def get(
+        self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
+    ) -> Image:
+        del repo, tell
+        if afresh:
+            await asyncio.Event().wait()
         await self.turn.wait()
         return Image(environment.key, facts("sha256:1"), None)
 
@@ -165,6 +170,28 @@ async def test_a_launch_that_comes_meanwhile_waits_until_it_is_gone(
     await collecting(held, database, turns).collect()
     await held.task
     assert order == ["gone", "launched"]
+
+
+async def test_launches_of_one_key_wait_for_its_collection_and_not_for_each_other(
+    database: Database, tick: Callable[[], float]
+) -> None:
+    turns, given = Turns(), Given()
+    given.turn.set()
+    launching = Launching(given, ImageRows(database, tick), turns)
+    async with turns.of(KEYS[0]):
+        both = [asyncio.create_task(launching.get(REPO, _environment(KEYS[0]), Told())) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        assert not any(one.done() for one in both)
+        both[0].cancel()
+        await asyncio.sleep(0)
+    assert (await both[1]).key == KEYS[0]
+    endless = asyncio.create_task(launching.get(REPO, _environment(KEYS[0]), Told(), afresh=True))
+    await asyncio.sleep(0.02)
+    assert (await launching.get(REPO, _environment(KEYS[0]), Told())).key == KEYS[0]
+    assert turns.of(KEYS[0]).locked()
+    endless.cancel()
+    await asyncio.gather(endless, return_exceptions=True)
+    assert not turns.of(KEYS[0]).locked()
 
 
 async def test_what_was_used_since_the_plan_was_made_stays(database: Database) -> None:

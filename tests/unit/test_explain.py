@@ -225,6 +225,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Add one of them to the repository.",
     ),
     (
+        errors.AfreshPinned(("flake.lock", "flake.nix")),
+        409,
+        "Building afresh would change nothing",
+        "All that flake.lock, flake.nix asks for is pinned: another build is the same environment.",
+        "Launch it as it is, or change what it declares and commit that.",
+    ),
+    (
         errors.EnvironmentBroken("binder/environment.yml", "line 3 is not YAML"),
         422,
         "The environment cannot be read",

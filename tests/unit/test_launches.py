@@ -179,10 +179,12 @@ async def test_a_double_click_is_one_launch(service: Service) -> None:
     others = [
         await service.launches.start(BOB, REPO.origin),
         await service.launches.start(ANN, REPO.origin, "lab/tree/x"),
+        await service.launches.start(ANN, REPO.origin, afresh=True),
         await service.launches.start(PROGRAM, REPO.origin),
         await service.launches.start(PROGRAM, REPO.origin),
     ]
-    assert len({launch.id for launch in others} | {first.id}) == 5
+    assert len({launch.id for launch in others} | {first.id}) == 6
+    assert (await service.launches.start(ANN, REPO.origin, afresh=True)).id == others[2].id
     service.story.go.set()
     await service.end(first)
     assert (await service.launches.start(ANN, REPO.origin)).id != first.id

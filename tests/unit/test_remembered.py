@@ -76,6 +76,8 @@ async def test_many_who_wait_are_one_look_and_a_latecomer_is_told_what_it_missed
     assert (slow.looks, rows.kept) == (1, {("git:1", "f"): FOUND})
     assert await remembered.detect(CHECKOUT, told[0].append) == FOUND
     assert slow.looks == 1
+    assert await remembered.detect(CHECKOUT, told[0].append, afresh=True) == FOUND
+    assert slow.looks == 2
 
 
 async def test_who_leaves_stops_nothing_until_the_last_one_has_left() -> None:

@@ -45,7 +45,7 @@ export class Controller {
   ) {}
 
   /** Shows the launch that this entry of the tab's history began, if any; else begins one. */
-  async begin(): Promise<void> {
+  async begin(afresh = false): Promise<void> {
     if (this.config.provider === "" || this.config.spec === "") {
       this.#fail({ ...explanation(null, 0), code: "config", title: text("error.config.title"), seen: text("error.config.seen"), todo: text("error.config.todo") });
       return;
@@ -55,13 +55,28 @@ export class Controller {
       forget(LOGIN_TRIED);
       const known = rememberedLaunch();
       const earlier = known === null ? null : await this.#find(known, signal);
-      const launch = earlier ?? (await this.#create(signal));
+      const launch = earlier ?? (await this.#create(afresh, signal));
       await this.#follow(launch, earlier === null || earlier.state === "running", signal);
     });
   }
 
-  /** A new launch of the same link. */
-  async again(): Promise<void> {
+  /** When the image that is used was built; null: that is not known. */
+  get built(): Date | null {
+    const { end } = this.progress;
+    const at = end?.type === "ready" && typeof end.built === "string" ? new Date(end.built) : null;
+    return at === null || Number.isNaN(at.getTime()) ? null : at;
+  }
+
+  /** Whether building again could give something else, and this person may ask for it. */
+  get refreshable(): boolean {
+    const { declared, end } = this.progress;
+    const pinning = declared?.pinning ?? (end?.type === "ready" ? end.pinning : "");
+    const isThere = this.phase === "ready" || this.phase === "stopped";
+    return isThere && pinning === "not-pinned" && this.me !== null && this.me.kind !== "guest";
+  }
+
+  /** A new launch of the same link; `afresh`: of an image that is built now. */
+  async again(afresh = false): Promise<void> {
     this.leave();
     this.#abort = new AbortController();
     rememberLaunch(null);
@@ -71,7 +86,7 @@ export class Controller {
     this.stopProblem = "";
     this.cleared();
     this.changed();
-    await this.begin();
+    await this.begin(afresh);
   }
 
   async cancel(): Promise<void> {
@@ -156,9 +171,9 @@ export class Controller {
     }
   }
 
-  async #create(signal: AbortSignal): Promise<Launch> {
+  async #create(afresh: boolean, signal: AbortSignal): Promise<Launch> {
     const { provider, spec, urlpath } = this.config;
-    const request = urlpath === "" ? { provider, spec } : { provider, spec, urlpath };
+    const request = { provider, spec, ...(urlpath === "" ? {} : { urlpath }), ...(afresh ? { afresh } : {}) };
     const launch = await persistently(() => this.api.launch(request), signal, this.#tell);
     rememberLaunch(launch.id);
     return launch;

@@ -2,7 +2,7 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { Api } from "../api";
 import { copyText, PageElement, pageConfig } from "../page";
-import { duration, text, type TextKey } from "../texts";
+import { duration, moment, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
 import { connectionView, details, explanationView, pinningView, repositoryName, repositoryView, stageView } from "./views";
@@ -110,9 +110,10 @@ export class LaunchPage extends PageElement {
           ${repositoryView(launch, this.#config.provider, this.#config.spec)}
         </div>
         ${connectionView(this.#control.connection)}
-        ${this.#outcomeView()}
+        ${this.#outcomeView()} ${this.#builtView()}
         ${busy ? nothing : actions}
         ${this.#control.stoppable ? html`<p class="hint">${text("launch.stop.note")}</p>` : nothing}
+        ${this.#control.refreshable ? html`<p class="hint" id="afresh-note">${text("launch.afresh.note")}</p>` : nothing}
         ${launch === null && phase !== "asking"
           ? nothing
           : html`<ol class="stages" aria-label=${text("launch.label")}>
@@ -149,6 +150,24 @@ export class LaunchPage extends PageElement {
     return html`<p class="lead">${text("signin.needed.seen")} ${text("signin.needed.todo")}</p>`;
   }
 
+  #builtView(): TemplateResult | typeof nothing {
+    const { built } = this.#control;
+    if (built === null) return nothing;
+    return html`<p class="hint built">${text("launch.built", { when: moment(built) })}</p>`;
+  }
+
+  #afreshView(): TemplateResult | typeof nothing {
+    if (!this.#control.refreshable) return nothing;
+    return html`<button
+      type="button"
+      class="button"
+      aria-describedby="afresh-note"
+      @click=${() => void this.#control.again(true)}
+    >
+      ${text("action.afresh")}
+    </button>`;
+  }
+
   #actionsView(): TemplateResult | typeof nothing {
     const control = this.#control;
     const again = (): void => void control.again();
@@ -168,9 +187,10 @@ export class LaunchPage extends PageElement {
       case "ready":
         return html`<a class="button primary" href=${control.session?.href ?? ""}>${text("action.open-again")}</a>
           <button type="button" class="button" @click=${again}>${text("action.restart")}</button>
-          ${control.stoppable ? this.#stopView() : nothing}`;
+          ${control.stoppable ? this.#stopView() : nothing} ${this.#afreshView()}`;
       case "stopped":
         return html`<button type="button" class="button primary" @click=${again}>${text("action.start")}</button>
+          ${this.#afreshView()}
           <a class="button quiet" href=${this.#api.address("/")}>${text("action.home")}</a>`;
       case "failed":
       case "cancelled":

@@ -1,0 +1,218 @@
+"""Builds afresh: who gets what, in which order, and what stays."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders.interface import Found, Inputs, Limits, Order, Workshop
+from builders.lease import Lease
+from builders.repo2docker import run
+from builders.repo2docker.render import Context
+from launcher.errors import AfreshPinned
+from launcher.launch import Launch, Stages
+from launcher.model import Account, Checkout, Kind, Project, Session
+from launcher.stages import Asked
+from tests.fakes.builds import REPO, Told, environment
+from tests.fakes.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from launcher.model import Environment, Image, ResolvedRepo
+    from launcher.store.database import Database
+    from launcher.store.logs import EventLogs
+
+A = environment("a")
+ADA = Account("ada", Kind.MEMBER)
+
+
+@pytest.fixture
+async def site(database: Database, logs: EventLogs, tick: Callable[[], float]) -> AsyncIterator[Site]:
+    site = Site(database, logs, tick)
+    yield site
+    await site.close()
+
+
+def afresh(site: Site) -> asyncio.Task[Image]:
+    return asyncio.create_task(site.shared.get(REPO, A, Told(), afresh=True))
+
+
+# --------------------------------------------------------------------------- images
+async def test_what_exists_is_built_again_and_is_the_keys_from_then_on(site: Site) -> None:
+    site.engine.go.set()
+    old = await site.get()
+    await site.pushed()
+    new = await afresh(site)
+    assert new.facts.engine_id != old.facts.engine_id
+    assert new.built > old.built > 0
+    await site.pushed()
+    assert await site.get() == replace(new, ref=site.registry.images[A.key])
+    assert site.registry.configurations[site.registry.images[A.key]] == new.facts
+    # The old one is where it was, for those who use its digest.
+    assert old.facts.engine_id in site.engine.images
+    assert old.facts in site.registry.configurations.values()
+
+
+async def test_whoever_launches_meanwhile_gets_what_there_is(site: Site) -> None:
+    site.engine.go.set()
+    old = await site.get()
+    await site.pushed()
+    site.engine.go.clear()
+    asked = afresh(site)
+    await site.until(lambda: site.engine.now == 1)
+    assert (await site.get()).facts == old.facts
+    site.engine.go.set()
+    assert (await asked).facts != old.facts
+
+
+async def test_never_two_builds_of_one_key_at_a_time_and_two_who_ask_are_one(site: Site) -> None:
+    first = asyncio.create_task(site.get())
+    await site.until(lambda: site.engine.now == 1)
+    both = [afresh(site), afresh(site)]
+    await asyncio.sleep(0.02)
+    site.engine.go.set()
+    old, one, other = await asyncio.gather(first, *both)
+    assert one == other != old
+    assert (site.engine.builds, site.engine.most) == (2, 1)
+
+
+async def test_who_waited_for_a_build_afresh_finds_it(site: Site) -> None:
+    """The first build of a key ever is one afresh."""
+    asked = afresh(site)
+    await site.until(lambda: site.engine.now == 1)
+    other = asyncio.create_task(site.get())
+    await asyncio.sleep(0.02)
+    site.engine.go.set()
+    assert (await other).facts == (await asked).facts
+    assert site.engine.builds == 1
+
+
+async def test_pushes_end_in_the_order_of_their_builds(site: Site) -> None:
+    site.engine.go.set()
+    site.registry.failures = 3
+    await site.get()
+    new = await afresh(site)
+    await site.pushed()
+    assert site.registry.configurations[site.registry.images[A.key]] == new.facts
+
+
+async def test_until_the_new_one_is_pushed_the_older_one_in_the_registry_is_not_used(site: Site) -> None:
+    site.engine.go.set()
+    await site.get()
+    await site.pushed()
+    site.registry.error = RuntimeError("not now")
+    new = await afresh(site)
+    await site.pushed()
+    assert (await site.get()).facts == new.facts
+
+
+# --------------------------------------------------------------------------- the story
+class Behind:
+    """Every stage of a launch; there is a project already."""
+
+    def __init__(self, found: Environment) -> None:
+        self.found = found
+        self.looked: list[bool] = []
+        self.commits: list[str] = []
+        self.got: list[bool] = []
+        self.made: list[str] = []
+        self.there = True
+
+    async def check(self) -> None: ...
+
+    async def resolve(self, _: object) -> object:
+        return REPO
+
+    @asynccontextmanager
+    async def open(self, repo: ResolvedRepo) -> AsyncIterator[Checkout]:
+        self.commits.append(repo.commit)
+        yield Checkout(REPO, None, "git:1")  # type: ignore[arg-type]  # nobody looks
+
+    async def detect(self, _checkout: object, _tell: object, *, afresh: bool = False) -> Environment:
+        self.looked.append(afresh)
+        return self.found
+
+    async def get(self, _repo: object, _environment: object, _tell: object, *, afresh: bool = False) -> Image:
+        self.got.append(afresh)
+        return replace(a_project().image, built=7.0)
+
+    async def find(self, *_: object) -> Project | None:
+        return a_project() if self.there else None
+
+    async def create(self, _asked: object, _repo: object, image: Image) -> Project:
+        self.made.append("new")
+        return replace(a_project(), id="new", image=image)
+
+    async def move(self, project: Project, image: Image) -> Project:
+        self.made.append(f"moved {project.id}")
+        return replace(project, image=image)
+
+    async def stop(self, project: str) -> None:
+        self.made.append(f"stopped {project}")
+
+    async def use(self, project: Project) -> Project:
+        return project
+
+    async def start(self, project: Project, *_: object) -> Session:
+        return Session(project, "/user/x/")
+
+
+def a_project() -> Project:
+    from tests.fakes.web import a_project as made  # noqa: PLC0415  # of the same name
+
+    return made("old", "ada")
+
+
+def told(behind: Behind, *, afresh: bool) -> Any:
+    stages = Stages(*[behind] * 7)  # type: ignore[arg-type]  # it is all of them
+    return Launch(stages)(Asked("l1", ADA, REPO.origin, "", afresh), Told())
+
+
+async def test_the_project_of_who_asks_moves_to_what_was_built_of_its_commit() -> None:
+    behind = Behind(replace(A, pinning="not-pinned"))
+    assert (await told(behind, afresh=False)).project.id == "old"
+    assert (behind.looked, behind.made) == ([], [])
+    session = await told(behind, afresh=True)
+    assert (session.project.id, behind.looked, behind.got) == ("old", [True], [True])
+    assert (behind.commits, behind.made) == ([a_project().commit], ["moved old", "stopped old"])
+    assert (session.project.image.built, session.project.image.pinning) == (7.0, "not-pinned")
+
+
+async def test_who_has_no_project_gets_one() -> None:
+    behind = Behind(replace(A, pinning="not-pinned"))
+    behind.there = False
+    assert (await told(behind, afresh=True)).project.id == "new"
+    assert (behind.commits, behind.got, behind.made) == ([REPO.commit], [True], ["new"])
+
+
+@pytest.mark.parametrize("pinning", ["reproducible", "locked"])
+async def test_what_is_pinned_is_not_built_again(pinning: str) -> None:
+    behind = Behind(replace(A, pinning=pinning))
+    with pytest.raises(AfreshPinned) as caught:
+        await told(behind, afresh=True)
+    assert (caught.value.evidence, behind.got) == (("Dockerfile",), [])
+
+
+# --------------------------------------------------------------------------- the builder
+@pytest.mark.parametrize(
+    "again,local,expected",
+    [(False, False, set()), (True, False, {"--no-cache", "--pull"}), (True, True, {"--no-cache"})],
+)
+async def test_nothing_of_an_earlier_build_is_used(
+    tmp_path: Path, *, again: bool, local: bool, expected: set[str]
+) -> None:
+    """A base that only this machine has is not asked of a registry."""
+    (tmp_path / "docker").write_text('#!/bin/sh\nfor one in "$@"; do echo "$one" >>said; done; printf x >image-id\n')
+    (tmp_path / "docker").chmod(0o755)
+    found = Found("repo2docker", "1", ("Dockerfile",), "0" * 64, "linux/amd64")
+    order = Order(tmp_path, found, Inputs(""), "x:y", {}, 0, Workshop(tmp_path), afresh=again)
+    one = run.Run("repo2docker", order, Lease(Limits()), {"PATH": f"{tmp_path}:/usr/bin:/bin"}, lambda _: None)
+    assert await one.image(Context(tmp_path, tmp_path / "Dockerfile", {}, tmp_path), {}, local=local) == "x"
+    said = set((tmp_path / "said").read_text().split("\n"))
+    assert said & {"--no-cache", "--pull"} == expected
