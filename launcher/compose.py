@@ -321,6 +321,9 @@ def sites(settings: Settings) -> Sites:
     """Where the named providers are."""
     return Sites(
         protocols=settings.allowed_protocols,
+        github=settings.github_url,
+        gitlab=settings.gitlab_url,
+        gist=settings.gist_url,
         doi=settings.doi_url,
         zenodo=settings.zenodo_url,
         figshare=settings.figshare_url,

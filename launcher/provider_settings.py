@@ -1,4 +1,4 @@
-"""Where the providers of records are: a part of `launcher/settings.py`."""
+"""Where the named providers are: a part of `launcher/settings.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from launcher.setting_kinds import ApiUrl  # noqa: TC001  # pydantic reads it
 class ProviderSettings(BaseModel):
     """The base addresses; those of other sites are in the links, or where a DOI leads."""
 
+    github_url: ApiUrl = Field("https://github.com", description="The site of the links `gh`.")
+    gitlab_url: ApiUrl = Field("https://gitlab.com", description="The site of the links `gl`.")
+    gist_url: ApiUrl = Field("https://gist.github.com", description="The site of the links `gist`.")
     doi_url: ApiUrl = Field("https://doi.org", description="Where DOIs are asked for (the Handle.Net REST interface).")
     zenodo_url: ApiUrl = Field(
         "https://zenodo.org", description="The site of the DOIs `10.5281/zenodo.…` (the REST interface of InvenioRDM)."

@@ -17,6 +17,7 @@ class Sites:
 
     github: str = "https://github.com"
     gitlab: str = "https://gitlab.com"
+    gist: str = "https://gist.github.com"
     doi: str = "https://doi.org"
     zenodo: str = "https://zenodo.org"
     figshare: str = "https://api.figshare.com/v2"

@@ -6,6 +6,7 @@ A canonical spec is what BinderHub writes: gh `user/repo/ref`, gl `<quoted names
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from launcher.errors import BadRef, BadSpec, BadUrl, UnknownProvider
@@ -15,6 +16,9 @@ from launcher.repos.provider import Provider, Sites
 from launcher.repos.records import links
 from launcher.repos.records.rows import ROWS
 from launcher.repos.refs import check_ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SITES = Sites()
 
@@ -44,7 +48,7 @@ def parse_url(url: str, ref: str = "", sites: Sites = SITES) -> RepoRef:
         found = parse_spec(launch["provider"], launch["spec"], sites)
     elif record := links.pasted(text):
         found = parse_spec(*record, sites)
-    elif page := _page("gh", sites.github, text, sites) or _page("gl", sites.gitlab, text, sites):
+    elif page := next((one for site in SITE_PAGES if (one := _page(site, text, sites))), None):
         found = page
     else:
         address = str(urls.split(text, sites.protocols))
@@ -76,6 +80,13 @@ def _parse_gl(spec: str, sites: Sites) -> tuple[str, str, str]:
     return quote(namespace, safe=""), f"{sites.gitlab}/{namespace}.git", _ref(ref)
 
 
+def _parse_gist(spec: str, sites: Sites) -> tuple[str, str, str]:
+    user, _, rest = spec.partition("/")
+    gist, _, ref = rest.partition("/")
+    name = _gist_name(urls.decode(user), urls.decode(gist))
+    return name, f"{sites.gist}/{name}.git", _ref(ref)
+
+
 def _parse_git(spec: str, sites: Sites) -> tuple[str, str, str]:
     quoted, _, ref = spec.partition("/")
     if quoted.endswith(":") or not quoted:
@@ -98,6 +109,14 @@ def _github_name(user: str, repo: str) -> str:
         msg = "the repository's name is missing or is none that GitHub gives"
         raise ValueError(msg)
     return f"{user}/{repo}"
+
+
+def _gist_name(user: str, gist: str) -> str:
+    _github_name(user, "any")
+    if not re.fullmatch(r"[0-9a-f]{20}|[0-9a-f]{32}|[0-9]{1,10}", gist.removesuffix(".git")):
+        msg = "the gist's id is missing or is none that GitHub gives"
+        raise ValueError(msg)
+    return f"{user}/{gist.removesuffix('.git')}"
 
 
 def _gitlab_name(namespace: str) -> str:
@@ -124,9 +143,10 @@ def _launch_link(text: str) -> re.Match[str] | None:
     return match
 
 
-def _page(provider: str, site: str, text: str, sites: Sites) -> RepoRef | None:
-    """The repository that a page of GitHub or GitLab, or an address to clone from it, belongs to."""
-    host = site.partition("://")[2]
+def _page(provider: str, text: str, sites: Sites) -> RepoRef | None:
+    """The repository that a page of such a site, or an address to clone from it, belongs to."""
+    site, read = SITE_PAGES[provider]
+    host = site(sites).partition("://")[2]
     match = _HOST_FIRST.fullmatch(text)
     rest = match["rest"] if match else ""
     for prefix in (f"git@{host}:", f"ssh://git@{host}/"):
@@ -136,8 +156,8 @@ def _page(provider: str, site: str, text: str, sites: Sites) -> RepoRef | None:
         return None
     path = rest[len(host) + 1 :].strip("/")
     try:
-        repository, ref = (_github_page if provider == "gh" else _gitlab_page)(path)
-        spec = quote(repository, safe="/" if provider == "gh" else "")
+        repository, ref = read(path)
+        spec = quote(repository, safe="" if PROVIDERS[provider].url_encode else "/")
         return parse_spec(provider, f"{spec}/{ref}", sites)
     except ValueError as error:
         raise BadUrl(urls.redact(text), str(error)) from None
@@ -176,6 +196,24 @@ def _gitlab_page(path: str) -> tuple[str, str]:
     raise ValueError(msg)
 
 
+def _gist_page(path: str) -> tuple[str, str]:
+    match path.split("/"):
+        case [user, gist]:
+            return f"{user}/{gist}", ""
+        case [user, gist, commit] if re.fullmatch("[0-9a-f]{40}", commit):
+            return f"{user}/{gist}", commit
+    msg = f"the page /{path} is not a gist, nor a commit of one"
+    raise ValueError(msg)
+
+
+SITE_PAGES: dict[str, tuple[Callable[[Sites], str], Callable[[str], tuple[str, str]]]] = {
+    "gh": (lambda sites: sites.github, _github_page),
+    "gl": (lambda sites: sites.gitlab, _gitlab_page),
+    "gist": (lambda sites: sites.gist, _gist_page),
+}
+"""Where such a site is, and who reads the path of one of its pages: the repository and the reference."""
+
+
 # --------------------------------------------------------------------------- the table
 PROVIDERS: dict[str, Provider] = {
     row.id: row
@@ -203,6 +241,18 @@ PROVIDERS: dict[str, Provider] = {
             placeholder="group/project",
             url_encode=True,
             parse=_parse_gl,
+        ),
+        Provider(
+            id="gist",
+            name="Gist",
+            form="<user>/<gist>/<commit, or nothing>",
+            example="/v2/gist/choldgraf/ebad1ef7b94a2a6ddd7afc2f15a5d1a7",
+            validate=r"[^/]+/[^/]+(/[^/]+)?",
+            detect=r"^(https?://gist.github.com/)?(?<repo>.*[^/])/?",
+            label="Gist ID (username/gistId) or URL",
+            placeholder="username/gistId",
+            url_encode=False,
+            parse=_parse_gist,
         ),
         Provider(
             id="git",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SSE = {"Accept": "text/event-stream"}
 PATH = "/build/gh/ada/nice/main"
+KNOWN = "ckan, dataverse, figshare, gh, gist, git, gl, hydroshare, swh, zenodo"
 DIGEST = "sha256:" + "d" * 64
 
 # what a launch tells → phase and fields of BinderHub's table
@@ -210,7 +211,12 @@ FAILURES: list[tuple[str, dict[str, str], int, str]] = [
             "Expected: no build_only.\n"
         ),
     ),
-    ("/build/svn/a/b/c", SSE, 400, "Unknown provider.\nThe link names the provider “svn”.\nUse one of: gh, git, gl.\n"),
+    (
+        "/build/svn/a/b/c",
+        SSE,
+        400,
+        f"Unknown provider.\nThe link names the provider “svn”.\nUse one of: {KNOWN}.\n",
+    ),
     (
         PATH,
         SSE | {"Authorization": "token wrong"},

@@ -89,7 +89,7 @@ async def test_versions_and_providers_are_for_any_site(site: Site) -> None:
         async with site.client.get(site.base + path) as answer:
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert await site.json("GET", "/versions") == {"repolaunch": "0.1.0"}
-    known = ["gh", "gl", "git", "zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh"]
+    known = ["gh", "gl", "gist", "git", "zenodo", "figshare", "dataverse", "hydroshare", "ckan", "swh"]
     assert [one["id"] for one in await site.json("GET", "/api/repoproviders")] == known
 
 

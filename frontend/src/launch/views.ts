@@ -32,7 +32,8 @@ function readable(escaped: string): string {
 export function repositoryView(launch: Launch | null, provider: string, spec: string): TemplateResult {
   const name = repositoryName(launch, provider, spec);
   const address = launch === null || !/^https?:/.test(launch.url) ? null : webAddress(launch.url);
-  const ref = launch === null ? "" : launch.ref || text("launch.ref.default");
+  // A record has no branches.
+  const ref = launch === null ? "" : launch.ref || (launch.spec.endsWith("/HEAD") ? text("launch.ref.default") : "");
   return html`<p class="repository">
     ${address === null
       ? html`<bdi class="name">${name}</bdi>`
