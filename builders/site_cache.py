@@ -16,13 +16,21 @@ from urllib.parse import urlsplit
 
 from builders.errors import BuildBroken
 from builders.interface import STORE_CACHE
+from builders.process import Command, output
+from builders.text import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from builders.interface import Tell, Workshop
+    from builders.sandbox import Daemon
 
+KEY = "REPOLAUNCH_SITE_KEY"
+"""What a script of ours has the private key in."""
+COPY_S = 3000
+"""Seconds in which what one image was made from has to be copied."""
+_SHOWN = 300
 KEYS, SITE = "site/keys", "site"
 """In the stores: the private keys, and the public ones."""
 
@@ -98,3 +106,17 @@ def save_keys(stores: Path, name: str, private: str, public: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     made.replace(folder / name)
+
+
+async def asked(of: Daemon, key: str, script: str, *argv: str) -> str:
+    """What a script of ours says in the daemon's container, where nothing of a stranger's runs.
+
+    Only of a pair that never had an evaluator. Raises BuildBroken, EngineDown, TimeoutError.
+    """
+    await of.listening()
+    # By name only: no list of processes shows its value.
+    command = ("docker", "exec", f"--env={KEY}", of.container, "sh", "-euc", script, "sh", *argv)
+    status, said = await output(Command(command, {**of.env, KEY: key}), time_limit_s=COPY_S)
+    if status:
+        raise BuildBroken(f"the site's cache was not filled: {without_paths(said.strip())[-_SHOWN:]}")
+    return said

@@ -39,7 +39,7 @@ async def build(of: Daemon, derivation: str, root: str, means: Means, tell: Tell
     Raises BuildFailed, BuildOutOfMemory, BuildLogTooLong, BuildBroken, DiskFull, EngineDown.
     """
     argv = (means.command, "repl", "--", program("build"), derivation)
-    profile = _profile(await answers(of, Run(argv, f"building {name_of(derivation)}"), tell))
+    profile = _profile(await answers(of, Run(argv, f"building {name_of(derivation)}", waits=True), tell))
     await asyncio.to_thread(keep, of.workshop.stores / STATE / ROOTS / root, profile.path)
     return profile
 

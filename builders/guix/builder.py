@@ -13,19 +13,17 @@ from builders.assembly import Environment, assembled
 from builders.engine import this_platform
 from builders.errors import BuildBroken, EnvironmentBroken, ServerNotBuilt
 from builders.guix.build import build
+from builders.guix.caches import copied_or_built
 from builders.guix.evaluate import VERSION, Evaluated, evaluate
 from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
 from builders.guix.means import Means, means
 from builders.guix.source import prepare
-from builders.guix.tool import NAME, tool
+from builders.guix.tool import NAME
 from builders.interface import GUIX, LOOSE, REPRODUCIBLE, SITE_CHANNELS, STORES, Declaration, Inputs
-from builders.sandbox import daemon
 from builders.server import kept_server
 from builders.turns import building
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from builders.guix.build import Profile
     from builders.guix.files import GuixFiles
     from builders.interface import Order, Tell, Workshop
@@ -87,18 +85,20 @@ class Guix:
             found = await self._evaluate(order.directory, workshop, tell)
             if found.derivation != derivation:
                 raise BuildBroken("the environment is not the one that was looked at")
-        async with self._daemon(workshop) as of:
+
+        async def made(of: Daemon) -> Profile:
             await asyncio.to_thread(prepare, of, None)
             return await build(of, derivation, order.found.key, self._means, tell)
 
+        return await copied_or_built(self._means, workshop, made, tell)
+
     async def _evaluate(self, directory: Path, workshop: Workshop, tell: Tell) -> Evaluated:
         files = _files(directory)
-        async with self._daemon(workshop) as of:
+
+        async def found(of: Daemon) -> Evaluated:
             return await evaluate(of, directory, files, self._means, tell)
 
-    def _daemon(self, workshop: Workshop) -> AbstractAsyncContextManager[Daemon]:
-        # What a derivation fetches is fetched by the daemon, and has to have the hash that was declared.
-        return daemon(tool(self._means.substitutes, self._means.folders), workshop, network=True)
+        return await copied_or_built(self._means, workshop, found, tell)
 
 
 def _ground() -> str:

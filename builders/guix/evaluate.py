@@ -13,10 +13,11 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from builders.errors import BuildBroken, BuildTimeout, EnvironmentBroken
+from builders.errors import BuildBroken, BuildFailed, BuildTimeout, EnvironmentBroken
 from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
 from builders.guix.source import prepare, put
 from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
@@ -39,6 +40,8 @@ READ_S = 300
 """Seconds to read a channels.scm, which is a list."""
 ROOTS = "gcroots/repolaunch"
 """In Guix's state: the roots that we make."""
+_UNSIGNED = re.compile(r"error: (.*\bcommit [0-9a-f]{40}\b.*\b(?:sign|unsigned|key).*)")
+_MISSING = re.compile(r"object not found[^\"]*|no match for id[^\"]*", re.IGNORECASE)
 _CACHE = "/keeps"
 _ASKED = "channels.json"
 _SITE_SEEN = "site.scm"
@@ -143,7 +146,7 @@ async def _fetch(of: Daemon, declared: Sequence[Channel], path: str, means: Mean
     while wanted:
         if len(found) + len(wanted) > MOST:
             raise EnvironmentBroken(path, f"its channels need more than {MOST} others")
-        said = await _fetched(of, list(wanted.values()), means, tell)
+        said = await _fetched(of, list(wanted.values()), path, means, tell)
         found |= {one.channel.name: one for one in said}
         needed = [
             replace(each, line=one.channel.line)
@@ -155,7 +158,7 @@ async def _fetch(of: Daemon, declared: Sequence[Channel], path: str, means: Mean
     return tuple(found.values())
 
 
-async def _fetched(of: Daemon, wanted: Sequence[Channel], means: Means, tell: Tell) -> list[_Fetched]:
+async def _fetched(of: Daemon, wanted: Sequence[Channel], path: str, means: Means, tell: Tell) -> list[_Fetched]:
     await asyncio.to_thread(_ask, of, [channel.to_json() for channel in wanted])
     checked = "authenticate" if means.authenticate else "trust"
     argv = (
@@ -170,7 +173,10 @@ async def _fetched(of: Daemon, wanted: Sequence[Channel], means: Means, tell: Te
     )
     step = f"fetching the channels {', '.join(channel.name for channel in wanted)}"
     run = Run(argv, step, network=True, keeps={CHECKOUTS: _CACHE})
-    said = {str(body.get("name")): body for body in await answers(of, run, tell)}
+    try:
+        said = {str(body.get("name")): body for body in await answers(of, run, tell)}
+    except BuildFailed as error:
+        raise _refused(error, path) from error
     found = []
     for channel in wanted:
         body = said.get(channel.name, {})
@@ -179,6 +185,15 @@ async def _fetched(of: Daemon, wanted: Sequence[Channel], means: Means, tell: Te
             raise BuildBroken(f"the channel {channel.name} was not fetched as it was asked for")
         found.append(_Fetched(channel, commit, checkout, body.get("dependencies") or []))
     return found
+
+
+def _refused(error: BuildFailed, path: str) -> EnvironmentBroken | BuildFailed:
+    """Of commits that are not the maintainers', as authors are told; else what it was."""
+    if found := next(filter(None, map(_UNSIGNED.search, error.tail)), None):
+        return EnvironmentBroken(path, f"a channel's commits are not all its maintainers': {found[1]}")
+    if missing := next(filter(None, map(_MISSING.search, error.tail)), None):
+        return EnvironmentBroken(path, f"a channel has not the commit that it is pinned to ({missing[0]})")
+    return error
 
 
 async def _instances(of: Daemon, fetched: Sequence[_Fetched], means: Means, tell: Tell) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from builders.interface import GUIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_KEY = re.compile(r"[0-9A-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ class Means:
     authenticate: bool = True
     """Whether who signed a channel's commits is looked at."""
     substitutes: tuple[str, ...] = ()
-    """Where what is already built may come from, if it is signed by a key of `/etc/guix/acl`."""
+    """Where what is already built may come from, if it is signed by a key of `/etc/guix/acl` or one of `keys`."""
+    keys: tuple[str, ...] = ()
+    """Points of Ed25519 public keys, 64 hexadecimal digits each: what is between the `#` of a public key's file."""
     folders: Mapping[str, str] = field(default_factory=dict)
     """More folders that the containers see, and where."""
 
@@ -40,10 +46,18 @@ def means(environ: Mapping[str, str] = os.environ) -> Means:
         known = {name: _read(value) for name, value in body.items()}
         chosen = Means(**known)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise _broken("command, schemes, authenticate, substitutes and folders") from None
-    for name, kind in (("command", str), ("schemes", tuple), ("authenticate", bool), ("substitutes", tuple)):
+        raise _broken("command, schemes, authenticate, substitutes, keys and folders") from None
+    for name, kind in (
+        ("command", str),
+        ("schemes", tuple),
+        ("authenticate", bool),
+        ("substitutes", tuple),
+        ("keys", tuple),
+    ):
         if not isinstance(getattr(chosen, name), kind):
             raise _broken(name)
+    if not all(_KEY.fullmatch(key) for key in chosen.keys):
+        raise _broken("keys")
     if not isinstance(chosen.folders, dict) or not all(isinstance(one, str) for one in chosen.folders.values()):
         raise _broken("folders")
     return chosen

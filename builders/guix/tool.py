@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from builders.sandbox import SOCKETS, SOURCE, WORK, Tool, evaluator
 from builders.text import says_full
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from builders.interface import Tell
     from builders.sandbox import Daemon
@@ -29,10 +30,25 @@ CHECKOUTS = "gnu/checkouts"
 PROGRAMS = Path(__file__).with_name("scheme")
 REPOSITORY, SCHEME = "repository", "scheme"
 """In `sandbox.SOURCE`: the author's files, and our own programs."""
+SITE_CACHE = "/site-cache"
+"""Where the containers see the site's own cache."""
 TAIL = 20
+QUIET_S = 60
+"""How long a cache may give nothing."""
+NO_SUBSTITUTES = "--no-substitutes"
+_SUBSTITUTER = "guix substitute"
+_INSIDES = re.compile(r"substitute:|.*looking for substitutes on ")
+_WRONG = re.compile(r"@ substituter-failed (\S+) .*")
 """Lines that an error carries."""
 _SOCKET = f"{SOCKETS}/socket"
 _DISK = "store"
+_CONFIGURATION = "/tmp/guix"  # noqa: S108  # a container's own
+# What `guix archive --authorize` writes begins so too.
+_ACL = f"""
+mkdir {_CONFIGURATION}
+{{ cat /etc/guix/acl 2>/dev/null || echo "(acl)"; }} | sed "0,/(acl/s//(acl $0/" >{_CONFIGURATION}/acl
+exec "$@"
+"""
 _PLACE = f"{SOURCE}/{REPOSITORY}/"
 # The daemon's, of an evaluator that is given no folder for profiles, and needs none.
 _NOISE = re.compile(r"failed to change owner of directory '/var/guix/profiles/per-user/.*")
@@ -40,19 +56,40 @@ _NOISE = re.compile(r"failed to change owner of directory '/var/guix/profiles/pe
 _ONE_STREAM = ("sh", "-c", f'cd {SOURCE}/{REPOSITORY} && exec "$@" 2>&1', "sh")
 
 
-def tool(substitutes: tuple[str, ...] = (), folders: Mapping[str, str] | None = None) -> Tool:
-    """The pair of containers; `substitutes` are the addresses that what is already built may come from."""
-    asked = ("--substitute-urls=" + " ".join(substitutes),) if substitutes else ("--no-substitutes",)
+def tool(
+    substitutes: tuple[str, ...] = (), folders: Mapping[str, str] | None = None, keys: tuple[str, ...] = ()
+) -> Tool:
+    """The pair of containers; `substitutes` are the addresses that what is already built may come from.
+
+    `keys`: whose signatures count besides those of the image's `/etc/guix/acl`.
+    """
+    asked = ("--substitute-urls=" + " ".join(substitutes),) if substitutes else (NO_SUBSTITUTES,)
     return Tool(
         name=NAME,
         image=IMAGE,
         folders={STORE: "/gnu/store", STATE: "/var/guix", **(folders or {})},
         # Without a namespace of its own for every step, this daemon refuses to build; only `--disable-chroot` lets it.
-        daemon=("guix-daemon", f"--listen={_SOCKET}", "--lose-logs", "--no-offload", "--isolate-host-loopback", *asked),
+        daemon=(
+            *_trusting(keys),
+            "guix-daemon",
+            f"--listen={_SOCKET}",
+            "--lose-logs",
+            "--no-offload",
+            "--isolate-host-loopback",
+            *asked,
+        ),
         socket="socket",
-        daemon_env={"TMPDIR": WORK},
+        daemon_env={"TMPDIR": WORK, **({"GUIX_CONFIGURATION_DIRECTORY": _CONFIGURATION} if keys else {})},
         evaluator_env={"GUIX_DAEMON_SOCKET": _SOCKET, "XDG_CACHE_HOME": "/tmp/cache"},  # noqa: S108  # a container's
     )
+
+
+def _trusting(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Before the daemon is started: the keys of the image, and these."""
+    if not keys:
+        return ()
+    entries = "".join(f"(entry (public-key (ecc (curve Ed25519) (q #{key}#))) (tag (guix import)))" for key in keys)
+    return ("sh", "-euc", _ACL, entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +102,57 @@ class Run:
     network: bool = False
     keeps: Mapping[str, str] = field(default_factory=dict)
     """As `sandbox.evaluator` has it."""
+    waits: bool = False
+    """It does nothing itself: the daemon copies and builds for it."""
+
+
+@dataclass(eq=False)
+class CopyFailed(BuildFailed):
+    """No build failed: a cache gave what cannot be used, or nothing for too long. Never leaves this package."""
+
+    def plain(self) -> BuildFailed:
+        """The same, where there is no cache."""
+        return BuildFailed(self.builder, self.step, self.tail, self.status)
 
 
 async def answers(of: Daemon, run: Run, tell: Tell) -> list[dict[str, Any]]:
-    """What the program answers. Raises BuildFailed, BuildOutOfMemory, BuildLogTooLong, DiskFull, EngineDown."""
+    """What the program answers.
+
+    Raises BuildFailed, CopyFailed, BuildOutOfMemory, BuildLogTooLong, DiskFull, EngineDown.
+    """
     tell(Step(run.step))
     output = Output(run.step, of.workshop.limits)
     argv = (*_ONE_STREAM, *run.argv)
     async with evaluator(of, argv, network=run.network, keeps=run.keeps) as running:
-        async for chunk in running.child.chunks():
+        patient = not run.waits or NO_SUBSTITUTES in of.tool.daemon
+        async for chunk in running.child.chunks() if patient else _chunks(running.child.chunks(), output):
             output.read(chunk, tell)
         output.end(tell)
         ending = await running.ending()
-    if ending.out_of_memory or (ending.status and await of.out_of_memory()):
+    if ending.out_of_memory:
         raise BuildOutOfMemory(of.workshop.limits.memory, output.step)
     if ending.status:
-        raise output.error(ending.status)
+        raise await of.passed(output.step) or output.error(ending.status)
     return output.answers
+
+
+async def _chunks(chunks: AsyncIterator[bytes], output: Output) -> AsyncIterator[bytes]:
+    """Raises CopyFailed where who only waits for the daemon hears nothing, though nothing is being built.
+
+    It may wait for another one's build: then what it has not copied it builds, after that.
+    """
+    while True:
+        quiet = asyncio.timeout(None if output.building else QUIET_S)
+        try:
+            async with quiet:
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            if not quiet.expired():
+                raise
+            raise CopyFailed(NAME, output.step, ("a cache gives nothing",), 1) from None
+        yield chunk
 
 
 class Output:
@@ -95,6 +166,8 @@ class Output:
         self._reader = Reader()
         self._limit, self._bytes = limits.log, 0
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
+        self.building: set[str] = set()
+        """Derivations that are being built."""
         self._failed: Ended | Mismatch | None = None
         self._shown: dict[str, int] = {}
 
@@ -123,13 +196,15 @@ class Output:
         tail = tuple(line for line in lines if line)[-TAIL:]
         if says_full("\n".join(tail)):
             return DiskFull(_DISK, step, tail)
-        return BuildFailed(NAME, step, tail, status)
+        copied = failed is None and any(_SUBSTITUTER in line for line in tail)
+        return (CopyFailed if copied else BuildFailed)(NAME, step, tail, status)
 
     def _take(self, event: Event, tell: Tell) -> None:
         match event:
             case Answer(body):
                 self.answers.append(body)
             case Started(derivation):
+                self.building.add(derivation)
                 self.step = _building(derivation)
                 tell(Step(self.step))
             case Written(derivation, text):
@@ -138,10 +213,15 @@ class Output:
             case Said(text) if text and not _NOISE.fullmatch(text):
                 text = text.replace(_PLACE, "")
                 self._tails[""].append(text)
-                tell(Log(text))
+                # What a substituter says is of its own insides.
+                if not _INSIDES.match(text):
+                    tell(Log(_WRONG.sub(_told_wrong, text)))
             case Fetching(item, percent):
                 self._fetching(item, percent, tell)
-            case Ended(derivation, reason, failed=True):
+            case Ended(derivation, reason, failed):
+                self.building.discard(derivation)
+                if not failed:
+                    return
                 self._fail(event)
                 tell(Log(f"{name_of(derivation)}: {reason or 'failed'}"))
             case Mismatch():
@@ -158,6 +238,10 @@ class Output:
         if self._shown.get(item) != tenth:
             self._shown[item] = tenth
             tell(Progress(f"Fetching {name_of(item)}", percent))
+
+
+def _told_wrong(found: re.Match[str]) -> str:
+    return f"{name_of(found[1])} in a cache is not what was signed: it is not copied."
 
 
 def _building(derivation: str) -> str:

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 from builders.errors import BuildBroken
 from builders.nix.tool import NIX
-from builders.process import Command, output
 from builders.sandbox import daemon
-from builders.site_cache import private_key, save_keys
-from builders.text import without_paths
+from builders.site_cache import KEY, asked, private_key, save_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,14 +24,11 @@ if TYPE_CHECKING:
 
 NAME = "nix"
 """Of the cache's part, and of the key."""
-COPY_S = 3000
 _FOLDER = "/site-cache"
-_KEY = "REPOLAUNCH_SITE_KEY"
 _SEED, _PUBLIC = 32, 32
-_SHOWN = 300
 # The key is in a memory of the container's own, for as long as that is there: nothing of a stranger's runs in it.
 _COPY = f"""
-umask 077; printf %s "${_KEY}" >/tmp/key; unset {_KEY}; umask 022
+umask 077; printf %s "${KEY}" >/tmp/key; unset {KEY}; umask 022
 to=$1; shift
 exec nix --extra-experimental-features nix-command copy --to "$to&secret-key=/tmp/key" "$@"
 """
@@ -52,15 +47,14 @@ class NixKeeper:
         to = f"{part.url or f'file://{_FOLDER}'}?compression=zstd"
         # One of its own: no evaluator is ever given its socket.
         async with daemon(replace(NIX, folders=folders), workshop, network=bool(part.url), tell=tell) as of:
-            await of.listening()
             key = await _key(of, workshop.stores)
-            await _asked(of, key, _COPY, to, *paths)
+            await asked(of, key, _COPY, to, *paths)
 
 
 async def _key(of: Daemon, stores: Path) -> str:
     if key := await asyncio.to_thread(private_key, stores, NAME):
         return key
-    key = (await _asked(of, "", _MAKE, f"repolaunch-{secrets.token_hex(4)}-1")).strip()
+    key = (await asked(of, "", _MAKE, f"repolaunch-{secrets.token_hex(4)}-1")).strip()
     await asyncio.to_thread(save_keys, stores, NAME, key, public(key))
     return key
 
@@ -75,13 +69,3 @@ def public(key: str) -> str:
     if not name or len(both) != _SEED + _PUBLIC:
         raise BuildBroken("what Nix made is no key")
     return f"{name}:{base64.b64encode(both[_SEED:]).decode()}"
-
-
-async def _asked(of: Daemon, key: str, script: str, *argv: str) -> str:
-    """What a script of ours says in the daemon's container. Raises BuildBroken, TimeoutError."""
-    # By name only: no list of processes shows its value.
-    command = ("docker", "exec", f"--env={_KEY}", of.container, "sh", "-euc", script, "sh", *argv)
-    status, said = await output(Command(command, {**of.env, _KEY: key}), time_limit_s=COPY_S)
-    if status:
-        raise BuildBroken(f"the site's cache was not filled: {without_paths(said.strip())[-_SHOWN:]}")
-    return said

@@ -13,6 +13,7 @@ if ! have git || ! git_has git-daemon || ! git_has git-http-backend; then missin
 if ! have git-lfs; then missing+=(git-lfs); fi
 if ! have ip; then missing+=(iproute2); fi
 if ! have shellcheck; then missing+=(shellcheck); fi
+if ! have gpg || ! have gpg-agent; then missing+=(gpg gpg-agent); fi
 if ! have nft; then missing+=(nftables); fi
 if ! have ip; then missing+=(iproute2); fi
 if ! has_chromium; then missing+=(chromium fonts-liberation); fi

@@ -49,6 +49,13 @@ async def test_two_empty_stores_give_one_image_of_a_stand_in_channel(
         assert record.find(workshop.stores, ids[-1]) is not None
     assert ids[0] == ids[1]
     assert Log(NO_KERNEL) in told
+    # What the manifest does not read is no part of the key.
+    keys = []
+    for text in ("{}", '{"cells": []}'):
+        (directory / "notebook.ipynb").write_text(text)
+        stores = replace(guix_workshop, stores=tmp_path / "stores1")
+        keys.append((await find(directory, (builder,), this_platform(), stores, told.append))[0].key)
+    assert keys == [labels_of(engine, ids[0])["org.repolaunch.key"]] * 2
 
     variables = dict(item.split("=", 1) for item in engine.images.get(ids[0]).attrs["Config"]["Env"])
     assert variables["PATH"].startswith("/gnu/store/")
@@ -66,3 +73,8 @@ async def test_two_empty_stores_give_one_image_of_a_stand_in_channel(
     )
     lines = said.decode().splitlines()
     assert (lines[:2], lines[-1]) == (["hello, one", "1000"], "none"), lines
+
+
+def labels_of(engine: docker.DockerClient, image: str) -> dict[str, str]:
+    labels: dict[str, str] = engine.images.get(image).attrs["Config"]["Labels"]
+    return labels

@@ -7,13 +7,12 @@ Debian's and PyPI's files, built by guix-daemon in the build engine.
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.fixtures.build_engine import shared_build_engine
+from tests.fixtures.guix import of_a_service
 from tests.fixtures.service import phases, visiting
 
 if TYPE_CHECKING:
@@ -40,14 +39,8 @@ for name in ("jupyterhub", "jupyter_server", "jupyterlab"):
 
 @pytest.fixture
 def guix_service(own_service: Service, guix_means: Means) -> Service:
-    """A service whose Guix is the stand-in: a build engine sees nothing of this machine but the stores."""
-    stores = shared_build_engine().stores
-    folders = {}
-    for folder, seen in guix_means.folders.items():
-        inside = f"guix-stand-in{seen}"
-        shutil.copytree(folder, stores / inside, symlinks=True, dirs_exist_ok=True)
-        folders[inside] = seen
-    own_service.env["REPOLAUNCH_GUIX"] = json.dumps({**asdict(guix_means), "folders": folders})
+    """A service whose Guix is the stand-in."""
+    own_service.env["REPOLAUNCH_GUIX"] = of_a_service(guix_means, shared_build_engine().stores)
     own_service.start()
     return own_service
 
@@ -67,3 +60,9 @@ async def test_a_link_becomes_a_session_whose_kernel_has_the_packages_of_a_stand
         session = await visitor.session(events[-1]["url"])
         assert await session.run(CELL) == "profile 1.0\n"
         assert await session.run("print(open('notes.txt').read(), end='')") == "from git\n"
+
+        # What the manifest does not read is no part of the environment.
+        repo.add({"notes.txt": "changed\n"})
+        again = await visitor.launch(repo.url, "main")
+        assert phases(again)[-1] == "ready", json.dumps(again[-1])
+        assert "build" not in phases(again)

@@ -19,12 +19,17 @@ def test_what_is_chosen() -> None:
 @pytest.mark.parametrize(
     "text,what",
     [
-        ("substitutes", "command, schemes, authenticate, substitutes and folders"),
-        ("[]", "command, schemes, authenticate, substitutes and folders"),
-        ('{"substitute": []}', "command, schemes, authenticate, substitutes and folders"),
-        ('{"substitutes": ["https://one https://two"]}', "command, schemes, authenticate, substitutes and folders"),
+        ("substitutes", "command, schemes, authenticate, substitutes, keys and folders"),
+        ("[]", "command, schemes, authenticate, substitutes, keys and folders"),
+        ('{"substitute": []}', "command, schemes, authenticate, substitutes, keys and folders"),
+        (
+            '{"substitutes": ["https://one https://two"]}',
+            "command, schemes, authenticate, substitutes, keys and folders",
+        ),
         ('{"substitutes": "https://one"}', "substitutes"),
         ('{"command": ["guix"]}', "command"),
+        ('{"keys": ["(public-key)"]}', "keys"),
+        ('{"keys": "%s"}' % ("A" * 64), "keys"),
         ('{"authenticate": "no"}', "authenticate"),
         ('{"folders": ["x"]}', "folders"),
         ('{"folders": {"x": 1}}', "folders"),

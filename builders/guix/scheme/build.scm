@@ -1,7 +1,7 @@
 ;; Build a profile's derivation, and say what it is made of. Nothing of an author's runs in this process.
 ;;   guix repl -- build.scm DERIVATION
 (use-modules (guix base64) (guix derivations) (guix profiles) (guix search-paths) (guix store) (json) (ice-9 match)
-             (srfi srfi-1))
+             (srfi srfi-1) (srfi srfi-34))
 
 (define (say type . fields)
   (format #t "~%@repolaunch ~a~%" (scm->json-string `(("type" . ,type) ,@fields)))
@@ -18,9 +18,14 @@
 (match (command-line)
   ((_ file)
    (with-store store
-     (set-build-options store #:print-build-trace #t #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
+     (set-build-options store #:fallback? #t #:print-build-trace #t
+                        #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
      (let* ((derivation (read-derivation-from-file file))
             (profile (derivation->output-path derivation)))
+       ;; A profile is always built, never copied, as Guix has it; here it may be in a cache with all that it needs.
+       (when (and (not (valid-path? store profile)) (pair? (substitutable-paths store (list profile))))
+         (guard (c ((store-protocol-error? c) #f))
+           (build-things store (list profile))))
        (build-derivations store (list derivation))
        (say "profile" `("path" . ,profile))
        (for-each (match-lambda

@@ -17,7 +17,8 @@
 (match (command-line)
   ((_ kind file)
    (with-store store
-     (set-build-options store #:print-build-trace #t #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
+     (set-build-options store #:fallback? #t #:print-build-trace #t
+                        #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
      (let* ((manifest (manifest-of kind file))
             ;; As `guix shell` has it.
             (profile (run-with-store store

@@ -24,7 +24,8 @@
    (field "checkout")))
 
 (with-store store
-  (set-build-options store #:print-build-trace #t #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
+  (set-build-options store #:fallback? #t #:print-build-trace #t
+                        #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
   (let* ((instances (map json->instance
                          (vector->list (call-with-input-file (second (command-line)) json->scm))))
          (profile (run-with-store store (channel-instances->derivation instances))))
