@@ -11,6 +11,8 @@
 
 Guix builds for a stand-in channel (tests/fixtures/guix.py), whose packages are shell scripts: what is measured, evaluating
 again and launching, is Guix's own.
+What repo2docker's conda packs build has no row: a closed network does not reach their servers. That a notebook changes
+neither their key nor what their build is given is shown by `tests/unit/test_r2d_purity.py`.
 """  # noqa: E501  # a table
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Repo2Docker:
         ):
             await has_buildx(env)
             scratch = Path(name)
-            labels = _labels(order) if order.found.tree else _without_origin(order, _labels(order))
+            labels = _labels(order)
             if lock := files.locked(order.directory, order.found.evidence):
                 locked = Locked(order.directory, lock, order.found.platform)
                 context = await locked.context(Run(self.name, order, Lease(order.workshop.limits), env, tell), scratch)
@@ -129,12 +129,8 @@ class Repo2Docker:
 def _labels(order: Order) -> dict[str, str]:
     found = order.found
     about = {"org.repolaunch.builder": found.builder, "org.repolaunch.builder-version": found.builder_version}
-    return {**order.labels, KEY_LABEL: found.key, **about}
-
-
-def _without_origin(order: Order, labels: Mapping[str, str]) -> dict[str, str]:
-    """Of an image that has nothing of a repository: equal key, equal labels."""
-    return {name: value for name, value in labels.items() if name not in order.labels}
+    # An image that has nothing of a repository but its specification is no commit's: equal key, equal labels.
+    return {**(order.labels if found.tree else {}), KEY_LABEL: found.key, **about}
 
 
 def _specification(order: Order, scratch: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -53,6 +54,10 @@ class Run:
         )
         return image_id.read_text("ascii").strip()
 
+    @property
+    def _kept(self) -> str:
+        return f"{self.order.found.key}-{secrets.token_hex(8)}" if self.order.afresh else self.order.found.key
+
     async def build(self, context: Context, *options: str) -> None:
         """Build; `options` say what becomes of it. Raises as Builder.build."""
         command = Command(
@@ -66,7 +71,7 @@ class Run:
                 *(f"--build-arg={name}={value}" for name, value in context.arguments.items()),
                 # BuildKit's own name for it: what a `--mount=type=cache` keeps is seen by builds of this key alone, not
                 # by whoever else writes the same id; a pull request's build is a stranger to its repository's.
-                f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={self.order.found.key}",
+                f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={self._kept}",
                 # By name only: the tool takes the value from its environment; no list of processes shows it.
                 *(f"--build-arg={name}" for name in engine.PROXIES if name in self.env),
                 *("--", str(context.source) if context.dockerfile else "-"),

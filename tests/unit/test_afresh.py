@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from launcher.model import Environment, Image, ResolvedRepo
+    from launcher.model import Environment, Image, ImageFacts, ImageRef, ResolvedRepo
+    from launcher.stages import Tell
     from launcher.store.database import Database
     from launcher.store.logs import EventLogs
+    from tests.fakes.builds import FakeRegistry
 
 A = environment("a")
 ADA = Account("ada", Kind.MEMBER)
@@ -41,6 +44,27 @@ async def site(database: Database, logs: EventLogs, tick: Callable[[], float]) -
 
 def afresh(site: Site) -> asyncio.Task[Image]:
     return asyncio.create_task(site.shared.get(REPO, A, Told(), afresh=True))
+
+
+async def in_vain(true: Callable[[], bool]) -> None:
+    """Give what must not happen the time to happen."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.7):
+            while not true():
+                await asyncio.sleep(0.005)
+
+
+class Late:
+    """A Push whose first one takes long."""
+
+    def __init__(self, inner: FakeRegistry) -> None:
+        self.inner, self.go, self.first = inner, asyncio.Event(), ""
+
+    async def push(self, facts: ImageFacts, key: str, tell: Tell) -> ImageRef:
+        self.first = self.first or facts.engine_id
+        if facts.engine_id == self.first:
+            await self.go.wait()
+        return await self.inner.push(facts, key, tell)
 
 
 # --------------------------------------------------------------------------- images
@@ -75,7 +99,7 @@ async def test_never_two_builds_of_one_key_at_a_time_and_two_who_ask_are_one(sit
     first = asyncio.create_task(site.get())
     await site.until(lambda: site.engine.now == 1)
     both = [afresh(site), afresh(site)]
-    await asyncio.sleep(0.02)
+    await in_vain(lambda: site.engine.now == 2)
     site.engine.go.set()
     old, one, other = await asyncio.gather(first, *both)
     assert one == other != old
@@ -95,9 +119,12 @@ async def test_who_waited_for_a_build_afresh_finds_it(site: Site) -> None:
 
 async def test_pushes_end_in_the_order_of_their_builds(site: Site) -> None:
     site.engine.go.set()
-    site.registry.failures = 3
+    late = Late(site.registry)
+    site.pushing._push = late
     await site.get()
     new = await afresh(site)
+    await in_vain(lambda: bool(site.registry.images))
+    late.go.set()
     await site.pushed()
     assert site.registry.configurations[site.registry.images[A.key]] == new.facts
 
@@ -216,3 +243,6 @@ async def test_nothing_of_an_earlier_build_is_used(
     assert await one.image(Context(tmp_path, tmp_path / "Dockerfile", {}, tmp_path), {}, local=local) == "x"
     said = set((tmp_path / "said").read_text().split("\n"))
     assert said & {"--no-cache", "--pull"} == expected
+    # What a `--mount=type=cache` keeps is kept by the key, and nothing is kept of a build afresh.
+    assert (f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={found.key}" in said) is not again
+    assert any(one.startswith(f"--build-arg=BUILDKIT_CACHE_MOUNT_NS={found.key}") for one in said)

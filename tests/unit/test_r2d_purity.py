@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from builders.catalogue import BUILDERS
 from builders.detect import find, look
-from builders.interface import Found, Inputs, Order, Workshop
+from builders.interface import REVISION_LABEL, Found, Inputs, Order, Workshop
 from builders.repo2docker import (
     packs,
     render,  # noqa: F401  # quiets what importing repo2docker warns of
 )
-from builders.repo2docker.builder import Repo2Docker
+from builders.repo2docker.builder import Repo2Docker, _labels
 from builders.repo2docker.files import ANYWHERE, declaration
 from tests.fixtures.specifications import (
     DATED,
@@ -247,6 +247,14 @@ def test_the_build_of_a_pure_specification_is_given_these_files_alone(tmp_path: 
     finally:
         os.umask(before)
     assert again == given_
+
+
+@pytest.mark.parametrize("tree,named", [((), False), (("setup.py: it is installed",), True)])
+def test_an_image_of_a_specification_is_no_commits(tmp_path: Path, tree: tuple[str, ...], *, named: bool) -> None:
+    """It must not give a workspace its content: other commits share it."""
+    about = Found("repo2docker", "1", ("x",), "0" * 64, AMD, tree=tree)
+    order = Order(tmp_path, about, Inputs(""), "x:y", {REVISION_LABEL: "c" * 40}, 0, Workshop(tmp_path))
+    assert (REVISION_LABEL in _labels(order)) is named
 
 
 def test_the_build_of_another_sees_the_tree(tmp_path: Path) -> None:
