@@ -43,7 +43,7 @@ from launcher.repos.addresses import AddressPolicy
 from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
-from launcher.repos.provider import Sites
+from launcher.repos.provider import sites_of
 from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
 from launcher.repos.records.api import Api
 from launcher.repos.records.resolver import ByProvider, RecordResolver
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from launcher.given import Given
     from launcher.model import Project
     from launcher.repos.provider import Provider
-    from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
@@ -119,7 +118,7 @@ class Composed:
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
         self.resolver, self.api = GitResolver(*asking), Api(*asking)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
-        resolver = ByProvider(self.resolver, RecordResolver(self.api, sites(settings)), records)
+        resolver = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
         self.disks = Disks(_places(given), settings.disk_floor_bytes)
         self.watch = Watch(
             settings.workspace_max_bytes,
@@ -178,7 +177,7 @@ class Composed:
     def web(self) -> Web:
         """What the handlers need."""
         settings, known = self._given.settings, self._given.secrets
-        links = sites(settings)
+        links = sites_of(settings)
         client = Client(self._given.hub_api, known.launcher_token, "launcher", "service-launcher")
         return Web(
             launches=self.launches,
@@ -315,21 +314,6 @@ def display_config(row: Provider) -> dict[str, Any]:
         "repo": {"label": row.label, "placeholder": row.placeholder, "urlEncode": row.url_encode},
         "ref": {"enabled": False} if row.is_record else {"enabled": True, "default": "HEAD"},
     }
-
-
-def sites(settings: Settings) -> Sites:
-    """Where the named providers are."""
-    return Sites(
-        protocols=settings.allowed_protocols,
-        github=settings.github_url,
-        gitlab=settings.gitlab_url,
-        gist=settings.gist_url,
-        doi=settings.doi_url,
-        zenodo=settings.zenodo_url,
-        figshare=settings.figshare_url,
-        hydroshare=settings.hydroshare_url,
-        swh=settings.swh_url,
-    )
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate import build_engine, registry, worker
 from launcher.operate.installation import InstallationError
-from launcher.repos.provider import Sites
+from launcher.repos.provider import sites_of
 from launcher.repos.providers import parse_url
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Papers:
     async def _key_of(self, link: str, ref: str) -> str:
         """The environment key of what a link led to last."""
         try:
-            wanted = parse_url(link, ref, Sites(protocols=self.settings.allowed_protocols))
+            wanted = parse_url(link, ref, sites_of(self.settings))
         except LauncherError as error:
             told = explain(error)
             raise InstallationError(f"{told.title}. {told.seen} {told.todo}") from None

@@ -10,6 +10,8 @@ from launcher.repos import urls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from launcher.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Sites:
@@ -24,6 +26,21 @@ class Sites:
     hydroshare: str = "https://www.hydroshare.org"
     swh: str = "https://archive.softwareheritage.org"
     protocols: tuple[str, ...] = urls.PROTOCOLS
+
+
+def sites_of(settings: Settings) -> Sites:
+    """Where the operator says that they are."""
+    return Sites(
+        protocols=settings.allowed_protocols,
+        github=settings.github_url,
+        gitlab=settings.gitlab_url,
+        gist=settings.gist_url,
+        doi=settings.doi_url,
+        zenodo=settings.zenodo_url,
+        figshare=settings.figshare_url,
+        hydroshare=settings.hydroshare_url,
+        swh=settings.swh_url,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import (
+    AddressRefused,
     CheckoutRefused,
     HostUnreachable,
     LauncherError,
+    ProtocolRefused,
     RateLimited,
     RecordDamaged,
     RepositoryPrivate,
@@ -26,6 +28,7 @@ from launcher.model import Record, RecordFile, RepoRef, ResolvedRepo
 from launcher.repos.budget import Limits
 from launcher.repos.checkouts import Keep
 from launcher.repos.providers import parse_spec
+from launcher.repos.records import pack
 from tests.fixtures.providers import Said, StandIn, resolving, zipped
 from tests.fixtures.repos import git
 from tests.fixtures.trees import checkouts, left_over
@@ -254,9 +257,11 @@ async def test_archives_that_cannot_be_read(providers: StandIn, tmp_path: Path) 
         (Said(b"", 410), RecordDamaged, "it is gone"),
         (Said(b"", 500), RecordDamaged, "its server answers with status 500"),
         (Said(b"", 403), RepositoryPrivate, None),
+        (Said(b"", 302, {"Location": "http://10.0.0.1/x"}), AddressRefused, None),
+        (Said(b"", 302, {"Location": "file:///etc/passwd"}), ProtocolRefused, None),
         (Said(b"", 429, {"Retry-After": "9"}), RateLimited, None),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 async def test_what_may_come_instead_of_a_file(
     providers: StandIn, tmp_path: Path, said: Said, error: type[LauncherError], reason: str | None
@@ -371,3 +376,18 @@ async def test_tar_bombs(providers: StandIn, tmp_path: Path) -> None:
     none = await failed(as_tar(providers, b"<!doctype html>"), tmp_path)
     assert isinstance(none, CheckoutRefused)
     assert none.reason == "it is no tar archive that can be read"
+
+
+def test_what_is_too_much_is_known_before_it_is_read(tmp_path: Path) -> None:
+    """A bomb costs the reading of what it says that it has, not of what it has."""
+    plan = pack.Plan([], "", [("a", str(tmp_path / "a"))], "files", 0, "", 1000, 5)
+    (tmp_path / "a").write_bytes(zipped({str(number): "" for number in range(6)}))
+    with pytest.raises(pack.TooLarge):
+        next(pack.members(plan, pack.Taken(plan)))
+    (tmp_path / "a").write_bytes(zipped({"a": "", "b": bytes(1001)}))
+    with pytest.raises(pack.TooLarge):
+        next(pack.members(plan, pack.Taken(plan)))
+    plan = replace(plan, form="tar")
+    (tmp_path / "a").write_bytes(packed(member("top/a"), member("top/b", 1000)))
+    with pytest.raises(pack.TooLarge):
+        next(pack.members(plan, pack.Taken(plan)))

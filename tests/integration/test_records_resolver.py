@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -112,6 +113,31 @@ async def test_an_answer_that_has_not_changed_is_not_sent_again(providers: Stand
     assert changed.record.date < first.record.date, "what has changed is taken as it is now"
 
 
+async def test_many_who_ask_the_same_are_one_question(providers: StandIn) -> None:
+    """A class that opens one link; also if the first of them leaves, and those who come a little later."""
+    doi = providers.zenodo(1, {"a": b"1"})
+    providers.answers["/api/records/1"] = replace(providers.answers["/api/records/1"], pause=0.3)
+    ref = parse_spec("zenodo", doi, providers.sites)
+    with resolving(providers.sites, fresh_s=60) as resolver:
+        first, *others = [asyncio.create_task(resolver.resolve(ref)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        first.cancel()
+        found = await asyncio.gather(*others)
+        assert await resolver.resolve(ref) == found[0]
+    assert providers.paths == ["/api/records/1", "/api/records/1/files"]
+
+
+async def test_an_error_is_not_remembered(providers: StandIn) -> None:
+    doi = providers.zenodo(1, {"a": b"1"})
+    record = providers.answers.pop("/api/records/1")
+    ref = parse_spec("zenodo", doi, providers.sites)
+    with resolving(providers.sites, fresh_s=60) as resolver:
+        with pytest.raises(RepositoryMissing):
+            await resolver.resolve(ref)
+        providers.answers["/api/records/1"] = record
+        assert (await resolver.resolve(ref)).record
+
+
 async def test_the_doi_of_all_versions_leads_to_the_latest(providers: StandIn) -> None:
     """The id of all versions answers with a redirect to the record of the latest."""
     providers.play("zenodo")
@@ -139,7 +165,11 @@ async def test_the_doi_of_all_versions_leads_to_the_latest(providers: StandIn) -
         (Said(b"{}"), RecordUnfit, {"reason": "its site answers, but not as one of InvenioRDM"}),
         (Said(b"[" * 100_000), RecordUnfit, {"reason": "127.0.0.1 answers, but not with JSON"}),
         (Said(b" " * (17 * 2**20)), HostUnreachable, {"reason": "it sends more than it said"}),
-        (Said(b" " * (200 * 2**20), pieces=True), RecordUnfit, {}),
+        (
+            Said(b" " * (200 * 2**20), pieces=True),
+            RecordUnfit,
+            {"reason": "its description has more than 16777216 bytes"},
+        ),
         (Said(status=302, headers={"Location": "/api/records/4924875"}), HostUnreachable, {}),
         (Said(status=302, headers={"Location": "http://10.0.0.1/x"}), AddressRefused, {"address": "10.0.0.1"}),
     ],

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 16 * 2**20
 """Bytes of one answer: the list of some ten thousand files."""
-_KEPT = 64 * 2**20
+_KEPT = 8 * 2**20
 _MOST = 1000
 _OK, _SAME = 200, 304
 _LONGEST_WAIT = 7 * 24 * 3600
@@ -43,36 +43,63 @@ _MINUTE, _HOUR = 60, 3600
 class _Known:
     etag: str
     body: bytes
+    at: float
 
 
 class Api:
-    """Asks, and remembers answers by their ETag: an answer that has not changed is not sent again."""
+    """Asks: once for all who ask the same at one time, and not again within `fresh_s` seconds.
+
+    A class that opens one link is one question, and providers count them. Later an answer is asked for by its ETag:
+    what has not changed is not sent again.
+    """
 
     def __init__(
-        self, policy: AddressPolicy, protocols: Sequence[str], timeout_s: float = 30, scratch: Path | None = None
+        self,
+        policy: AddressPolicy,
+        protocols: Sequence[str],
+        timeout_s: float = 30,
+        scratch: Path | None = None,
+        fresh_s: float = 60,
     ) -> None:
         """`timeout_s`: seconds of one question. `scratch`: as of GitResolver."""
         self._programs = Programs()
         self._hops = Hops(policy, Curl(self._programs), protocols)
         self._timeout_s = timeout_s
         self._scratch = scratch
+        self._fresh_s = fresh_s
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._asking: dict[tuple[str, str], asyncio.Task[bytes]] = {}
 
-    async def ask(self, url: str, record: str, method: str = "GET") -> Any:
-        """What is in the answer's JSON. `record`: the address that people are told of.
+    async def ask(self, url: str, record: str) -> Any:
+        """What is in the answer's JSON. `record`: the address that people are told of. Raises as `ask_now`."""
+        known = self._known.get(url)
+        if known and time.monotonic() - known.at < self._fresh_s:
+            return json.loads(known.body)
+        task = self._asking.get((url, record))
+        if task is None:
+            task = self._asking[url, record] = asyncio.create_task(self._in_folder(url, record, "GET"))
+            task.add_done_callback(lambda _: self._asking.pop((url, record), None))
+        # Whoever leaves, the others get their answer; it comes in time, or not at all.
+        return json.loads(await asyncio.shield(task))
+
+    async def ask_now(self, url: str, record: str, method: str) -> Any:
+        """The same, whatever is known.
 
         Raises HostUnreachable, RepositoryMissing, RepositoryPrivate, RecordGone, RateLimited, RecordUnfit (it is no
         JSON), AddressRefused, BadUrl, ProtocolRefused.
         """
+        return json.loads(await self._in_folder(url, record, method))
+
+    async def _in_folder(self, url: str, record: str, method: str) -> bytes:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="repolaunch-resolve-", dir=self._scratch))
         try:
             return await self._ask(url, record, method, folder)
         finally:
             await asyncio.to_thread(remove, folder)
 
-    async def _ask(self, url: str, record: str, method: str, folder: Path) -> Any:
+    async def _ask(self, url: str, record: str, method: str, folder: Path) -> bytes:
         known = self._known.get(url)
-        headers = {"Accept": "application/json"} | ({"If-None-Match": known.etag} if known else {})
+        headers = {"Accept": "application/json"} | ({"If-None-Match": known.etag} if known and known.etag else {})
         body, head = folder / "body", folder / "head"
         transfer = Transfer(url, body, _LARGEST, headers, "{}" if method == "POST" else "", head)
 
@@ -84,29 +111,30 @@ class Api:
         if answer.reason:
             raise HostUnreachable(shown(url), answer.reason)
         if known and answer.status == _SAME:
-            self._known.move_to_end(url)
-            return json.loads(known.body)
+            self._remember(url, known.etag, known.body)
+            return known.body
         if answer.status not in range(_OK, 300):
             await asyncio.to_thread(_refuse, url, record, answer.status, head)
         text = await asyncio.to_thread(body.read_bytes) if body.exists() else b""
         try:
-            found = json.loads(text)
+            json.loads(text)
         except (ValueError, RecursionError):
             raise RecordUnfit(
                 record, f"{urls.split_href(url, ('http', 'https')).host} answers, but not with JSON"
             ) from None
         self._remember(url, (await asyncio.to_thread(read_head, head)).get("etag", ""), text)
-        return found
+        return text
 
     def _remember(self, url: str, etag: str, body: bytes) -> None:
         self._known.pop(url, None)
-        if etag and etag.isascii() and etag.isprintable():
-            self._known[url] = _Known(etag, body)
+        self._known[url] = _Known(etag if etag.isascii() and etag.isprintable() else "", body, time.monotonic())
         while len(self._known) > _MOST or sum(len(one.body) for one in self._known.values()) > _KEPT:
             self._known.popitem(last=False)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop what is under way; let the threads end."""
+        for task in self._asking.values():
+            task.cancel()
         self._programs.close()
 
 

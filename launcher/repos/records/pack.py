@@ -82,7 +82,7 @@ class Member:
 
 
 @dataclass(slots=True)
-class _Taken:
+class Taken:
     """What was taken so far."""
 
     plan: Plan
@@ -143,8 +143,8 @@ def _pack(plan: Plan) -> int:
 
 
 def _write(plan: Plan, out: IO[bytes]) -> int:
-    taken, lines = _Taken(plan), []
-    for number, member in enumerate(_members(plan, taken), 1):
+    taken, lines = Taken(plan), []
+    for number, member in enumerate(members(plan, taken), 1):
         taken.check(member)
         out.write(b"blob\nmark :%d\ndata %d\n" % (number, member.size))
         _copy(member, out)
@@ -192,7 +192,7 @@ def _quoted(path: str) -> bytes:
 
 
 # --------------------------------------------------------------------------- what there is
-def _members(plan: Plan, taken: _Taken) -> Iterator[Member]:
+def members(plan: Plan, taken: Taken) -> Iterator[Member]:
     """The files, none of them read yet. Raises Refused, TooLarge."""
     (name, first), alone = plan.files[0], len(plan.files) == 1
     if plan.form == "tar":
@@ -236,7 +236,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/") if info.create_system in _DOS and "/" not in name else name
 
 
-def _of_tar(name: str, path: str, taken: _Taken) -> Iterator[Member]:
+def _of_tar(name: str, path: str, taken: Taken) -> Iterator[Member]:
     """In two passes: what is in it, then the bytes."""
     try:
         with tarfile.open(path, encoding="utf-8", errors="surrogateescape") as archive:

@@ -26,9 +26,13 @@ class Question:
     facts: Mapping[str, str]
     """What the address of the record's page says."""
 
-    async def ask(self, path: str, method: str = "GET") -> Any:
-        """What the site answers to a path (or to another address). Raises as Api.ask."""
-        return await self.api.ask(path if "://" in path else self.base + path, self.record, method)
+    async def ask(self, path: str) -> Any:
+        """What the site answers to a path (or to another address), maybe a minute ago. Raises as Api.ask."""
+        return await self.api.ask(path if "://" in path else self.base + path, self.record)
+
+    async def ask_now(self, path: str, method: str = "GET") -> Any:
+        """What it answers now."""
+        return await self.api.ask_now(self.base + path, self.record, method)
 
     def unfit(self, reason: str) -> RecordUnfit:
         """An error that tells of the record."""

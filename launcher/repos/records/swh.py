@@ -92,7 +92,7 @@ def _hash(question: Question, value: object) -> str:
 
 async def _packed(question: Question, path: str) -> str:
     """Where the directory is to be had as an archive; waits until it is packed."""
-    told = await question.ask(path, "POST")
+    told = await question.ask_now(path, "POST")
     until, pauses = time.monotonic() + _PACKED_WITHIN_S, iter(_PAUSES_S)
     pause = _PAUSES_S[0]
     while isinstance(told, dict) and told.get("status") in {"new", "pending"}:
@@ -100,7 +100,7 @@ async def _packed(question: Question, path: str) -> str:
             raise HostUnreachable(question.base, f"the files were not packed within {_PACKED_WITHIN_S} seconds")
         pause = next(pauses, pause)
         await asyncio.sleep(pause)
-        told = await question.ask(path)
+        told = await question.ask_now(path)
     if not isinstance(told, dict) or told.get("status") not in {"done", "failed"}:
         raise question.unfit(_WRONG)
     if told["status"] == "failed":
