@@ -5,8 +5,10 @@ The store is made by hand, with what a real one may have at its worst; `test_clo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -17,19 +19,27 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 import pytest
 
-from builders.interface import STORES, TLS, VIEWS
-from builders.oci import record, view
+from builders.collect import stores as collected
+from builders.collect.clear import clear_stores
+from builders.images import EngineImages
+from builders.interface import STORES, TLS, VIEWS, Found, Order
+from builders.nix.builder import NixBuilder
+from builders.oci import held, record, view
 from builders.oci.image import assemble
 from builders.oci.load import load
 from builders.oci.table import Table
+from builders.views import Views
 from tests.conftest import ROOT
 from tests.fixtures.closures import settle
+from tests.fixtures.nix import SET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    from builders.interface import Line
+    from builders.interface import Line, Workshop
     from builders.oci.image import Recipe
+    from builders.server import Server
     from tests.fixtures.closures import Shelf
     from tests.fixtures.registry import RunningRegistry
 
@@ -176,6 +186,45 @@ def test_what_a_session_must_know_is_the_same_by_both_ways(both: Both, engine_en
     assert by_view["server"][0].endswith("-busybox/bin/repolaunch-singleuser")
     # Where sessions are given no views, an image that has nothing of the store is no environment.
     assert builder(env | {VIEWS: ""}, "inspect", both.small)["error"] == "ServerMissing"
+
+
+@pytest.mark.engine
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_what_a_session_runs_on_outlives_a_collection_and_goes_with_the_next(
+    workshop: Workshop, nix_author: Path, small_server: Server, engine: docker.DockerClient, installation: str
+) -> None:
+    """Of a real store, by Nix's own collector, when the environment was let go."""
+    assert small_server.closure.paths
+    (nix_author / "default.nix").write_text(SET + '[ (program "used" "echo used") kernel ]')
+    views, key, name = replace(workshop, views=True), "a" * 64, f"repolaunch-{installation}-env:a"
+    try:
+        nix = NixBuilder()
+        declared = nix.detect(nix_author)
+        assert declared is not None
+        inputs = await nix.inputs(nix_author, declared, "linux/amd64", views, silent)
+        found = Found("nix", nix.version, (), key, "linux/amd64")
+        small = await nix.build(Order(nix_author, found, inputs, name, {}, 0, views), silent)
+        recipe, seen = record.find(views.stores, small), view.find(views.stores, small)
+        assert recipe is not None
+        assert seen is not None
+        assert held.hold(views.stores, seen, "f" * 64, installation)
+        collected.forget(views.stores, "environment", key)
+        await clear_stores(views, silent)
+        assert all((views.stores / path[1:]).exists() for path in recipe.closure.paths)
+        mounts = [f"--mount=type=bind,source={source},target={at},readonly" for at, source in seen.mounts.items()]
+        argv = ["docker", "run", *WALLS, f"--label=repolaunch.installation={installation}", *mounts, small, "used"]
+        done = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=False)
+        assert done.stdout == "used\n", done.stderr
+
+        # No container has that id, so whoever looks finds that it has ended.
+        await Views(EngineImages(os.environ), views.stores, installation).look()
+        await clear_stores(views, silent)
+        assert not any((views.stores / path[1:]).exists() for path in recipe.root)
+        assert view.find(views.stores, small) is None
+    finally:
+        if engine.images.list(name):
+            engine.images.remove(name, force=True)
 
 
 def builder(env: Mapping[str, str], *argv: str) -> dict[str, Any]:

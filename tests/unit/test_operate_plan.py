@@ -77,3 +77,10 @@ def test_channels_that_are_not_there(tmp_path: Path) -> None:
     plans = plan.Plan(open_installation(tmp_path), Settings(guix_channels=str(tmp_path / "none")), "10.0.0.1")
     with pytest.raises(SettingWrong, match=r"guix_channels is .* which cannot be: No such file"):
         plans.part("worker")
+
+
+@pytest.mark.parametrize("views", [True, False])
+def test_hub_and_worker_are_told_whether_sessions_see_the_stores(tmp_path: Path, views: bool) -> None:
+    plans = plan.Plan(open_installation(tmp_path / "data"), Settings(), "10.0.0.1", views=views)
+    assert plans.part("worker").env.get("REPOLAUNCH_VIEWS") == ("1" if views else None)
+    assert plans.part("hub").env.get("REPOLAUNCH_HUB_STORES") == (str(tmp_path / "data/stores") if views else None)
