@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import math
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ def uploading(tell: Tell) -> AbstractAsyncContextManager[None]:
     """A turn at the registry: for all the time in which layers are put there that no manifest names yet."""
     own = own_registry()
     return using(own.turns, tell, "Waiting until the registry is cleared up") if own else contextlib.nullcontext()
+
+
+def alone_in(own: Own) -> AbstractAsyncContextManager[None]:
+    """Have a registry for oneself. Who waits for a backup of it, which takes hours, makes nobody else wait for it."""
+    return alone(own.turns, math.inf)
 
 
 @asynccontextmanager

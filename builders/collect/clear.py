@@ -13,7 +13,7 @@ from builders.interface import Step
 from builders.nix.collect import collect as collect_nix
 from builders.process import Command, ProgramMissing, output
 from builders.text import clean, without_paths
-from builders.turns import STORES, alone
+from builders.turns import STORES, alone, alone_in
 from builders.views import clear
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def clear_stores(workshop: Workshop, tell: Tell) -> None:
 
 async def clear_registry(own: Own, images: Repository, tell: Tell) -> None:
     """Remove what no image and no commit has. Whoever pulls notices nothing. Raises RegistryDown, BuildBroken."""
-    async with alone(own.turns):
+    async with alone_in(own):
         tell(Step("collecting the registry"))
         await asyncio.to_thread(registry.tidy, images)
         command = Command(own.collect, dict(os.environ) | {"OTEL_TRACES_EXPORTER": "none"})

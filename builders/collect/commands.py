@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builders.collect.clear import clear_registry, clear_stores
 from builders.interface import Known, Rooms, Workshop
-from builders.turns import STORES, alone, own_registry
+from builders.turns import STORES, alone, alone_in, own_registry
 from builders.turns import stores as folder_of_stores
 
 if TYPE_CHECKING:
@@ -55,13 +55,14 @@ async def _holdings(asked: argparse.Namespace, tell: Tell) -> Rooms:
 async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
     from builders.collect import registry, stores  # noqa: PLC0415  # as above
 
-    folder, kind, name = folder_of_stores(), asked.kind, asked.thing
-    if kind == "image":
-        await _in_registry(asked, "env", lambda where: registry.forget_image(where, name))
-    elif kind == "source":
-        own = own_registry()
-        async with alone(own.turns) if own else nullcontext():  # nobody is just giving it another name
-            await _in_registry(asked, "source", lambda where: registry.forget_source(where, own, name))
+    folder, kind, name, own = folder_of_stores(), asked.kind, asked.thing, own_registry()
+    if kind in {"image", "source"}:
+        # Nobody gives it another name just now, and nobody copies the registry's folder.
+        async with alone_in(own) if own else nullcontext():
+            if kind == "image":
+                await _in_registry(asked, "env", lambda where: registry.forget_image(where, name))
+            else:
+                await _in_registry(asked, "source", lambda where: registry.forget_source(where, own, name))
     elif kind == "wheels":
         async with alone(folder / STORES):  # a build may be copying it
             await asyncio.to_thread(stores.forget, folder, kind, name)

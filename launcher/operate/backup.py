@@ -27,8 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders.turns import using
 from launcher import __version__
-from launcher.operate import databases
+from launcher.operate import databases, registry
 from launcher.operate.account import DATABASE, LAUNCHER
 from launcher.operate.installation import InstallationError, write_private
 from launcher.operate.restic import INCOMPLETE, NO_REPOSITORY, SHOWN, check_version, shown
@@ -117,10 +118,11 @@ async def _keep(installation: Installation, restic: Restic, wanted: Wanted) -> s
     folder = installation.folder
     parts = [part for part in (*PARTS, *(("registry",) if wanted.registry else ())) if (folder / part).exists()]
     command = ("backup", "--host", installation.id, "--tag", UNFINISHED, *parts)
-    done = await restic.run(*command, cwd=folder, may=(0, INCOMPLETE, NO_REPOSITORY))
-    if done.code == NO_REPOSITORY:
-        await restic.run("init")
-        done = await restic.run(*command, cwd=folder, may=(0, INCOMPLETE))
+    async with using(registry.turns(installation), lambda _: None, ""):  # nothing is collected meanwhile
+        done = await restic.run(*command, cwd=folder, may=(0, INCOMPLETE, NO_REPOSITORY))
+        if done.code == NO_REPOSITORY:
+            await restic.run("init")
+            done = await restic.run(*command, cwd=folder, may=(0, INCOMPLETE))
     made = str(done.last["snapshot_id"])
     if done.code == INCOMPLETE:
         unread = "; ".join(done.complaints[:SHOWN])

@@ -63,8 +63,13 @@ def own(installation: Installation) -> str:
     if shutil.which(collect[0]) is None:
         inside = ("registry", "garbage-collect", "/etc/docker/registry/config.yml")
         collect = ("docker", "exec", f"repolaunch-{installation.id}-registry", *inside)
-    turns = installation.path("run") / "registry"
-    return json.dumps({"folder": str(installation.path("registry")), "turns": str(turns), "collect": collect})
+    folder = installation.path("registry")
+    return json.dumps({"folder": str(folder), "turns": str(turns(installation)), "collect": collect})
+
+
+def turns(installation: Installation) -> Path:
+    """Beside which file who copies the registry, puts something there or clears it up takes turns."""
+    return installation.path("run") / "registry"
 
 
 def container(installation: Installation, passwords: Path) -> tuple[str, ...]:

@@ -140,7 +140,10 @@ async def test_what_is_just_being_launched_stays(database: Database, tick: Calla
     launching = Launching(given, ImageRows(database, tick), turns)
     launch = asyncio.create_task(launching.get(REPO, _environment(KEYS[0]), Told()))
     await asyncio.sleep(0)
-    report = registry(await collecting(held, database, turns).collect())
+    collection = asyncio.create_task(collecting(held, database, turns).collect())
+    await asyncio.wait({collection}, timeout=20)
+    assert collection.done(), "it waits for a build, which may take hours"
+    report = registry(collection.result())
     assert report.plan.going == ()
     assert [one.reason for one in report.plan.kept if one.thing.name == KEYS[0]] == [MEANWHILE]
     given.turn.set()
