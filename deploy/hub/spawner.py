@@ -84,6 +84,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._told = []
         self._news = asyncio.Event()
+        self._noticing = asyncio.Lock()
         super().__init__(*args, **kwargs)
 
     # ------------------------------------------------------------------ what DockerSpawner would do otherwise
@@ -113,6 +114,11 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         if self.user is not None and project_of(self.user.name):
             join(self.user.orm_user)
         self._skip_consent()
+
+    async def poll_and_notify(self) -> Any:
+        """One at a time: who starts a server again waits until JupyterHub has cleared up after the one that died."""
+        async with self._noticing:
+            return await super().poll_and_notify()
 
     def _skip_consent(self) -> None:
         # The site itself shares a project's server with people, so asking each of them says nothing to anybody.
