@@ -280,6 +280,23 @@ def liar(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
+def test_what_one_repository_leaves_in_a_cache_mount_no_other_reads(build: Build, engine: docker.DockerClient) -> None:
+    """On a plain engine too, and whatever the same id is used for: pip's, uv's, the author's own."""
+    ids = [f"{name}-{secrets.token_hex(4)}" for name in ("pip", "uv", "own")]
+    mounts = " ".join(f"--mount=type=cache,id={one},target=/cache/{one}" for one in ids)
+    look = "find /cache -type f | sed s/^/found:/; for one in /cache/*; do echo poison >$one/x; done"
+    images = []
+    try:
+        for place in range(2):
+            # The second is another repository by one byte, so that nothing but the id is the same.
+            lines = build({"Dockerfile": f"FROM {BASE_IMAGE}\nUSER root\nRUN {mounts} {look} # {ids[0]} {place}\n"})
+            images.append(built(lines))
+            assert not any(" found:" in line.get("text", "") for line in lines), lines
+    finally:
+        for image in set(images):
+            engine.images.remove(image, force=True)
+
+
 def test_nothing_of_an_author_changes_what_another_one_installs(
     build: Build, tmp_path: Path, engine: docker.DockerClient
 ) -> None:
