@@ -116,7 +116,7 @@ class Composed:
         self.projects = WorkspaceProjects(self.project_rows, self.image_rows, self.volumes, self.checkouts)
         self._compose_images()
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
-        self.resolver, self.api = GitResolver(*asking), Api(*asking)
+        self.resolver, self.api = GitResolver(*asking), Api(*asking, settings.provider_fresh_s)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
         resolver = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
         self.disks = Disks(_places(given), settings.disk_floor_bytes)

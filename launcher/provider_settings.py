@@ -22,3 +22,9 @@ class ProviderSettings(BaseModel):
     )
     hydroshare_url: ApiUrl = Field("https://www.hydroshare.org", description="The site of HydroShare.")
     swh_url: ApiUrl = Field("https://archive.softwareheritage.org", description="The site of Software Heritage.")
+    provider_fresh_s: float = Field(
+        60,
+        ge=0,
+        description="Seconds for which what a provider of records has said is believed, so that a class that opens one "
+        "link is one question: providers count them. 0: each launch asks.",
+    )

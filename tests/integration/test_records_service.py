@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -69,3 +70,19 @@ async def test_what_a_provider_refuses_is_told(service: Service, all_providers: 
         lines = [json.loads(line[6:]) async for line in answer.content if line.startswith(b"data: ")]
     assert lines[-1]["phase"] == "failed"
     assert "The record was taken away" in lines[-1]["message"]
+
+
+async def test_pages_and_links_of_records(service: Service) -> None:
+    """What is pasted becomes a link of BinderHub's form, which has a page, with or without a slash at its end."""
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        for pasted, path in (
+            ("https://doi.org/10.5281/zenodo.123", "zenodo/10.5281/zenodo.123"),
+            ("10.7910/DVN/TJCLKP", "dataverse/10.7910/DVN/TJCLKP"),
+            (f"swh:1:dir:{'1' * 40};path=/a", f"swh/swh:1:dir:{'1' * 40};path=/a"),
+        ):
+            status, found = await visitor.call("GET", f"/api/v1/links?url={quote(pasted, safe='')}")
+            assert (status, found["link"]) == (200, f"/v2/{path}")
+            for address in (f"/v2/{path}", f"/v2/{path}/"):
+                async with visitor.http.get(address) as answer:
+                    assert (answer.status, answer.content_type) == (200, "text/html")
