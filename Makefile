@@ -41,9 +41,10 @@ test-faults: setup-test ## the engine killed, hung and filled, and full disks, a
 test-long: setup-test ## every test that `make test` leaves out because it takes minutes
 	@exec $(BIN)/python -m pytest -m long --timeout=900 $(PYTEST_ARGS)
 
-test-closures: setup-test ## Nix and Guix environments and the notebook server from nothing: every file fetched, every path built (20 minutes)
+test-closures: setup-test ## Nix and Guix environments and the notebook server from nothing: every file fetched, every path built (half an hour)
 	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=1800 tests/integration/test_closure*.py \
-	  tests/integration/test_guix_evaluate.py tests/integration/test_guix_images.py tests/integration/test_guix_service.py $(PYTEST_ARGS)
+	  tests/integration/test_guix_evaluate.py tests/integration/test_guix_images.py tests/integration/test_guix_service.py \
+	  tests/integration/test_guix_signed.py tests/integration/test_guix_cache.py tests/integration/test_nix_cache.py $(PYTEST_ARGS)
 
 test-nix-real: setup-test ## the same authors with the real nixpkgs, where there is internet: make test-nix-real NIXPKGS="COMMIT sha256-HASH"
 	@TEST_NIXPKGS="$${NIXPKGS:?the commit and the hash of a nixpkgs}" exec $(BIN)/python -m pytest \

@@ -44,38 +44,29 @@ def word() -> str:
 
 
 @pytest.fixture(scope="module")
-def afresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """An empty store, for the tests of this module."""
+def afresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop, Workshop]]:
+    """Two empty stores, for the tests of this module."""
     folder = tmp_path_factory.mktemp("afresh")
-    yield Workshop(folder / "stores")
+    yield Workshop(folder / "one"), Workshop(folder / "two")
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("layout", list(layouts(ANALYSIS)))
-async def test_whichever_way_an_author_says_it(
-    afresh: Workshop, word: str, engine: docker.DockerClient, tmp_path: Path, layout: str
+async def test_whichever_way_an_author_says_it_two_empty_stores_give_one_digest(
+    afresh: tuple[Workshop, Workshop], word: str, engine: docker.DockerClient, tmp_path: Path, layout: str
 ) -> None:
     directory = write(tmp_path / "author", layouts(ANALYSIS)[layout] | salted(word))
-    with image(engine, f"closure-{word}-{secrets.token_hex(4)}:1") as name:
-        await built(directory, afresh, name)
-        assert run_cell(engine, afresh, name) == (0, ANSWER)
-
-
-async def test_two_empty_stores_give_the_same_digest(
-    word: str, engine: docker.DockerClient, tmp_path: Path, afresh: Workshop
-) -> None:
-    directory = write(tmp_path / "author", layouts(ANALYSIS)["flake binder"] | salted(word))
-    other = Workshop(tmp_path / "stores")
     digests = []
-    for number, workshop in enumerate((afresh, other)):
-        with image(engine, f"closure-{word}-two:{number}") as name:
+    for number, workshop in enumerate(afresh):
+        with image(engine, f"closure-{word}-{secrets.token_hex(4)}:1") as name:
             engine_id = await built(directory, workshop, name)
+            if number == 0:
+                assert run_cell(engine, workshop, name) == (0, ANSWER)
         recipe = record.find(workshop.stores, engine_id)
         assert recipe is not None
         with closing(Table(tmp_path / f"table-{number}")) as table:
             digests.append((engine_id, assemble(recipe, table).digest))
     assert digests[0] == digests[1]
-    shutil.rmtree(other.stores)
 
 
 async def test_the_notebook_server_built_again_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

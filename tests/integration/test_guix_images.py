@@ -75,6 +75,33 @@ async def test_two_empty_stores_give_one_image_of_a_stand_in_channel(
     assert (lines[:2], lines[-1]) == (["hello, one", "1000"], "none"), lines
 
 
+PACKAGE = """(use-modules (stand-in seeds))
+(shell-package "mine" "1" "exit 1" #:inputs* `(("busybox" ,busybox)))
+"""
+ALONE = "(use-modules (stand-in seeds))\n(packages->manifest (list busybox))\n"
+
+
+@pytest.mark.parametrize("files", [{"guix_scm": PACKAGE}, {"binder__manifest_scm": ALONE}], ids=["package", "manifest"])
+async def test_two_empty_stores_give_one_image_of_an_author_without_channels(
+    tmp_path: Path,
+    engine: docker.DockerClient,
+    guix_means: Means,
+    guix_workshop: Workshop,
+    installation: str,
+    files: dict[str, str],
+) -> None:
+    directory = repository(tmp_path / "r", **files)
+    builder, ids = Guix(guix_means), set()
+    for number in (1, 2):
+        workshop = replace(guix_workshop, stores=tmp_path / f"stores{number}")
+        found, inputs = await find(directory, (builder,), this_platform(), workshop, lambda _: None)
+        assert found.pinning == "not-pinned"
+        name = f"repolaunch-{installation}-env:{number}"
+        ids.add(await builder.build(Order(directory, found, inputs, name, {}, number, workshop), lambda _: None))
+    assert len(ids) == 1
+    engine.images.remove(ids.pop(), force=True)
+
+
 def labels_of(engine: docker.DockerClient, image: str) -> dict[str, str]:
     labels: dict[str, str] = engine.images.get(image).attrs["Config"]["Labels"]
     return labels
