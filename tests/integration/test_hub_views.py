@@ -147,8 +147,8 @@ async def test_what_a_session_sees_is_kept_until_its_container_has_ended(
 async def test_a_view_stays_for_the_next_session_while_the_store_has_its_paths(
     hub_site: HubSite, shelf: Shelf, based: Project
 ) -> None:
-    assert held(shelf.stores) == {}
     await sweep(hub_site, shelf).look()
+    assert held(shelf.stores) == {}
     assert view.find(shelf.stores, based.image.facts.engine_id) is not None
 
 

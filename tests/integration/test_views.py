@@ -21,26 +21,34 @@ import pytest
 
 from builders.collect import stores as collected
 from builders.collect.clear import clear_stores
+from builders.detect import find
+from builders.guix.builder import Guix
+from builders.guix.collect import collect as collect_guix
 from builders.images import EngineImages
-from builders.interface import STORES, TLS, VIEWS, Found, Order
+from builders.interface import STORES, TLS, VIEWS, Found, Known, Order
 from builders.nix.builder import NixBuilder
 from builders.oci import held, record, view
 from builders.oci.image import assemble
 from builders.oci.load import load
 from builders.oci.table import Table
+from builders.sandbox_files import remove
 from builders.views import Views
 from tests.conftest import ROOT
 from tests.fixtures.closures import settle
+from tests.fixtures.guix import repository
 from tests.fixtures.nix import SET
+from tests.fixtures.worker import running_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from builders.guix.means import Means
     from builders.interface import Line, Workshop
     from builders.oci.image import Recipe
     from builders.server import Server
     from tests.fixtures.closures import Shelf
+    from tests.fixtures.guix import StandInChannel
     from tests.fixtures.registry import RunningRegistry
 
 PROGRAMS = ("sh", "env", "cat", "ls", "find", "xargs", "stat", "sha256sum", "sort", "touch", "chmod", "rm", "id")
@@ -189,6 +197,27 @@ def test_what_a_session_must_know_is_the_same_by_both_ways(both: Both, engine_en
 
 
 @pytest.mark.engine
+async def test_a_worker_that_starts_removes_what_ended_sessions_left_and_answers_for_views(
+    both: Both, installation: str, engine_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """However hub, launcher, `up` or the machine ended: no container has this id."""
+    stores = both.recipe.stores
+    assert held.hold(stores, both.view, "f" * 64, installation)
+    env = engine_environment | {STORES: str(stores), VIEWS: "1"}
+    (tmp_path / "worker").mkdir()
+    with running_worker(tmp_path / "worker", installation, env, registry="127.0.0.1:9") as running:
+        while held.held(stores):  # another process removes it
+            await asyncio.sleep(0.1)
+        for image in (both.whole, both.small):
+            assert await running.worker.ask(Known, "has", {"engine_id": image}) == Known(image)
+        remove(both.view.folder)
+        assert await running.worker.ask(Known, "has", {"engine_id": both.small}) == Known("")
+        view.make(both.recipe, both.small)
+    with running_worker(tmp_path / "worker", installation, env | {VIEWS: ""}, registry="127.0.0.1:9") as running:
+        assert await running.worker.ask(Known, "has", {"engine_id": both.small}) == Known("")
+
+
+@pytest.mark.engine
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_what_a_session_runs_on_outlives_a_collection_and_goes_with_the_next(
@@ -222,6 +251,43 @@ async def test_what_a_session_runs_on_outlives_a_collection_and_goes_with_the_ne
         await clear_stores(views, silent)
         assert not any((views.stores / path[1:]).exists() for path in recipe.root)
         assert view.find(views.stores, small) is None
+    finally:
+        if engine.images.list(name):
+            engine.images.remove(name, force=True)
+
+
+@pytest.mark.engine
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_an_environment_of_guix_is_seen_with_the_server_from_the_other_store(
+    tmp_path: Path,
+    guix_means: Means,
+    guix_workshop: Workshop,
+    channel: StandInChannel,
+    engine: docker.DockerClient,
+    installation: str,
+) -> None:
+    """Stand-ins, as tests/fixtures/guix.py has them: the seeds, and the channel `guix`."""
+    text = '(specifications->manifest \'("hello" "stand-in-busybox"))\n'
+    directory = repository(tmp_path / "r", channels_scm=channel.scheme(channel.commits[0]), manifest_scm=text)
+    guix, views = Guix(guix_means), replace(guix_workshop, views=True)
+    name = f"repolaunch-{installation}-env:guix"
+    found, inputs = await find(directory, (guix,), "linux/amd64", views, silent)
+    try:
+        small = await guix.build(Order(directory, found, inputs, name, {}, 0, views), silent)
+        recipe, seen = record.find(views.stores, small), view.find(views.stores, small)
+        assert recipe is not None
+        assert seen is not None
+        assert seen.mounts.keys() == {"/nix", "/gnu"}
+        both = Both(recipe, "", small)
+        shown = await asyncio.to_thread(both.run, installation, "sh", "-c", "ls -d /nix/store/* /gnu/store/*; hello")
+        *paths, last = shown.splitlines()
+        assert set(paths) == recipe.closure.paths.keys()
+        assert last == "hello, one"
+        assert held.hold(views.stores, seen, "f" * 64, installation)
+        collected.forget(views.stores, "environment", found.key)
+        await collect_guix(views, silent, guix_means)
+        assert all((views.stores / path[1:]).exists() for path in recipe.closure.paths)
     finally:
         if engine.images.list(name):
             engine.images.remove(name, force=True)
