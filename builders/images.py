@@ -73,6 +73,10 @@ class EngineImages:
         """Take this name from its image, which goes with its last; not where a container uses it. Raises EngineDown."""
         await self._ask("DELETE", f"/images/{quote(name, safe=':@/')}")
 
+    async def tag(self, engine_id: str, repository: str, tag: str) -> None:
+        """Give an image one more name; no error if it is gone. Raises EngineDown."""
+        await self._ask("POST", f"/images/{engine_id}/tag?repo={quote(repository, safe='')}&tag={quote(tag, safe='')}")
+
     async def root(self) -> Path:
         """The folder where the engine keeps its images, on the engine's machine. Raises EngineDown."""
         _, body = await self._ask("GET", "/info")

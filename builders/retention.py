@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from builders.errors import BuilderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from builders.images import EngineImages
     from builders.registry import Registry
@@ -79,6 +79,7 @@ class Retention:
     async def look(self) -> None:
         """Once. Raises EngineDown and RegistryDown; what was removed until then stays removed."""
         await self._remove_containers()
+        await remove_gone(self._engine, self._installation)
         unused = sorted(await self._unused(), key=lambda one: one.used)
         for image in unused:
             if self._is_old(image.used, self._keep.image_days) or await self._is_tight():
@@ -150,6 +151,32 @@ class Retention:
     @property
     def _label(self) -> str:
         return f"repolaunch.installation={self._installation}"
+
+
+async def let_go(engine: EngineImages, installation: str, names: Collection[str]) -> None:
+    """The registry has let these images go as nobody uses them: so does the engine, now or when no container has them.
+
+    Until then they have another name, so that this is not forgotten. Raises EngineDown.
+    """
+    for one in await engine.images():
+        known = {*(one.get("RepoTags") or ()), *(one.get("RepoDigests") or ())} & set(names)
+        if known:
+            await engine.tag(one["Id"], _gone(installation), one["Id"].removeprefix("sha256:"))
+            for name in sorted(known):
+                await engine.remove_image(name)
+    await remove_gone(engine, installation)
+
+
+async def remove_gone(engine: EngineImages, installation: str) -> None:
+    """Remove what was let go and no container has any more: the engine refuses the others. Raises EngineDown."""
+    for one in await engine.images():
+        for name in one.get("RepoTags") or ():
+            if name.startswith(f"{_gone(installation)}:"):
+                await engine.remove_image(name)
+
+
+def _gone(installation: str) -> str:
+    return f"repolaunch-{installation}-gone"
 
 
 def seconds(text: str) -> float:

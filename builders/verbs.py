@@ -19,6 +19,7 @@ from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
 from builders.oci import view
 from builders.process import Command, ProgramMissing, running
 from builders.requests import LIMITS_S
+from builders.retention import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -194,15 +195,22 @@ class Verbs:
             case "clear":
                 await self._builder("clear", ("--", fields["place"], where), send)
             case _:
-                said = (f"--kind={fields['kind']}", f"--thing={fields['thing']}")
-                await self._builder("forget", (*said, "--", where), send)
-                if fields["kind"] == "image" and ":" not in fields["thing"]:  # no digest
-                    await self._untag(fields["thing"])
+                await self._forget(fields["kind"], fields["thing"], where, send)
 
-    async def _untag(self, key: str) -> None:
-        """An image that the registry no longer has goes from the engine too, unless a container has it."""
-        for name in (f"{self._local}{key}", self._registry.target(key)):
-            await self._engine.remove_image(name)
+    async def _forget(self, kind: str, thing: str, where: str, send: Send) -> None:
+        """Let a thing go; an image from the sessions' engine too, before the answer: nobody waits for what follows."""
+        said: list[str] = []
+
+        async def hold(line: str) -> None:
+            said.append(line)
+
+        digest = await self._registry.find(thing) if kind == "image" else ""
+        await self._builder("forget", (f"--kind={kind}", f"--thing={thing}", "--", where), hold)
+        if digest and not await self._registry.find(thing):
+            names = (f"{self._local}{thing}", self._registry.target(thing), f"{self._registry.name}@{digest}")
+            await let_go(self._engine, self._site.installation, names)
+        for line in said:
+            await send(line)
 
     async def _inspect(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
         image: str = fields["image"]

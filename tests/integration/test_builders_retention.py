@@ -15,7 +15,7 @@ import pytest
 from builders.errors import RegistryDown
 from builders.images import EngineImages
 from builders.registry import Registry
-from builders.retention import FRESH_S, Keep, Retention
+from builders.retention import FRESH_S, Keep, Retention, let_go
 from tests.fixtures.engine import BASE_IMAGE
 from tests.fixtures.registry import running_registry
 
@@ -209,3 +209,26 @@ async def test_another_installations_image_stays(site: Site) -> None:
         await stranger.retention(Keep(0, 1, 0)).look()
         stranger.registry.close()
     assert not stranger.has(theirs)
+
+
+async def test_what_the_registry_has_let_go_goes_as_soon_as_no_container_has_it(site: Site) -> None:
+    engine = EngineImages(dict(os.environ))
+    free, used, other = site.image(), site.image(), site.image()
+    names = {name for one in (free, used) for name in _names_of(site, one)}
+    session = site.session(used)
+    await let_go(engine, site.installation, names)
+    assert not site.has(free)
+    assert site.has(used)
+    assert not _names_of(site, used) & names
+    retention = site.retention(NEVER)
+    await retention.look()
+    assert site.has(used)
+    session.remove()
+    await retention.look()  # of a worker that was started since, and knows of nothing but the engine
+    assert not site.has(used)
+    assert site.has(other)
+
+
+def _names_of(site: Site, image: str) -> set[str]:
+    attributes = site.engine.images.get(image).attrs
+    return {*attributes["RepoTags"], *attributes["RepoDigests"]}

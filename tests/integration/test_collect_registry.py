@@ -119,6 +119,7 @@ async def test_an_image_goes_with_its_papers_and_layers_and_no_pull_fails(own: t
     with pulling(how, KEYS[1], stays) as wrong:
         for _ in range(3):
             collected.forget_image(repository, KEYS[0])
+            assert papers(repository, gone) == []
             await clear_registry(ours, repository, lambda _: None)
     assert wrong == []
     assert repository.manifest(KEYS[0], MANIFEST_TYPE) is None
