@@ -112,6 +112,14 @@ async def test_files_become_a_commit_that_is_always_the_same(providers: StandIn,
     assert commits[0] == commits[1]
 
 
+async def test_providers_are_told_who_asks(providers: StandIn, tmp_path: Path) -> None:
+    repo = await resolved(providers, providers.zenodo(5, {"a": b"1"}))
+    async with checkouts(tmp_path) as shared, shared.open(repo):
+        pass
+    assert len(providers.asked) == 3
+    assert {headers["User-Agent"].partition("/")[0] for _, headers in providers.asked} == {"repolaunch"}
+
+
 async def test_what_is_kept_is_not_downloaded_again(providers: StandIn, tmp_path: Path) -> None:
     repo = await resolved(providers, providers.zenodo(5, {"a": b"1"}))
     async with checkouts(tmp_path, keep=Keep()) as shared:

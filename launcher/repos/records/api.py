@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher import __version__
 from launcher.errors import (
     HostUnreachable,
     RateLimited,
@@ -35,6 +36,8 @@ _LARGEST = 16 * 2**20
 _KEPT = 8 * 2**20
 _MOST = 1000
 _OK, _SAME = 200, 304
+WHO = {"User-Agent": f"repolaunch/{__version__}"}
+"""Providers ask programs to say who they are."""
 _LONGEST_WAIT = 7 * 24 * 3600
 _MINUTE, _HOUR = 60, 3600
 
@@ -99,7 +102,9 @@ class Api:
 
     async def _ask(self, url: str, record: str, method: str, folder: Path) -> bytes:
         known = self._known.get(url)
-        headers = {"Accept": "application/json"} | ({"If-None-Match": known.etag} if known and known.etag else {})
+        headers = {"Accept": "application/json", **WHO} | (
+            {"If-None-Match": known.etag} if known and known.etag else {}
+        )
         body, head = folder / "body", folder / "head"
         transfer = Transfer(url, body, _LARGEST, headers, "{}" if method == "POST" else "", head)
 

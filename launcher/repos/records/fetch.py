@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from launcher.repos.git import GitFailed
 from launcher.repos.hops import Pace
 from launcher.repos.programs import Program, TimedOut
 from launcher.repos.records import pack
-from launcher.repos.records.api import limited
+from launcher.repos.records.api import WHO, limited
 
 if TYPE_CHECKING:
     from launcher.model import Record, RecordFile, ResolvedRepo
@@ -84,6 +84,7 @@ class RecordFetcher:
                 one.url,
                 incoming / str(number),
                 max(one.size, 1) if one.size >= 0 else budget.limits.bytes,
+                WHO,
                 head=incoming / f"{number}.head",
             )
             for number, one in enumerate(record.files)
@@ -112,7 +113,7 @@ class RecordFetcher:
             Path("/"),
             limits.seconds,
             budget.guard(path / ".git" / "objects"),
-            pack.plan_text(plan),
+            json.dumps(asdict(plan)).encode(),
         )
         try:
             done = await self._commits.remote.programs.run(program)

@@ -8,7 +8,6 @@ No file is unpacked into a folder here, so no name in an archive can lead anywhe
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import stat
@@ -294,11 +293,6 @@ def _without_folder(paths: Sequence[str]) -> list[str]:
     if len(first) != 1 or any("/" not in path for path in paths):
         return list(paths)
     return [path.partition("/")[2] for path in paths]
-
-
-def plan_text(plan: Plan) -> bytes:
-    """The plan, as `main` reads it."""
-    return json.dumps(dataclasses.asdict(plan)).encode()
 
 
 if __name__ == "__main__":
