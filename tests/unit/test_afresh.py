@@ -16,7 +16,7 @@ from builders.repo2docker import run
 from builders.repo2docker.render import Context
 from launcher.errors import AfreshPinned
 from launcher.launch import Launch, Stages
-from launcher.model import Account, Checkout, Kind, Project, Session
+from launcher.model import Account, Checkout, Kind, Project, Record, Session
 from launcher.stages import Asked
 from tests.fakes.builds import REPO, Told, environment
 from tests.fakes.site import Site
@@ -150,11 +150,12 @@ class Behind:
         self.got: list[bool] = []
         self.made: list[str] = []
         self.there = True
+        self.repo = REPO
 
     async def check(self) -> None: ...
 
-    async def resolve(self, _: object) -> object:
-        return REPO
+    async def resolve(self, _: object) -> ResolvedRepo:
+        return self.repo
 
     @asynccontextmanager
     async def open(self, repo: ResolvedRepo) -> AsyncIterator[Checkout]:
@@ -209,6 +210,13 @@ async def test_the_project_of_who_asks_moves_to_what_was_built_of_its_commit() -
     assert (session.project.id, behind.looked, behind.got) == ("old", [True], [True])
     assert (behind.commits, behind.made) == ([a_project().commit], ["moved old", "stopped old"])
     assert (session.project.image.built, session.project.image.pinning) == (7.0, "not-pinned")
+
+
+async def test_of_a_record_which_has_no_commits_the_version_that_there_is_is_built() -> None:
+    behind = Behind(replace(A, pinning="not-pinned"))
+    behind.repo = replace(REPO, commit="", record=Record("7", 0, ()))
+    assert (await told(behind, afresh=True)).project.id == "old"
+    assert (behind.commits, behind.made) == ([""], ["moved old", "stopped old"])
 
 
 async def test_who_has_no_project_gets_one() -> None:
