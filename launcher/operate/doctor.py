@@ -21,7 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from builders.sockets import open_socket
 from launcher.disks import free_bytes, size
-from launcher.operate import build_engine, engine
+from launcher.operate import build_engine, engine, stores
 from launcher.operate.egress import note
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
@@ -62,6 +62,7 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         lambda: _engine_disk(settings.disk_floor_bytes),
         lambda: _runtime(settings.session_runtime),
         lambda: _egress(installation, settings),
+        lambda: _stores(installation, settings),
         _clock,
         _descriptors,
         _programs,
@@ -195,6 +196,19 @@ def _egress(installation: Installation, settings: Settings) -> Finding:
     found = note.read(installation.folder / "run")
     todo = "" if found.ok else "`repolaunch up` sets the rules; it needs root and nftables, or the setting egress."
     return Finding("egress", ok=found.ok, seen=f"filtered by {found.seen}" if found.ok else found.seen, todo=todo)
+
+
+def _stores(installation: Installation, settings: Settings) -> Finding:
+    """Whether sessions see the stores, as was found when the service started."""
+    if not settings.mount_stores:
+        return Finding("stores", ok=True, seen="sessions get whole images, as the setting says")
+    try:
+        seen = installation.service().get("views")
+    except InstallationError:
+        return Finding("stores", ok=True, seen="looked at when the service starts")
+    if seen:
+        return Finding("stores", ok=True, seen="sessions see them")
+    return Finding("stores", ok=False, seen="the container engine does not see their folder", todo=stores.TODO)
 
 
 def _disk(name: str, folder: Path, place: str, floor: int) -> Finding:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
+TODO = "Keep the folder `stores` on the engine's machine, or say `mount_stores = false`."
 NOT_SEEN = (
     "The container engine does not see the folder of the stores, so sessions get Nix and Guix environments as whole "
-    "images, which takes longer. Keep the folder `stores` on the engine's machine, or say `mount_stores = false`."
+    f"images, which takes longer. {TODO}"
 )
 _INSIDE = "/stores"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.operate import build_engine, doctor, installation
+from launcher.operate import build_engine, doctor, installation, plan
 from launcher.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,3 +23,17 @@ async def test_a_proxy_with_a_password_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
     (found,) = [one for one in await doctor.examine(site, Settings()) if one.name == "builds' proxy"]
     assert (found.ok, found.seen) == (False, "https_proxy has a password in it, which every build is told")
+
+
+async def test_whether_sessions_see_the_stores_is_told(tmp_path: Path) -> None:
+    site = installation.open_installation(tmp_path)
+
+    async def told(**chosen: bool) -> tuple[bool, str]:
+        (found,) = [one for one in await doctor.examine(site, Settings(**chosen)) if one.name == "stores"]
+        return found.ok, found.seen
+
+    assert await told() == (True, "looked at when the service starts")
+    assert await told(mount_stores=False) == (True, "sessions get whole images, as the setting says")
+    for views, wanted in ((True, "sessions see them"), (False, "the container engine does not see their folder")):
+        plan.Plan(site, Settings(), "127.0.0.1", views=views).note()
+        assert await told() == (views, wanted)
