@@ -198,7 +198,7 @@ def a_project() -> Project:
 
 
 def told(behind: Behind, *, afresh: bool) -> Any:
-    stages = Stages(*[behind] * 7)  # type: ignore[arg-type]  # it is all of them
+    stages = Stages(*[behind] * 7)
     return Launch(stages)(Asked("l1", ADA, REPO.origin, "", afresh), Told())
 
 
