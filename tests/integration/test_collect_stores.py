@@ -225,10 +225,12 @@ def test_a_record_always_has_its_paths_and_a_root_its_record(tmp_path: Path) -> 
     (tmp_path / record.IMAGES / "lone.json").unlink()
     vanished.rmdir()
     others = tmp_path / ROOTS / "session-1"
-    others.symlink_to("/nix/store/x")
+    others.mkdir()
+    (others / "0").symlink_to("/nix/store/x")
     (tmp_path / record.IMAGES / "damaged.json").write_text("{")
     collected.tidy(tmp_path)
     assert sorted(path.name for path in (tmp_path / ROOTS).iterdir()) == [KEYS[0], "session-1"]
+    assert (others / "0").is_symlink()
     left = {path.name for path in (tmp_path / record.IMAGES).iterdir()}
     assert left == {"whole.json", "whole.about.json", "damaged.json", "lone.about.json"}
     assert whole.exists()
