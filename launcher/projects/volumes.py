@@ -21,6 +21,8 @@ TARGET = "/workspace"
 """Where every container has its workspace: `work/` and `home/` are below."""
 PROJECT_ID = re.compile(r"[a-z][a-z0-9]{9}\Z")
 MAX_ANSWER = 1 << 20
+_ASKED = 3
+"""How often a helper that ends in the midst of it is asked."""
 FULL = "full"
 """The helper's code for a disk without room."""
 
@@ -87,7 +89,7 @@ class VolumeBackend(Protocol):
 class Patience:
     """Seconds."""
 
-    connect: float = 10
+    connect: float = 15
     """For a helper that is being started again."""
     answer: float = 60
     usage: float = 180
@@ -179,16 +181,20 @@ class HelperVolumes:
         return answer
 
     async def _exchange(self, line: bytes) -> dict[str, Any]:
-        reader, writer = await self._connect()
-        try:
-            writer.write(line)
-            answer = json.loads(await reader.readuntil(b"\n"))
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
-            raise WorkspaceFailed("the volume helper stopped before it had answered") from None
-        finally:
-            # Also tells the helper that nobody waits any more: it then keeps nothing of an unfinished workspace.
-            writer.transport.abort()
-        return answer if isinstance(answer, dict) else {}
+        """The answer. A helper that ends in the midst of it is asked again: every verb may be done twice."""
+        for _ in range(_ASKED):
+            reader, writer = await self._connect()
+            try:
+                writer.write(line)
+                answer = json.loads(await reader.readuntil(b"\n"))
+            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+                log.warning("the volume helper stopped before it had answered: %s", type(error).__name__)
+                continue
+            finally:
+                # Also tells the helper that nobody waits any more: it then keeps nothing of an unfinished workspace.
+                writer.transport.abort()
+            return answer if isinstance(answer, dict) else {}
+        raise WorkspaceFailed("the volume helper stopped before it had answered, again and again")
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         until = asyncio.get_running_loop().time() + self._patience.connect
