@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 from typing import IO, TYPE_CHECKING
 
 from builders.interface import Progress
@@ -15,13 +16,18 @@ from builders.oci import record
 from builders.turns import building
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from builders.interface import Tell, Workshop
     from builders.site_cache import Keeper, Place
 
 _LOCK = "keep.lock"
+
+
+def _are_there(stores: Path, paths: Iterable[str]) -> bool:
+    # One that is a link leads to a place that is not there on this machine.
+    return all(os.path.lexists(stores / path[1:]) for path in paths)
 
 
 async def keep(workshop: Workshop, keepers: Sequence[Keeper], place: Place, tell: Tell) -> int:
@@ -38,7 +44,7 @@ async def keep(workshop: Workshop, keepers: Sequence[Keeper], place: Place, tell
         done = 0
         for engine_id in await asyncio.to_thread(record.without_note, workshop.stores, str(place)):
             recipe = await asyncio.to_thread(record.find, workshop.stores, engine_id)
-            if recipe is None or not all((workshop.stores / one[1:]).exists() for one in recipe.root):
+            if recipe is None or not await asyncio.to_thread(_are_there, workshop.stores, recipe.root):
                 continue  # it was forgotten meanwhile, or the store has let it go
             tell(Progress(f"Copying what the image {engine_id[:19]} was made from into the site's cache"))
             async with building(workshop.stores, tell):  # none of it is collected meanwhile

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from builders import engine
 from builders.errors import BuildBroken, DiskFull, RegistryDown
 from builders.interface import PASSWORD, USERNAME, Progress
+from builders.oci import view
 from builders.text import says_full
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def push(engine_id: str, target: str, tell: Tell) -> str:
     digest = ""
     with engine.client() as client:
         _tag(client, engine_id, repository, tag)
+        if view.LABEL in client.images.get(engine_id).labels:
+            raise BuildBroken("the stores no longer have what this image leaves out: launch again, and it is built")
         answers = client.api.push(repository, tag, stream=True, decode=True, auth_config=credentials())
         for answer in _watched(answers, registry, "Pushing", tell):
             digest = (answer.get("aux") or {}).get("Digest", digest)

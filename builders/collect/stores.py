@@ -73,7 +73,7 @@ def tidy(stores: Path) -> None:
     """Remove roots that no record speaks of, and records whose paths are gone. Only while nobody builds. Blocks."""
     keys = set()
     for record, body in list(_records(stores)):
-        if all((stores / path[1:]).exists() for path in body["root"]):
+        if all(os.path.lexists(stores / path[1:]) for path in body["root"]):
             keys.add(body["labels"][KEY_LABEL])
         else:
             _forget_record(stores, record)

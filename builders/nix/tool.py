@@ -16,6 +16,7 @@ IMAGE = "localhost/repolaunch/nix:1"
 VERSION = "2.26"
 """Of the Nix in that image (deploy/images/nix): it evaluates, and makes the environment of a shell."""
 STORE = "/nix/store"
+_GUARD = "/usr/local/lib/repolaunch-readonly.so"
 _CACHES = "/caches"
 _SOCKET = f"unix://{SOCKETS}/socket"
 
@@ -80,6 +81,11 @@ def builds(caches: Sequence[Cache], *, lenient: bool = False) -> Tool:
     )
 
 
+def guarded(*arguments: str) -> tuple[str, ...]:
+    """A Nix whose steps cannot write what they are given (deploy/images/nix/readonly.c), or none."""
+    return ("sh", "-c", f'[ -r {_GUARD} ] && LD_PRELOAD={_GUARD} exec nix "$@"', "nix", *arguments)
+
+
 def _config(settings: dict[str, str]) -> str:
     return "".join(f"{name} = {value}\n" for name, value in settings.items())
 
@@ -88,7 +94,7 @@ NIX = Tool(
     name="nix",
     image=IMAGE,
     folders={"nix": "/nix"},
-    daemon=("nix", "--extra-experimental-features", "nix-command", "daemon"),
+    daemon=guarded("--extra-experimental-features", "nix-command", "daemon"),
     socket="socket",
     daemon_env={
         "NIX_REMOTE": "local",

@@ -7,7 +7,7 @@ label="org.repolaunch.nix.key"
 
 # The image that it is made from is one of its inputs.
 base="$(docker image inspect --format '{{.Id}}' "$BASE_IMAGE")"
-inputs="$(digest deploy/images/nix/Dockerfile)"
+inputs="$(digest deploy/images/nix/Dockerfile deploy/images/nix/readonly.c)"
 key="$(digest_text "$inputs" "$base")"
 built="$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$NIX_IMAGE" 2>/dev/null || true)"
 if [ "$built" = "$key" ]; then exit 0; fi

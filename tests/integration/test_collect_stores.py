@@ -224,15 +224,19 @@ def test_a_record_always_has_its_paths_and_a_root_its_record(tmp_path: Path) -> 
     lone = kept(tmp_path, "c" * 64, "lone")
     (tmp_path / record.IMAGES / "lone.json").unlink()
     vanished.rmdir()
+    linked = kept(tmp_path, "d" * 64, "linked")  # a path may be a link to another one, which leads nowhere from here
+    linked.rmdir()
+    linked.symlink_to("/nix/store/whole")
     others = tmp_path / ROOTS / "session-1"
     others.mkdir()
     (others / "0").symlink_to("/nix/store/x")
     (tmp_path / record.IMAGES / "damaged.json").write_text("{")
     collected.tidy(tmp_path)
-    assert sorted(path.name for path in (tmp_path / ROOTS).iterdir()) == [KEYS[0], "session-1"]
+    assert sorted(path.name for path in (tmp_path / ROOTS).iterdir()) == [KEYS[0], "d" * 64, "session-1"]
     assert (others / "0").is_symlink()
     left = {path.name for path in (tmp_path / record.IMAGES).iterdir()}
-    assert left == {"whole.json", "whole.about.json", "damaged.json", "lone.about.json"}
+    whole_ones = {f"{name}.{kind}" for name in ("whole", "linked") for kind in ("json", "about.json")}
+    assert left == whole_ones | {"damaged.json", "lone.about.json"}
     assert whole.exists()
     assert lone.exists()  # what has no root is for the store's own collector
 

@@ -66,6 +66,34 @@ async def made(of: Daemon, folder: Path, said: list[Line] | None = None) -> Made
     return await build(of, found.kind, found.derivations, tell)
 
 
+async def test_a_step_cannot_change_what_it_is_given(workshop: Workshop, nix_author: Path) -> None:
+    """One uid owns the store and runs the steps: what others have built is in their sandboxes to be read."""
+    async with daemon(NIX, workshop, network=False) as of:
+        write(nix_author, "default.nix", SET + 'run "two" "mkdir $out; echo hi >$out/tool; chmod 444 $out/tool"')
+        (folder,) = (await made(of, nix_author)).roots
+        write(nix_author, "default.nix", SET + 'run "one" "echo hi >$out"')
+        (file,) = (await made(of, nix_author)).roots
+        paths = [folder, f"{folder}/tool", file]
+        tries = "; ".join(
+            f"(chmod 777 {path} || mount -o remount,bind,rw {path} || echo POISON >>{path} || touch {path}/new"
+            f" || mv {path} {path}-other || rm -r {path}) && echo {path} >>$out"
+            for path in paths
+        )
+        # What was built by others is named without being built, by its path alone.
+        known = "".join(
+            f"(builtins.appendContext {json.dumps(path)} {{ {json.dumps(path)} = {{ path = true; }}; }})"
+            for path in (folder, file)
+        )
+        text = f'{SET}run "evil" "echo began >$out; : ${{toString [ {known} ]}}; {tries}; true"'
+        write(nix_author, "default.nix", text)
+        (said,) = (await made(of, nix_author)).roots
+    stores = workshop.stores
+    assert (stores / said[1:]).read_text() == "began\n"
+    assert [(stores / path[1:]).stat().st_mode & 0o222 for path in paths] == [0, 0, 0]
+    assert [(stores / path[1:]).read_text() for path in paths[1:]] == ["hi\n", "hi\n"]
+    assert [one.name for one in (stores / folder[1:]).iterdir()] == ["tool"]
+
+
 async def test_what_is_built_and_what_it_needs(workshop: Workshop, nix_author: Path) -> None:
     said: list[Line] = []
     async with daemon(NIX, workshop, network=False) as of:

@@ -157,6 +157,7 @@ async def test_the_doi_of_all_versions_leads_to_the_latest(providers: StandIn) -
         (Said(status=500), HostUnreachable, {"reason": "it answers with status 500"}),
         (Said(status=429, headers={"Retry-After": "50"}), RateLimited, {"wait": "50 seconds"}),
         (Said(status=429, headers={"Retry-After": "3000"}), RateLimited, {"wait": "50 minutes"}),
+        (Said(status=429, headers={"Retry-After": "\u00b2"}), RateLimited, {"wait": ""}),
         (Said(status=429), RateLimited, {"wait": ""}),
         (Said(status=503, headers={"Retry-After": "7000"}), RateLimited, {"wait": "117 minutes"}),
         (Said(status=403, headers={"X-RateLimit-Remaining": "0"}), RateLimited, {"wait": ""}),

@@ -141,6 +141,26 @@ def test_of_many_reasons_some_are_told(tmp_path: Path) -> None:
     assert (len(tree), tree[-1]) == (20, "and 31 more")
 
 
+def test_a_value_that_names_others_many_times_is_not_written_out(tmp_path: Path) -> None:
+    """Two to the power of forty words, where they are written out: from half a kilobyte."""
+    lists = "".join(f"- &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    text = f"dependencies:\n- &a0 [x, x]\n{lists}- pip: [*a39]\nchannels: [*a39]\n"
+    tree = declared(tmp_path / "d", {"environment.yml": text}).tree
+    assert tree[:2] == (
+        "environment.yml:41: the channel a list or a table may be a folder of the repository",
+        "environment.yml:2: a list or a table is not understood",
+    )
+
+
+@pytest.mark.parametrize("value", ["a" * 60, "$a" * 40, "${a}" * 40, "$aaa" * 40, "a b " * 30])
+def test_a_line_that_nearly_fits_takes_no_longer(tmp_path: Path, value: str) -> None:
+    """A pattern that reads a text in many ways tries them all before it says no: here, until the test's end."""
+    lines = (f'export A="{value}!', f"export A={value}!", f'export A="{value}"!')
+    for place, line in enumerate(lines):
+        assert declared(tmp_path / str(place), {"environment.yml": YML, "start": f"{line}\n"}).tree
+    assert declared(tmp_path / "well", {"environment.yml": YML, "start": f'export A="{value}"\nexec "$@"\n'}).tree == ()
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=150, deadline=None)
 @pytest.mark.parametrize("name", ["requirements.txt", "environment.yml", "Pipfile", "install.R", "start", "apt.txt"])

@@ -40,7 +40,7 @@ def read(text: str) -> Iterator[tuple[int, str]]:
     if not isinstance(said, dict):
         yield 0, "it is not understood"
         return
-    yield from ((0, f"{key} is not understood") for key in said if key not in _KNOWN)
+    yield from ((0, f"{_said(key)} is not understood") for key in said if key not in _KNOWN)
     yield from _each(said.get("channels"), _channel)
     yield from _each(said.get("dependencies"), _dependency)
 
@@ -49,16 +49,21 @@ def _each(listed: Any, look: Any) -> Iterator[tuple[int, str]]:
     if listed is None:
         return
     if not isinstance(listed, list):
-        yield 0, f"{str(listed)[:40]} is not understood"
+        yield 0, f"{_said(listed)} is not understood"
         return
     for place, one in enumerate(listed):
         for what in look(one):
             yield listed.lc.item(place)[0] + 1, what  # type: ignore[attr-defined]  # ruamel's own lists say where
 
 
+def _said(one: Any) -> str:
+    """A value as a sentence names it; never the text of a list: one that names others many times is endless."""
+    return str(one)[:40] if isinstance(one, str | int | float) else "a list or a table"
+
+
 def _channel(one: Any) -> Iterator[str]:
     if not isinstance(one, str) or not (_CHANNEL.fullmatch(one) or WEB.fullmatch(one)):
-        yield f"the channel {one} may be a folder of the repository"
+        yield f"the channel {_said(one)} may be a folder of the repository"
 
 
 def _dependency(one: Any) -> Iterator[str]:
@@ -68,7 +73,7 @@ def _dependency(one: Any) -> Iterator[str]:
             yield f"{one} may be a file of the repository"
     elif isinstance(one, dict) and set(one) == {"pip"} and isinstance(one["pip"], list | None):
         for line in one["pip"] or ():
-            if what := why(line.strip()) if isinstance(line, str) else f"{line} is not understood":
+            if what := why(line.strip()) if isinstance(line, str) else f"{_said(line)} is not understood":
                 yield what
     else:
-        yield f"{str(one)[:40]} is not understood"
+        yield f"{_said(one)} is not understood"

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 _APT = re.compile(r"[a-z0-9][a-z0-9.+-]*(?::[a-z0-9]+)?(?:=[\w.+:~-]+)?(?:/[a-z-]+)?")
 _LEADS = re.compile(r"\$\{?(?:REPO_DIR|HOME|PWD|OLDPWD)\b|~|jovyan|\.\.?/")
-_VALUE = r"(?:[\w./:=,@%+^~-]|\$\w+|\$\{\w+\})*"
+# Each text is read in one way only: a line that nearly fits takes no longer than one that does.
+_PIECE = r"[\w./:=,@%+^~-]|\$\w|\$\{\w+\}"
 _START = re.compile(
-    rf"set [-+][euxo]+(?: pipefail)?|export(?: \w+(?:={_VALUE}|=\"(?:{_VALUE}| )*\"|='[^']*')?)+|exec \"\$@\""
+    rf"set [-+][euxo]+(?: pipefail)?|export(?: \w+(?:=(?:{_PIECE})*|=\"(?:{_PIECE}| )*\"|='[^']*')?)+|exec \"\$@\""
 )
 
 

@@ -181,11 +181,15 @@ def limited(url: str, status: int, head: Path | None) -> None:
         raise RateLimited(shown(url), _wait(told))
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _wait(told: Mapping[str, str]) -> str:
     """For how long, in words; `""` where the answer does not say."""
     after, reset = told.get("retry-after", ""), told.get("x-ratelimit-reset", "")
-    seconds = int(after) if after.isdigit() and len(after) < 10 else 0  # noqa: PLR2004 - digits
-    if not seconds and reset.isdigit() and len(reset) < 12:  # noqa: PLR2004 - digits
+    seconds = int(after) if _is_number(after) and len(after) < 10 else 0  # noqa: PLR2004 - digits
+    if not seconds and _is_number(reset) and len(reset) < 12:  # noqa: PLR2004 - digits
         seconds = int(reset) - int(time.time())
     if not 0 < seconds < _LONGEST_WAIT:
         return ""
