@@ -48,6 +48,9 @@ class Place:
         return Place(f"{self.url}/{name}" if self.url else "", posixpath.join(self.folder, name) if self.folder else "")
 
 
+_STORES_OWN = {"nix", "gnu", "images", "views", "wheels", "run", "site", "server"}
+
+
 class Keeper(Protocol):
     """What fills a cache from a store."""
 
@@ -61,6 +64,12 @@ class Keeper(Protocol):
         ...
 
 
+def _is_free(folder: str) -> bool:
+    """Whether it is below the stores' folder, and none that the stores themselves have."""
+    parts = PurePosixPath(folder).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts and parts[0] not in _STORES_OWN
+
+
 def chosen(text: str | None = None) -> Place | None:
     """What the variable says; None: the site has none. Raises BuildBroken."""
     said = (os.environ.get(STORE_CACHE, "") if text is None else text).rstrip("/")
@@ -69,7 +78,7 @@ def chosen(text: str | None = None) -> Place | None:
     if said.startswith(("http://", "https://")):
         if urlsplit(said).hostname and not set(said) & set(" \t\n?#'\"\\"):
             return Place(url=said)
-    elif not said.startswith("/") and ".." not in PurePosixPath(said).parts and not set(said) & set("\n,:\"'"):
+    elif _is_free(said) and not set(said) & set("\n,:\"'"):
         return Place(folder=posixpath.normpath(said))
     raise BuildBroken(f"{STORE_CACHE} is neither an http address nor a folder in the stores")
 

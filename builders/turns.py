@@ -31,6 +31,7 @@ OWN_REGISTRY = "REPOLAUNCH_OWN_REGISTRY"
 STORES = "collect"
 """In the folder of the stores: beside which turns at them are taken."""
 PATIENCE_S = 600.0
+HELD_S = 120.0
 """How long clearing up waits for a moment when nobody uses the thing; then whoever comes next waits for it instead."""
 _POLL_S = 0.2
 
@@ -92,16 +93,21 @@ async def using(place: Path, tell: Tell, waiting: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def alone(place: Path, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
-    """Have the thing for oneself: when nobody uses it, at the latest when those who use it after `patience_s` ended."""
+    """Have the thing for oneself, when nobody uses it.
+
+    After `patience_s` nobody new may use it, for HELD_S at most: who uses it for hours must not make all others wait.
+    """
     until = asyncio.get_running_loop().time() + patience_s
     with await _opened(place, "turn") as turn, await _opened(place, "used") as used:
         while True:
             await _until_taken(turn, fcntl.LOCK_EX)
-            if asyncio.get_running_loop().time() >= until:
-                await _until_taken(used, fcntl.LOCK_EX)
+            is_next = asyncio.get_running_loop().time() >= until
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HELD_S if is_next else 0):
+                    await _until_taken(used, fcntl.LOCK_EX)
                 break
-            if _taken(used, fcntl.LOCK_EX):
-                break
+            if is_next:
+                until = asyncio.get_running_loop().time() + patience_s
             fcntl.flock(turn, fcntl.LOCK_UN)
             await asyncio.sleep(_POLL_S)
         yield

@@ -13,6 +13,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from builders.errors import BuildBroken
 from builders.guix.evaluate import ROOTS as GUIX_ROOTS
 from builders.guix.tool import STATE
 from builders.interface import KEY_LABEL, Held, Share
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLACE = "stores"
+NIX_AUTO, GUIX_AUTO = "nix/var/nix/gcroots/auto", "gcroots/auto"
 ENVIRONMENT, CHANNELS, WHEELS = "environment", "channels", "wheels"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _CHANNELS = "channels-"
+_NAMES = {
+    ENVIRONMENT: _KEY,
+    CHANNELS: re.compile(rf"{_CHANNELS}[\w-]+", re.ASCII),
+    WHEELS: re.compile(r"[\w-][\w.-]*", re.ASCII),
+}
 _ABOUT = ".about.json"
 
 
@@ -57,7 +64,12 @@ def shares(place: str, kind: str, parts: Iterable[tuple[int, Iterable[str]]]) ->
 
 
 def forget(stores: Path, kind: str, name: str) -> None:
-    """Let one thing go; what only it had is removed by the collectors. Again: nothing happens. Blocks."""
+    """Let one thing go; what only it had is removed by the collectors. Again: nothing happens. Blocks.
+
+    Raises BuildBroken for what is no name of such a thing.
+    """
+    if not _NAMES[kind].fullmatch(name):
+        raise BuildBroken(f"{name[:80]!r} is not the name of a thing that the stores have")
     if kind == WHEELS:
         _remove(stores / WHEELS / name)
     elif kind == CHANNELS:
@@ -72,6 +84,10 @@ def forget(stores: Path, kind: str, name: str) -> None:
 def tidy(stores: Path) -> None:
     """Remove roots that no record speaks of, and records whose paths are gone. Only while nobody builds. Blocks."""
     keys = set()
+    for roots in (stores / NIX_AUTO, stores / STATE / GUIX_AUTO):
+        # Whoever evaluates may ask a daemon for such roots; ours are elsewhere, and nobody builds while this goes on.
+        for root in roots.glob("*"):
+            root.unlink(missing_ok=True)
     for record, body in list(_records(stores)):
         if all(os.path.lexists(stores / path[1:]) for path in body["root"]):
             keys.add(body["labels"][KEY_LABEL])

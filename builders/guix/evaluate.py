@@ -38,6 +38,8 @@ VERSION = "1.5.0"
 """Of the Guix in the image: it reads channels, fetches and builds; and it is the site's where nothing else is said."""
 READ_S = 300
 """Seconds to read a channels.scm, which is a list."""
+EVALUATION_S = 1200
+"""Seconds to evaluate an environment: Guix may have to build a part of what it then evaluates."""
 ROOTS = "gcroots/repolaunch"
 """In Guix's state: the roots that we make."""
 _UNSIGNED = re.compile(r"error: (.*\bcommit [0-9a-f]{40}\b.*\b(?:sign|unsigned|key).*)")
@@ -87,7 +89,7 @@ async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, 
     guix = await _guix(of, files, means, tell)
     kind = "package" if files.is_package else "manifest"
     argv = (guix.program, "repl", "--", program("environment"), kind, f"{SOURCE}/{REPOSITORY}/{files.environment}")
-    found = await _last(of, Run(argv, f"evaluating {files.environment}"), tell)
+    found = await _within(EVALUATION_S, of, Run(argv, f"evaluating {files.environment}"), tell)
     derivation = str(found.get("derivation"))
     if not is_store_path(derivation) or not derivation.endswith(".drv"):
         raise BuildBroken("what evaluating gave is no derivation")
@@ -116,12 +118,16 @@ async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix
 async def _read(of: Daemon, means: Means, seen: str, path: str, tell: Tell) -> tuple[Channel, ...]:
     """What a channels.scm says; `path` is what people know it as."""
     run = Run((means.command, "repl", "--", program("channels"), f"{SOURCE}/{seen}"), f"reading {path}")
-    try:
-        async with asyncio.timeout(READ_S):
-            found = await _last(of, run, tell)
-    except TimeoutError:
-        raise BuildTimeout(READ_S, run.step) from None
+    found = await _within(READ_S, of, run, tell)
     return parse(found.get("channels"), path, means.schemes)
+
+
+async def _within(seconds: int, of: Daemon, run: Run, tell: Tell) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(seconds):
+            return await _last(of, run, tell)
+    except TimeoutError:
+        raise BuildTimeout(seconds, run.step) from None
 
 
 async def _of_channels(of: Daemon, declared: Sequence[Channel], path: str, means: Means, tell: Tell) -> _Guix:

@@ -60,7 +60,7 @@ class Papers:
 
     async def papers(self, image: str) -> Mapping[str, Any]:
         """The documents that are kept about an image. Raises InstallationError."""
-        found = (await self._ask(lines.Papers, "papers", "--", image)).documents
+        found = (await self._ask(lines.Papers, "papers", "--", image, at=_host(image))).documents
         if not found:
             raise InstallationError(f"The registry has nothing that says where {image} came from.")
         return found
@@ -74,7 +74,7 @@ class Papers:
             await self._restored(source, commit, checkout)
             limits = (f"--{name}={getattr(self.settings, f'build_{name}')}" for name in worker.LIMITS)
             mark = f"--mark={self.installation.label}"
-            return await self._ask(lines.Verified, "verify", mark, *limits, "--", str(checkout), image)
+            return await self._ask(lines.Verified, "verify", mark, *limits, "--", str(checkout), image, at=_host(image))
 
     # ------------------------------------------------------------------ parts
     @property
@@ -89,9 +89,11 @@ class Papers:
 
     @property
     def _where(self) -> str:
-        settings = self.settings
-        host = settings.registry or f"{registry.LOOPBACK}:{self.installation.ports.registry}"
-        return f"{host}/{settings.registry_prefix}".rstrip("/")
+        return f"{self._host}/{self.settings.registry_prefix}".rstrip("/")
+
+    @property
+    def _host(self) -> str:
+        return self.settings.registry or f"{registry.LOOPBACK}:{self.installation.ports.registry}"
 
     async def _key_of(self, link: str, ref: str) -> str:
         """The environment key of what a link led to last."""
@@ -118,12 +120,11 @@ class Papers:
                 f"The files of {source} at {commit[:10]} are not archived, so nothing can be built."
             )
 
-    async def _ask(self, kind: type[_Line], verb: str, *arguments: str) -> _Line:
+    async def _ask(self, kind: type[_Line], verb: str, *arguments: str, at: str = "") -> _Line:
         """Run a builder process; its steps are told on standard error. Raises InstallationError."""
         final: lines.Line = lines.Log("")
-        command = Command(
-            (sys.executable, "-m", "builders", verb, *arguments), self._environment(), cwd=ROOT, leash=True
-        )
+        argv = (sys.executable, "-m", "builders", verb, *arguments)
+        command = Command(argv, self._environment(at or self._host), cwd=ROOT, leash=True)
         async with running(command) as child:
             async for raw in child.lines():
                 final = lines.parse_line(raw)
@@ -135,11 +136,14 @@ class Papers:
         reason = final.facts.get("reason") or final.error if isinstance(final, lines.Error) else "it gave no answer"
         raise InstallationError(f"The builder could not {verb}: {reason}.")
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, host: str) -> dict[str, str]:
+        """For a builder that speaks to this registry. Ours alone is told our password."""
         env = {name: os.environ[name] for name in lines.ENVIRONMENT if name in os.environ}
         place = build_engine.place(self.installation, self.settings)
         env |= place.environment if place else {}
         env |= worker.told(self.installation, self.settings) | {"LANG": "C.UTF-8"}
+        if host != self._host:
+            return env
         username, password = registry.login(self.installation, self.settings)
         spoken = {
             lines.USERNAME: username,
@@ -149,6 +153,10 @@ class Papers:
             "PATH": os.environ.get("PATH", os.defpath),
         }
         return env | {name: text for name, text in spoken.items() if text}
+
+
+def _host(image: str) -> str:
+    return image.partition("/")[0]
 
 
 def told(documents: Mapping[str, Any]) -> list[str]:

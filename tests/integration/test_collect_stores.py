@@ -11,6 +11,7 @@ import pytest
 
 from builders.collect import stores as collected
 from builders.detect import find
+from builders.errors import BuildBroken
 from builders.guix.builder import Guix
 from builders.guix.collect import collect as collect_guix
 from builders.interface import KEY_LABEL, Found, Held, Line, Order, Progress, Share
@@ -203,6 +204,25 @@ async def test_who_has_waited_long_enough_is_next(tmp_path: Path) -> None:
     assert order == ["cleared", "came later"]
 
 
+async def test_who_uses_it_for_long_does_not_make_others_wait_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build of hours, a collector whose turn it is, and somebody else's build: that one waits for a moment only."""
+    monkeypatch.setattr("builders.turns.HELD_S", 0.5)
+    async with building(tmp_path, lambda _: None):
+        clearing = asyncio.create_task(_cleared(tmp_path))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(30), building(tmp_path, lambda _: None):
+            assert not clearing.done()
+    async with asyncio.timeout(30):
+        await clearing
+
+
+async def _cleared(stores: Path) -> None:
+    async with alone(stores / "collect", 1):
+        pass
+
+
 # --------------------------------------------------------------------------- what killed ones leave
 def kept(stores: Path, key: str, name: str) -> Path:
     """A record and a root, as a build leaves them; no path of it need be there."""
@@ -231,7 +251,11 @@ def test_a_record_always_has_its_paths_and_a_root_its_record(tmp_path: Path) -> 
     others.mkdir()
     (others / "0").symlink_to("/nix/store/x")
     (tmp_path / record.IMAGES / "damaged.json").write_text("{")
+    theirs = tmp_path / collected.NIX_AUTO / "asked-for"  # by an expression that was evaluated
+    theirs.parent.mkdir()
+    theirs.symlink_to("/tmp/anything")  # noqa: S108 - it leads nowhere
     collected.tidy(tmp_path)
+    assert not theirs.is_symlink()
     assert sorted(path.name for path in (tmp_path / ROOTS).iterdir()) == [KEYS[0], "d" * 64, "session-1"]
     assert (others / "0").is_symlink()
     left = {path.name for path in (tmp_path / record.IMAGES).iterdir()}
@@ -239,6 +263,15 @@ def test_a_record_always_has_its_paths_and_a_root_its_record(tmp_path: Path) -> 
     assert left == whole_ones | {"damaged.json", "lone.about.json"}
     assert whole.exists()
     assert lone.exists()  # what has no root is for the store's own collector
+
+
+@pytest.mark.parametrize("kind", ["environment", "channels", "wheels"])
+@pytest.mark.parametrize("name", ["", "..", "../wheels", "a/b", "/etc", "channels-../x", "\n"])
+def test_only_names_are_forgotten(tmp_path: Path, kind: str, name: str) -> None:
+    kept(tmp_path, KEYS[0], "whole")
+    with pytest.raises(BuildBroken, match="is not the name of a thing that the stores have"):
+        collected.forget(tmp_path, kind, name)
+    assert (tmp_path / record.IMAGES / "whole.json").exists()
 
 
 def test_wheels_go_one_by_one(tmp_path: Path) -> None:

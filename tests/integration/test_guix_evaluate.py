@@ -234,13 +234,25 @@ async def test_guile_that_eats_memory_is_ended(tmp_path: Path, guix: Guix) -> No
     assert (caught.value.bytes, caught.value.step) == (limits.memory, "evaluating manifest.scm")
 
 
+@pytest.mark.parametrize(
+    "limit,looping,step",
+    [("READ_S", "channels_scm", "reading channels.scm"), ("EVALUATION_S", "manifest_scm", "evaluating manifest.scm")],
+)
 async def test_guile_that_loops_is_ended(
-    tmp_path: Path, guix: Guix, engine: docker.DockerClient, installation: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    guix: Guix,
+    engine: docker.DockerClient,
+    installation: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    limit: str,
+    looping: str,
+    step: str,
 ) -> None:
-    monkeypatch.setattr("builders.guix.evaluate.READ_S", 4)
+    monkeypatch.setattr(f"builders.guix.evaluate.{limit}", 4)
     with pytest.raises(BuildTimeout) as caught:
-        await guix.evaluate(repository(tmp_path / "r", channels_scm=LOOP, manifest_scm=MANIFEST))
-    assert (caught.value.seconds, caught.value.step) == (4, "reading channels.scm")
+        await guix.evaluate(repository(tmp_path / "r", **({"manifest_scm": MANIFEST} | {looping: LOOP})))
+    assert (caught.value.seconds, caught.value.step) == (4, step)
     containers = engine.containers.list(all=True, filters={"label": f"repolaunch.installation={installation}"})
     assert containers == []
     assert list((guix.workshop.stores / "run").iterdir()) == []

@@ -165,6 +165,8 @@ async def test_the_doi_of_all_versions_leads_to_the_latest(providers: StandIn) -
         (Said(b"[1]"), RecordUnfit, {"reason": "its site answers, but not as one of InvenioRDM"}),
         (Said(b"{}"), RecordUnfit, {"reason": "its site answers, but not as one of InvenioRDM"}),
         (Said(b"[" * 100_000), RecordUnfit, {"reason": "127.0.0.1 answers, but not with JSON"}),
+        (Said(b"[" + b"{}," * 2**20 + b"{}]"), RecordUnfit, {"reason": "its description has more than 300000 parts"}),
+        (Said(b"[" + b"[]," * 2**20 + b"[]]"), RecordUnfit, {"reason": "its description has more than 300000 parts"}),
         (Said(b" " * (17 * 2**20)), HostUnreachable, {"reason": "it sends more than it said"}),
         (
             Said(b" " * (200 * 2**20), pieces=True),

@@ -43,7 +43,22 @@ def test_where_a_cache_may_be() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["/srv/cache", "../cache", "a/../../b", "https://", "https://x/?secret-key=/etc/passwd", "https://x/ y", 'a"b'],
+    [
+        "/srv/cache",
+        "../cache",
+        "a/../../b",
+        "https://",
+        "https://x/?secret-key=/etc/passwd",
+        "https://x/ y",
+        'a"b',
+        ".",
+        "./.",
+        "nix",
+        "nix/store",
+        "./views",
+        "site/keys",
+        "images/",
+    ],
 )
 def test_where_it_may_not_be(wrong: str) -> None:
     with pytest.raises(BuildBroken, match="neither an http address nor a folder in the stores"):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from launcher.repos.addresses import AddressPolicy
 
 _LARGEST = 16 * 2**20
+_PARTS = 300_000
+"""Lists, tables and entries of them: what each takes as Python's object is many times its text."""
 """Bytes of one answer: the list of some ten thousand files."""
 _KEPT = 8 * 2**20
 _MOST = 1000
@@ -77,13 +79,13 @@ class Api:
         """What is in the answer's JSON. `record`: the address that people are told of. Raises as `ask_now`."""
         known = self._known.get(url)
         if known and time.monotonic() - known.at < self._fresh_s:
-            return json.loads(known.body)
+            return await asyncio.to_thread(json.loads, known.body)
         task = self._asking.get((url, record))
         if task is None:
             task = self._asking[url, record] = asyncio.create_task(self._in_folder(url, record, "GET"))
             task.add_done_callback(lambda _: self._asking.pop((url, record), None))
         # Whoever leaves, the others get their answer; it comes in time, or not at all.
-        return json.loads(await asyncio.shield(task))
+        return await asyncio.to_thread(json.loads, await asyncio.shield(task))
 
     async def ask_now(self, url: str, record: str, method: str) -> Any:
         """The same, whatever is known.
@@ -91,7 +93,7 @@ class Api:
         Raises HostUnreachable, RepositoryMissing, RepositoryPrivate, RecordGone, RateLimited, RecordUnfit (it is no
         JSON), AddressRefused, BadUrl, ProtocolRefused.
         """
-        return json.loads(await self._in_folder(url, record, method))
+        return await asyncio.to_thread(json.loads, await self._in_folder(url, record, method))
 
     async def _in_folder(self, url: str, record: str, method: str) -> bytes:
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="repolaunch-resolve-", dir=self._scratch))
@@ -121,8 +123,10 @@ class Api:
         if answer.status not in range(_OK, 300):
             await asyncio.to_thread(_refuse, url, record, answer.status, head)
         text = await asyncio.to_thread(body.read_bytes) if body.exists() else b""
+        if sum(text.count(sign) for sign in (b",", b"[", b"{")) > _PARTS:
+            raise RecordUnfit(record, f"its description has more than {_PARTS} parts")
         try:
-            json.loads(text)
+            await asyncio.to_thread(json.loads, text)
         except (ValueError, RecursionError):
             raise RecordUnfit(
                 record, f"{urls.split_href(url, ('http', 'https')).host} answers, but not with JSON"
