@@ -148,7 +148,7 @@ class Composed:
 
     def _compose_images(self) -> None:
         build = CountedBuild(WorkerBuild(self.builders, self.checkouts), self.metrics)
-        recorded = Recorded(
+        self.recorded = recorded = Recorded(
             Limited(build, self._given.settings.build_limit),
             self.build_rows,
             self.image_rows,
@@ -281,12 +281,18 @@ class Composed:
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
         stack.callback(self.awaited.leave)
+        await self.recorded.recover()
         await self.pushing.recover()
         await self.launches.recover()
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
+        tasks.start(self._settle(), "builds that nobody went on with")
         tasks.start(self.watch.run(), "watch of the workspaces")
         tasks.start(self.collecting.run(), "collecting what nobody uses")
+
+    async def _settle(self) -> None:
+        await self.launches.settled()
+        await self.recorded.forsake()
 
     def _note_imports(self) -> None:
         """What is imported, as a note in the data folder: the launcher's idle memory is a promise."""

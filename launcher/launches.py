@@ -85,6 +85,7 @@ class Launches:
         self._clock = clock
         self._new_id = new_id
         self._live: dict[str, _Live] = {}
+        self._again: list[asyncio.Task[None]] = []
         self._tasks = Tasks()
         self._closing = False
 
@@ -153,7 +154,14 @@ class Launches:
             self._live[launch.id] = live
             live.log.tell(Progress(Stage.RESOLVE, "The service was restarted; this launch runs again."))
             self._run(live)
+        self._again = [live.task for live in self._live.values() if live.task is not None]
         return len(left)
+
+    async def settled(self) -> None:
+        """Wait until what `recover` ran again has ended."""
+        if self._again:
+            await asyncio.wait(self._again)
+        self._again = []
 
     async def close(self) -> None:
         """Stop all that is under way, for the next process to run again. Before the image layers are closed."""

@@ -55,6 +55,29 @@ class Recorded:
         self._explain = explain
         self._clock = clock
         self._new_id = new_id
+        self._left: set[str] = set()
+        """Builds of another process that nobody has gone on with yet."""
+
+    async def recover(self) -> None:
+        """Look at what another process left under way: where its image is kept, only its end was not.
+
+        Call it once, before launches go on.
+        """
+        for left in await self._rows.running():
+            image = await self._images.get(left.key)
+            if image is None or image.built < left.created:
+                self._left.add(left.id)
+                continue
+            ended = build_ended(left.id, State.READY, self._clock())
+            build = await self._logs.open(left.id)
+            build.tell(Ended(Stage.BUILD, "The image is built.", image.built - left.created), ended)
+
+    async def forsake(self) -> None:
+        """End what nobody went on with: all launches that another process left have ended."""
+        while self._left:
+            left = self._left.pop()
+            build = await self._logs.open(left)
+            build.tell(Cancelled("The build was stopped."), build_ended(left, State.CANCELLED, self._clock()))
 
     async def get(
         self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
@@ -82,6 +105,7 @@ class Recorded:
         await self._logs.flush()  # the end of the build before this one may just have been told
         latest = await self._rows.latest(environment.key)
         if latest is not None and latest.state is State.RUNNING:
+            self._left.discard(latest.id)
             build = await self._logs.open(latest.id)
             build.tell(Progress(Stage.BUILD, "The service was restarted; the build begins again."))
             return build

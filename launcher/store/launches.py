@@ -102,6 +102,13 @@ class BuildRows:
             row = (await session.scalars(query)).first()
             return None if row is None else BuildRecord(row.id, row.key, State(row.state), row.created)
 
+    async def running(self) -> list[BuildRecord]:
+        """The builds under way, of whatever process."""
+        query = select(BuildRow).where(BuildRow.state == State.RUNNING.value).order_by(BuildRow.created, BuildRow.id)
+        async with self._database.reading() as session:
+            rows = await session.scalars(query)
+            return [BuildRecord(row.id, row.key, State(row.state), row.created) for row in rows]
+
 
 def build_begun(build: BuildRecord) -> Executable:
     """The statement that keeps a new build, to be kept together with its first event."""

@@ -39,7 +39,7 @@ class Site:
         self.images = ImageRows(self.database, self.clock)
         self.builds = BuildRows(self.database)
         self.limited = Limited(self.engine, self.at_once)
-        recorded = Recorded(
+        self.recorded = recorded = Recorded(
             self.limited,
             self.builds,
             self.images,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +17,7 @@ from launcher.model import (
     Cancelled,
     Ended,
     Failed,
+    Image,
     Kind,
     Log,
     Numbered,
@@ -26,10 +27,11 @@ from launcher.model import (
     Session,
     Stage,
     Started,
+    State,
 )
-from launcher.store.launches import LaunchRows
+from launcher.store.launches import LaunchRows, launch_ended
 from launcher.store.logs import EventLogs
-from tests.fakes.builds import REPO, environment, explain
+from tests.fakes.builds import REPO, environment, explain, facts
 from tests.fakes.site import Site
 
 if TYPE_CHECKING:
@@ -194,3 +196,33 @@ async def test_after_a_restart_in_mid_build_followers_see_no_gap(
     await after.close()
     if how == "killed":
         await before.close()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_a_build_that_nobody_goes_on_with_ends(
+    database: Database, tick: Callable[[], float], *, is_kept: bool
+) -> None:
+    """Killed between what a build made and the telling of its end; or its launch's end was kept, and not its own."""
+    before = serve(database, tick)
+    [launch] = await before.start(1)
+    await before.building()
+    await before.site.logs.flush()
+    [build] = await before.site.builds.running()
+    if is_kept:
+        await before.site.images.save(Image(build.key, facts("sha256:made"), None, built=tick()))
+    else:
+        async with database.writing() as session:
+            await session.execute(launch_ended(replace(launch, state=State.CANCELLED)))
+
+    after = serve(database, tick, first_id=10)
+    await after.site.recorded.recover()
+    assert await after.launches.recover() == is_kept
+    await after.launches.settled()
+    await after.site.recorded.forsake()
+    await after.site.logs.flush()
+    assert await after.site.builds.running() == []
+    latest = await after.site.builds.latest(build.key)
+    assert latest == replace(build, state=State.READY if is_kept else State.CANCELLED)
+    assert after.site.engine.builds == 0
+    await after.close()
+    await before.close()
