@@ -71,7 +71,7 @@ class Worker:
         except TimeoutError:
             raise BuildTimeout(limit_s, step.last) from None
         if isinstance(final, lines.Error):
-            raise _translated(final)
+            raise translated(final)
         if not isinstance(final, kind):
             raise BuildBroken(f"the build worker answered with {type(final).__name__}")
         return final
@@ -170,7 +170,8 @@ async def _stopped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
                 pass
 
 
-def _translated(error: lines.Error) -> LauncherError:
+def translated(error: lines.Error) -> LauncherError:
+    """The launcher's own error of what a builder process says."""
     kind = getattr(errors, error.error, None)
     if isinstance(kind, type) and issubclass(kind, LauncherError):
         try:

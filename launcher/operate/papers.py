@@ -16,6 +16,7 @@ import click
 
 from builders import interface as lines
 from builders.process import Command, running
+from launcher.builds.worker import translated
 from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate import build_engine, registry, worker
@@ -100,8 +101,7 @@ class Papers:
         try:
             wanted = parse_url(link, ref, sites_of(self.settings))
         except LauncherError as error:
-            told = explain(error)
-            raise InstallationError(f"{told.title}. {told.seen} {told.todo}") from None
+            raise _said(error) from None
         asked = (f"--source={wanted.url}", f"--ref={wanted.ref}", "--", self._sources)
         found = await self._ask(lines.Archived, "archived", *asked)
         if not found.commit:
@@ -133,8 +133,9 @@ class Papers:
             await child.wait()
         if isinstance(final, kind):
             return final
-        reason = final.facts.get("reason") or final.error if isinstance(final, lines.Error) else "it gave no answer"
-        raise InstallationError(f"The builder could not {verb}: {reason}.")
+        if isinstance(final, lines.Error):
+            raise _said(translated(final))
+        raise InstallationError(f"The builder gave no answer to {verb}.")
 
     def _environment(self, host: str) -> dict[str, str]:
         """For a builder that speaks to this registry. Ours alone is told our password."""
@@ -153,6 +154,11 @@ class Papers:
             "PATH": os.environ.get("PATH", os.defpath),
         }
         return env | {name: text for name, text in spoken.items() if text}
+
+
+def _said(error: LauncherError) -> InstallationError:
+    told = explain(error)
+    return InstallationError(f"{told.title}. {told.seen} {told.todo}")
 
 
 def _host(image: str) -> str:
