@@ -58,7 +58,8 @@ async def test_killed_in_mid_seed(own_helper: Helper, slow_seed: Seed, delay: fl
     await asyncio.to_thread(own_helper.starter.kill)
     whole = own_helper.workspace(project).exists()
     await asyncio.to_thread(own_helper.starter.start)
-    assert await making == ("before" if whole else "clone")
+    # One that was whole may have been answered for just before the kill.
+    assert await making in ({"before", "clone"} if whole else {"clone"})
     assert own_helper.unfinished() == []
     work = own_helper.workspace(project) / "work"
     assert await asyncio.to_thread(status, work) == ""
