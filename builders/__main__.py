@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import stat
 import sys
@@ -22,7 +23,7 @@ from builders.arguments import LIMITS, parser
 from builders.catalogue import BUILDERS, KEEPERS
 from builders.collect import commands as collecting
 from builders.detect import find, fingerprint
-from builders.errors import BuildBroken, BuilderError, BuildTimeout, DiskFull, Stopped
+from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
     REVISION_LABEL,
     VIEWS,
@@ -136,12 +137,15 @@ async def _final(asked: argparse.Namespace, speaker: Speaker) -> Line:
     except OSError as error:
         if error.errno in FULL:  # the build's context, the files that an image carries
             return _error(DiskFull(OUR_DISK))
-        return _broken(error)
+        return _broken(error, speaker.step)
     except Exception as error:  # noqa: BLE001  # the last line must be one that a program understands
-        return _broken(error)
+        return _broken(error, speaker.step)
 
 
-def _broken(error: Exception) -> Error:
+def _broken(error: Exception, step: str) -> Error:
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if isinstance(error, MemoryError) and most != resource.RLIM_INFINITY:
+        return _error(BuildOutOfMemory(most, step))
     sys.excepthook(type(error), error, error.__traceback__)
     return _error(BuildBroken(f"{type(error).__name__} in the builder"))
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import signal
 import stat
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builders import interface as lines
-from builders.errors import BuildBroken, BuilderError
+from builders.errors import BuildBroken, BuilderError, BuildTimeout
 from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
 from builders.oci import view
 from builders.process import Command, ProgramMissing, running
@@ -35,6 +36,9 @@ WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore", "ho
 """They speak to the registry."""
 LOOKS = 8
 """Directories that are looked at at one time: evaluating Nix and Guix is running strangers' code for minutes."""
+READ_CPU_S, READ_BYTES = 300, 2 << 30
+"""What a process that reads a repository may use itself: what strangers wrote may be made to take for ever."""
+READING = "reading the repository"
 KEEP_S, KEEP_AGAIN_S = 6 * 3600, 600
 """How long filling the site's cache may take, and when it is tried again."""
 GRACE_S = 15
@@ -274,7 +278,7 @@ class Verbs:
             arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
-                argv=(self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
+                argv=(*_limits(verb), self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
                 env=self._environment(verb) | {"TMPDIR": str(scratch)},
                 cwd=_BESIDE,
                 leash=True,
@@ -295,6 +299,8 @@ class Verbs:
         final = lines.parse_line(last)
         if not isinstance(final, lines.FINAL) or (status and not isinstance(final, lines.Error)):
             await remove_traces(self._engine, self._site.contents, call, child.pid)
+            if status == -signal.SIGXCPU:
+                raise BuildTimeout(READ_CPU_S, READING)
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
 
     def _limit(self, verb: str) -> tuple[str, ...]:
@@ -304,6 +310,10 @@ class Verbs:
     def _environment(self, verb: str) -> dict[str, str]:
         env = {**self._site.env, "LANG": "C.UTF-8"}
         return {**env, **self._site.registry} if verb in WITH_LOGIN else env
+
+
+def _limits(verb: str) -> tuple[str, ...]:
+    return ("prlimit", f"--cpu={READ_CPU_S}:{READ_CPU_S + 5}", f"--data={READ_BYTES}", "--") if verb == "detect" else ()
 
 
 def _known(digest: str) -> str:
