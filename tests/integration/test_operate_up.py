@@ -37,6 +37,7 @@ LOOKED_AT = {"engine", "buildx", "base image", "build engine", "runtime", "egres
     "programs",
     "disk",
     "engine disk",
+    "stores",
 }
 
 
