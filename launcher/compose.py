@@ -115,6 +115,12 @@ class Composed:
         self.awaited = Awaited(self.sessions, time.time)
         self.projects = WorkspaceProjects(self.project_rows, self.image_rows, self.volumes, self.checkouts)
         self._compose_images()
+        self._compose_launches(archive)
+
+    def _compose_launches(self, archive: Builders | None) -> None:
+        """What leads from a link to a session. `archive`: where what is launched is kept; None: nowhere."""
+        given, policy = self._given, self.policy
+        settings, data = given.settings, given.data
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
         self.resolver, self.api = GitResolver(*asking), Api(*asking, settings.provider_fresh_s)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
