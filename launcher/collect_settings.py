@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from launcher.marks import parse_mark
-from launcher.setting_kinds import Watermark  # noqa: TC001  # pydantic reads it
+from launcher.setting_kinds import Bytes, Watermark  # noqa: TC001  # pydantic reads them
 
 
 class CollectSettings(BaseModel):
@@ -29,6 +29,12 @@ class CollectSettings(BaseModel):
         "of bytes is compared with what the folder takes, which reads all of it at each look.",
     )
     stores_low: Watermark = Field("75%", description="Down to what they go; as `stores_high`.")
+    archive_repository_bytes: Bytes = Field(
+        4 * 2**30,
+        description="Bytes that the archived commits of one repository may take together in the registry: beyond that "
+        "those launched longest ago go at the next collection, whatever room there is. One commit, and what a project "
+        "uses or a pin names, stay. 0: no limit.",
+    )
     pinned_images: tuple[str, ...] = Field(
         (),
         description="What is never collected, used or not: environment keys, digests of images (`sha256:…`), commits "

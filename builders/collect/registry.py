@@ -106,10 +106,8 @@ def forget_image(repository: Repository, name: str) -> None:
 
 
 def forget_source(repository: Repository, own: Own | None, name: str) -> None:
-    """Remove a commit's files, unless a link led to it last. Again: nothing happens. Blocks. Raises RegistryDown."""
+    """Remove a commit's files, and what links lead to them. Again: nothing happens. Blocks. Raises RegistryDown."""
     found = [one for tag, one, _ in _archived(repository, own) if tag == name]
-    if any(tag.startswith("ref-") for one in found for tag in one.tags):
-        return
     # Its own tag goes last: until then it can be restored, and is found again by who goes on with this.
     for one in sorted(found, key=lambda one: name in one.tags):
         repository.delete(one.digest)

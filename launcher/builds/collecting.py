@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
-from launcher.builds.collection import Kept, Plan, Room, plan, wanted
+from launcher.builds.collection import SOURCE, Goal, Kept, Plan, Room, plan, wanted
 from launcher.builds.holdings import PLACES
 from launcher.builds.uses import FRESH_S, dated, reasons
 from launcher.errors import LauncherError
@@ -121,6 +121,8 @@ class Rules:
     foreign: bool = False
     """Whether images go from a registry that is not ours."""
     every_s: float = 0
+    each_source: int = 0
+    """Bytes that the archived files of one repository may take; 0: no matter."""
 
     @classmethod
     def of(cls, settings: CollectSettings) -> Rules:
@@ -132,6 +134,7 @@ class Rules:
             pins=settings.pinned_images,
             foreign=settings.collect_foreign_registry,
             every_s=settings.collect_hours * 3600,
+            each_source=settings.archive_repository_bytes,
         )
 
 
@@ -230,9 +233,9 @@ class Collecting:
         parts = [type(part)(part.size, frozenset(known[one] for one in part.of)) for part in held.parts]
         reason = FOREIGN if held.reason and not self._rules.foreign else ""
         why = reasons(uses, self._rules.pins, self._clock())
-        goal = 0 if reason else wanted(held.room, *self._rules.marks[place], now=now)
-        made = plan(things, parts, why, goal, every=every and not reason)
-        return Report(place, held.room, goal, made, reason)
+        more = wanted(held.room, *self._rules.marks[place], now=now)
+        goal = Goal() if reason else Goal(more, every, self._rules.each_source)
+        return Report(place, held.room, goal.frees, plan(things, parts, why, goal), reason)
 
     async def _collected(self, place: str, *, every: bool, now: bool) -> Report:
         held = (await self._holder.holdings(measure=self._measures and place == "stores"))[place]
@@ -264,7 +267,7 @@ class Collecting:
             await self._holder.forget(thing)
             if thing.kind == "image":
                 await self._uses.forget(thing.name)
-            if thing.kind == "source":
+            if thing.kind == SOURCE:
                 self._forgotten(thing.source, thing.commit)
         return True
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from launcher.marks import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from launcher.marks import Mark
 
 ROOM = "there is room for it"
+LAST = "a link led to it last: it goes only where all else that may go does not make room enough"
+SOURCE = "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,18 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """How much is to go."""
+
+    frees: int = 0
+    """Bytes."""
+    every: bool = False
+    """All that may go, but for archived files that a link led to last: those go for `frees` alone."""
+    each_source: int = 0
+    """Bytes that the archived files of one repository may take together; 0: as many as there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What goes, in this order, and what stays."""
 
@@ -105,27 +119,47 @@ def wanted(room: Room, high: Mark, low: Mark, *, now: bool) -> int:
     return beyond
 
 
-def plan(
-    things: Iterable[Thing], parts: Sequence[Part], reason: Callable[[Thing], str], goal: int, *, every: bool = False
-) -> Plan:
-    """Collect, the least recently launched first, until `goal` bytes are freed; with `every`, all that may go.
+def plan(things: Iterable[Thing], parts: Sequence[Part], reason: Callable[[Thing], str], goal: Goal) -> Plan:
+    """Collect until the goal is reached, the least recently launched first; what a link led to last after all else.
 
-    `reason` says why a thing has to stay; `""`: it need not.
+    What a repository has archived beyond its share goes in any case, and first. `reason` says why a thing has to
+    stay; `""`: it need not.
     """
-    known = sorted(set(things), key=lambda one: (one.used, one.place, one.kind, one.name))
+    known = sorted(set(things), key=lambda one: (one.is_last, one.used, one.place, one.kind, one.name))
     reasons = {one: reason(one) for one in known}
+    beyond = set(_beyond(known, parts, reasons, goal.each_source)) if goal.each_source else set()
     shared = _Shared(parts)
     going: list[Going] = []
     freed = 0
-    for one in known:
-        if reasons[one] or not (every or freed < goal):
+    for one in sorted(known, key=lambda one: one not in beyond):
+        wanted = one in beyond or freed < goal.frees or (goal.every and not one.is_last)
+        if reasons[one] or not wanted:
             continue
         frees = shared.take(one)
         freed += frees
         going.append(Going(one, frees))
     gone = {one.thing for one in going}
-    kept = (Kept(one, reasons[one] or ROOM) for one in known if one not in gone)
+    kept = (Kept(one, reasons[one] or (LAST if one.is_last else ROOM)) for one in known if one not in gone)
     return Plan(tuple(going), tuple(kept))
+
+
+def _beyond(known: Sequence[Thing], parts: Sequence[Part], reasons: Mapping[Thing, str], share: int) -> Iterator[Thing]:
+    """What goes of each repository's archived files; one commit stays, however large it is."""
+    of: defaultdict[str, list[Thing]] = defaultdict(list)
+    for one in known:
+        if one.kind == SOURCE:
+            of[one.source].append(one)
+    having: defaultdict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        for source in {one.source for one in part.of if one.kind == SOURCE}:
+            having[source].append(Part(part.size, frozenset(one for one in part.of if one.source == source)))
+    for source, things in of.items():
+        shared = _Shared(having[source])
+        over = sum(part.size for part in having[source]) - share
+        for one in things[:-1]:
+            if over > 0 and not reasons[one]:
+                over -= shared.take(one)
+                yield one
 
 
 class _Shared:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from launcher.builds.collection import SOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -16,17 +18,16 @@ FRESH_S = 3600.0
 PROJECT = "a project uses it"
 PINNED = "it is pinned"
 PUSHING = "it is not in the registry yet"
-LAST = "a link led to it last: the only copy, should its repository go"
 LAUNCHING = "its repository is being launched"
 FRESH = "it was used within the last hour"
 OTHERS = "it is none of ours"
-KINDS = ("image", "source", "environment", "channels", "wheels")
+KINDS = ("image", SOURCE, "environment", "channels", "wheels")
 
 
 def dated(thing: Thing, uses: Uses) -> Thing:
     """The thing with the time of its last launch, where the database knows of a later one."""
     times = (thing.used, uses.used.get(thing.name, 0.0), uses.launched.get((thing.source, thing.commit), 0.0))
-    return replace(thing, used=max(times) if thing.kind == "source" else max(times[:2]))
+    return replace(thing, used=max(times) if thing.kind == SOURCE else max(times[:2]))
 
 
 def reasons(uses: Uses, pins: Collection[str], now: float) -> Callable[[Thing], str]:
@@ -34,14 +35,13 @@ def reasons(uses: Uses, pins: Collection[str], now: float) -> Callable[[Thing], 
     pinned = set(pins)
 
     def reason(thing: Thing) -> str:
-        is_source = thing.kind == "source"
+        is_source = thing.kind == SOURCE
         known = {thing.name, thing.digest, thing.commit} - {""}
         row = {
             OTHERS: thing.kind not in KINDS,
             PROJECT: bool(known & uses.projects) or (is_source and (thing.source, thing.commit) in uses.commits),
             PINNED: bool(known & pinned),
             PUSHING: thing.name in uses.pushing,
-            LAST: is_source and thing.is_last,
             LAUNCHING: is_source and (thing.source, "") in uses.launched,
             FRESH: now - thing.used < FRESH_S,
         }

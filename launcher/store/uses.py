@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 
 from launcher.model import State
 from launcher.store.rows import ImageRow, LaunchRow, ProjectRow
@@ -62,13 +62,14 @@ class UseRows:
         )
 
     async def has(self, key: str, digest: str, commit: tuple[str, str], since: float) -> bool:
-        """Whether this very image or commit is used now, or an image of this key was since: `""` is none."""
+        """Whether this very image or commit is used now, or was launched since: `""` is none."""
         running = LaunchRow.state == State.RUNNING.value
+        since_then = and_(LaunchRow.commit == commit[1], LaunchRow.created > since)
         asked = [
             select(ProjectRow.id).where(or_(ProjectRow.key == key, ProjectRow.digest == (digest or "none"))),
             select(ImageRow.key).where(ImageRow.key == key, or_(ImageRow.used > since, ImageRow.digest.is_(None))),
             select(ProjectRow.id).where(ProjectRow.url == commit[0], ProjectRow.commit == commit[1]),
-            select(LaunchRow.id).where(LaunchRow.url == commit[0], running),
+            select(LaunchRow.id).where(LaunchRow.url == commit[0], or_(running, since_then)),
         ]
         async with self._database.reading() as session:
             found = [(await session.scalars(one.limit(1))).first() for one in asked]

@@ -88,7 +88,6 @@ async def test_each_thing_stays_for_its_reason(any_database: Database, tick: Cal
         Thing("stores", "wheels", "requests", 0.0): "",
         source(NEW): why.PROJECT,
         source(OLD): "",
-        source(OLD, is_last=True): why.LAST,
         source(OLD, url=ELSEWHERE): why.LAUNCHING,
     }
     assert {one: reason(one) for one in told} == told
@@ -100,6 +99,20 @@ async def test_a_thing_is_as_old_as_its_last_launch(any_database: Database, tick
     assert why.dated(image(OTHER), uses).used == uses.used[OTHER] > 0
     assert why.dated(image(OTHER, used=NOW), uses).used == NOW
     assert why.dated(image(UNKNOWN), uses).used == 0.0
+
+
+async def test_what_was_launched_since_a_plan_was_made_is_told_of(
+    any_database: Database, tick: Callable[[], float]
+) -> None:
+    rows = await filled(any_database, tick)
+
+    async def has(commit: str, since: float, url: str = REPO.url) -> bool:
+        return await rows.has("commit-x", "", (url, commit), since)
+
+    assert [await has(OLD, 19.0), await has(OLD, 20.0)] == [True, False]
+    assert await has(NEW, NOW)  # a project's
+    assert await has(OLD, NOW, ELSEWHERE)  # under way
+    assert not await has("3" * 40, 0.0)
 
 
 async def test_what_went_is_forgotten_and_is_not_pushed_again(

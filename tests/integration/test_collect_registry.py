@@ -246,7 +246,7 @@ async def test_papers_whose_image_went_before_a_kill_go_with_the_next(own: tuple
     assert papers(repository, stays) != []
 
 
-async def test_a_commit_goes_when_no_link_leads_to_it_any_more(own: tuple[Own, Access], tmp_path: Path) -> None:
+async def test_a_commit_goes_with_the_links_that_led_to_it(own: tuple[Own, Access], tmp_path: Path) -> None:
     ours, how = own
     repository = Repository(how, "repolaunch/source")
     checkout = tmp_path / "checkout"
@@ -263,7 +263,6 @@ async def test_a_commit_goes_when_no_link_leads_to_it_any_more(own: tuple[Own, A
     names = {one.about["commit"]: name for name, one in things.items()}
     assert {commit: things[name].about["is_last"] for commit, name in names.items()} == {old: False, new: True}
     assert all(sizes[name,] > 0 for name in names.values())
-    collected.forget_source(repository, ours, names[new])  # a link leads there: it stays, whoever asks
     collected.forget_source(repository, ours, names[old])
     collected.forget_source(repository, ours, names[old])
     await clear_registry(ours, repository, lambda _: None)
@@ -275,6 +274,9 @@ async def test_a_commit_goes_when_no_link_leads_to_it_any_more(own: tuple[Own, A
         assert found.commit == new
     assert archive.restore(repository, "https://x.example/a", new, tmp_path / "again", None) is not None
     assert (tmp_path / "again" / "text").read_text() == new
+    collected.forget_source(repository, ours, names[new])
+    assert list(collected.sources(repository, ours)) == []
+    assert [archive.find(repository, "https://x.example/a", ref) for ref in ("main", "v1", new)] == [None] * 3
 
 
 async def test_layers_that_were_collected_are_not_taken_over_from_there(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.builds.collection import ROOM, Going, Kept, Part, Plan, Room, Thing, plan, wanted
+from launcher.builds.collection import LAST, ROOM, Goal, Going, Kept, Part, Plan, Room, Thing, plan, wanted
 from launcher.marks import Mark, parse_mark
 
 GB = 10**9
@@ -41,7 +41,7 @@ def held(draw: st.DrawFn) -> tuple[list[Thing], list[Part], dict[Thing, str], in
 
 def collected(what: tuple[list[Thing], list[Part], dict[Thing, str], int]) -> Plan:
     things, parts, reasons, goal = what
-    return plan(things, parts, lambda one: reasons.get(one, ""), goal)
+    return plan(things, parts, lambda one: reasons.get(one, ""), Goal(goal))
 
 
 def really_freed(parts: list[Part], gone: set[Thing]) -> int:
@@ -127,15 +127,55 @@ def test_a_layer_goes_with_the_last_image_that_has_it() -> None:
         Part(5, frozenset({older, used})),
         Part(1, frozenset({old})),
     ]
-    made = plan([old, older, used], parts, lambda one: "a project uses it" if one is used else "", 11)
+    made = plan([old, older, used], parts, lambda one: "a project uses it" if one is used else "", Goal(11))
     assert made.going == (Going(older, 0), Going(old, 11))
     assert made.kept == (Kept(used, "a project uses it"),)
 
 
 def test_everything_that_is_not_used_goes_where_that_is_asked_for() -> None:
     things = [image("a"), image("b", 9)]
-    made = plan(things, [Part(10, frozenset({things[0]}))], lambda _: "", 0, every=True)
+    made = plan(things, [Part(10, frozenset({things[0]}))], lambda _: "", Goal(every=True))
     assert [one.thing.name for one in made.going] == ["a", "b"]
+
+
+def source(name: str, used: float, *, of: str = "x", is_last: bool = False) -> Thing:
+    return Thing("registry", "source", name, used, source=of, commit=name, is_last=is_last)
+
+
+def test_the_only_copy_of_a_commit_goes_after_all_else_and_only_for_want_of_room() -> None:
+    copy, other, young = source("copy", 1, is_last=True), source("other", 2), image("young", 9)
+    things = [copy, other, young]
+    parts = [Part(10, frozenset({one})) for one in things]
+
+    def going(goal: Goal) -> list[str]:
+        return [one.thing.name for one in plan(things, parts, lambda _: "", goal).going]
+
+    assert going(Goal(20)) == ["other", "young"]
+    assert going(Goal(21)) == ["other", "young", "copy"]
+    assert going(Goal(every=True)) == ["other", "young"]
+    assert plan(things, parts, lambda _: "", Goal(every=True)).kept == (Kept(copy, LAST),)
+
+
+def test_what_a_repository_has_archived_beyond_its_share_goes_first_whatever_room_there_is() -> None:
+    mine = [source("old", 2), source("new", 4), source("linked", 1, is_last=True), source("newest", 5, is_last=True)]
+    others = [source("another's", 0, of="y"), image("image", 0)]
+    nothing = Part(2, frozenset([*mine, others[0]]))  # what all of them have
+    parts = [nothing, *(Part(10, frozenset({one})) for one in [*mine, *others])]
+
+    def going(share: int, used: str = "") -> list[str]:
+        why = {used: "a project uses it"}
+        made = plan([*mine, *others], parts, lambda one: why.get(one.name, ""), Goal(each_source=share))
+        return [one.thing.name for one in made.going]
+
+    assert going(42) == []
+    assert going(41) == ["old"]
+    assert going(22) == ["old", "new"]
+    assert going(12) == ["old", "new", "linked"]
+    assert going(1) == ["old", "new", "linked"]  # one stays, however large it is
+    assert going(22, used="old") == ["new", "linked"]
+    assert going(1, used="newest") == ["old", "new", "linked"]
+    made = plan([*mine, *others], parts, lambda _: "", Goal(11, each_source=41))
+    assert [one.thing.name for one in made.going] == ["old", "image"]
 
 
 @pytest.mark.parametrize(
