@@ -22,9 +22,10 @@ from builders import engine, site_cache
 from builders.arguments import LIMITS, parser
 from builders.catalogue import BUILDERS, KEEPERS
 from builders.collect import commands as collecting
-from builders.detect import find, fingerprint
+from builders.detect import find, find_by, fingerprint, look
 from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
+    READING,
     REVISION_LABEL,
     VIEWS,
     Built,
@@ -39,6 +40,7 @@ from builders.interface import (
     Order,
     Pushed,
     Step,
+    Unevaluated,
     Verified,
     Workshop,
     format_line,
@@ -157,6 +159,14 @@ def _error(error: BuilderError) -> Error:
 # --------------------------------------------------------------------------- verbs
 async def _detect(asked: argparse.Namespace, speaker: Speaker) -> Found:
     return (await find(asked.directory, BUILDERS, asked.platform, _workshop(asked), speaker))[0]
+
+
+async def _read(asked: argparse.Namespace, speaker: Speaker) -> Found | Unevaluated:
+    speaker.step = READING
+    looked = look(asked.directory, BUILDERS)
+    if looked[0].evaluates:
+        return Unevaluated(looked[0].name)
+    return (await find_by(looked, asked.directory, asked.platform, _workshop(asked), speaker))[0]
 
 
 async def _fingerprint(asked: argparse.Namespace, speaker: Speaker) -> Fingerprint:  # noqa: ARG001  # all have this form
@@ -282,6 +292,7 @@ async def _verify(asked: argparse.Namespace, speaker: Speaker) -> Verified:
 
 VERBS: Mapping[str, Verb] = {
     "detect": _detect,
+    "read": _read,
     "fingerprint": _fingerprint,
     "build": _build,
     "inspect": _inspect,

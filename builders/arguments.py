@@ -42,12 +42,13 @@ def parser(does: Mapping[str, Verb], about: str, more: Callable[[Verbs], None]) 
 
 def _directory_verbs(verbs: Verbs) -> None:
     detect = verbs.add_parser("detect", help="say what a directory declares")
+    read = verbs.add_parser("read", help="the same, or that it has to be evaluated first, which takes minutes")
     prints = verbs.add_parser("fingerprint", help="say what detect depends on besides the directory")
     build = verbs.add_parser("build", help="build a directory's image")
     verify = verbs.add_parser("verify", help="build an image again in an empty store, and compare")
-    for verb in (detect, prints, build, verify):
+    for verb in (detect, read, prints, build, verify):
         verb.add_argument("--platform", default=engine.this_platform())
-    for verb in (detect, build, verify):
+    for verb in (detect, read, build, verify):
         verb.add_argument("directory", type=_directory)
         _add_limits(verb)
         _add_mark(verb)

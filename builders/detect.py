@@ -25,7 +25,14 @@ async def find(
 
     Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, and what `Builder.inputs` raises.
     """
-    builder, declared = look(directory, builders)
+    return await find_by(look(directory, builders), directory, platform, workshop, tell)
+
+
+async def find_by(
+    looked: tuple[Builder, Declaration], directory: Path, platform: str, workshop: Workshop, tell: Tell
+) -> tuple[Found, Inputs]:
+    """As `find`, by what `look` gave. Raises EnvironmentBroken, and what `Builder.inputs` raises."""
+    builder, declared = looked
     inputs = await builder.inputs(directory, declared, platform, workshop, tell)
     key = environment_key(inputs.digest, builder=builder.name, version=builder.version, platform=platform)
     about = (inputs.pinning, inputs.loose, inputs.advice, declared.tree)

@@ -67,6 +67,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Unevaluated:
+    """What a directory declares is known when it has been evaluated, which takes minutes: `detect` does that."""
+
+    builder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Digest of what `detect` depends on besides the directory: the builders, their versions, the platform."""
 
@@ -185,6 +192,7 @@ Line = (
     | Step
     | Progress
     | Found
+    | Unevaluated
     | Fingerprint
     | Built
     | Facts
@@ -198,13 +206,27 @@ Line = (
     | Rooms
     | Error
 )
-FINAL = (Found, Fingerprint, Built, Facts, Pushed, Archived, Papers, Verified, Known, Rooms, Error)
+FINAL = (
+    Found,
+    Unevaluated,
+    Fingerprint,
+    Built,
+    Facts,
+    Pushed,
+    Archived,
+    Papers,
+    Verified,
+    Known,
+    Rooms,
+    Error,
+)
 
 _TYPES: dict[str, type[Line]] = {
     "log": Log,
     "step": Step,
     "progress": Progress,
     "environment": Found,
+    "unevaluated": Unevaluated,
     "fingerprint": Fingerprint,
     "built": Built,
     "facts": Facts,
@@ -222,6 +244,8 @@ _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 Tell = Callable[[Line], None]
 
+READING = "reading the repository"
+"""A step, as people are told."""
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of the longest line (facts with a long /etc/passwd)."""
 
@@ -415,6 +439,11 @@ class Builder(Protocol):
     @property
     def version(self) -> str:
         """Changes whenever the same directory would become another image."""
+        ...
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether `inputs` runs what was declared: that takes minutes."""
         ...
 
     @property

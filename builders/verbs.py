@@ -34,11 +34,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore", "holdings", "forget", "clear"})
 """They speak to the registry."""
-LOOKS = 8
-"""Directories that are looked at at one time: evaluating Nix and Guix is running strangers' code for minutes."""
-READ_CPU_S, READ_BYTES = 300, 2 << 30
+READS, EVALUATIONS = 8, 8
+"""Directories that are read at one time, and that are evaluated, which is running strangers' code for minutes."""
+READ_S = 120
+"""Seconds, of the clock and of a processor, in which a repository has to be read."""
+CPU_S: Mapping[str, int] = {"read": READ_S, "detect": 300}
+READ_BYTES = 2 << 30
 """What a process that reads a repository may use itself: what strangers wrote may be made to take for ever."""
-READING = "reading the repository"
+WAITING = "Waiting until other environments are evaluated"
 KEEP_S, KEEP_AGAIN_S = 6 * 3600, 600
 """How long filling the site's cache may take, and when it is tried again."""
 GRACE_S = 15
@@ -90,7 +93,7 @@ class Verbs:
         self._registry = registry
         self._python = python
         self._builds = asyncio.Semaphore(site.build_limit)
-        self._looks = asyncio.Semaphore(LOOKS)
+        self._reads, self._evaluations = asyncio.Semaphore(READS), asyncio.Semaphore(EVALUATIONS)
         self._pushed = asyncio.Event()
         self.life = secrets.token_hex(8)
 
@@ -145,12 +148,29 @@ class Verbs:
             case "archive" | "archived" | "restore":
                 await self._builder(request.verb, self._archive(request), send)
             case "detect":
-                async with self._looks:
-                    await self._builder("detect", (*self._site.limits, "--", str(self._checkout(fields))), send)
+                await self._detect((*self._site.limits, "--", str(self._checkout(fields))), send)
             case "holdings" | "forget" | "clear":
                 await self._collect(request, send)
             case _:
                 await self._builder("fingerprint", (), send)
+
+    async def _detect(self, arguments: tuple[str, ...], send: Send) -> None:
+        """Read; then evaluate, where that has to be. Each has places of its own: who evaluates stops no reading."""
+        unevaluated = False
+
+        async def read(text: str) -> None:
+            nonlocal unevaluated
+            unevaluated = isinstance(lines.parse_line(text), lines.Unevaluated)
+            if not unevaluated:
+                await send(text)
+
+        async with self._reads:
+            await self._builder("read", arguments, read)
+        if unevaluated:
+            if self._evaluations.locked():
+                await send(lines.format_line(lines.Progress(WAITING)))
+            async with self._evaluations:
+                await self._builder("detect", arguments, send)
 
     # ------------------------------------------------------------------ arguments
     def _build(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -274,7 +294,7 @@ class Verbs:
     async def _builder(self, verb: str, arguments: tuple[str, ...], send: Send) -> None:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
         call = secrets.token_hex(8)
-        if verb in {"detect", "build", "inspect", "keep", "clear"}:
+        if verb in {"read", "detect", "build", "inspect", "keep", "clear"}:
             arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
@@ -285,9 +305,9 @@ class Verbs:
                 stderr=False,
                 max_line=lines.MAX_LINE,
             )
-            await self._run(command, call, send)
+            await self._run(command, verb, call, send)
 
-    async def _run(self, command: Command, call: str, send: Send) -> None:
+    async def _run(self, command: Command, verb: str, call: str, send: Send) -> None:
         last = ""
         try:
             async with running(command, grace_s=GRACE_S) as child:
@@ -300,11 +320,11 @@ class Verbs:
         if not isinstance(final, lines.FINAL) or (status and not isinstance(final, lines.Error)):
             await remove_traces(self._engine, self._site.contents, call, child.pid)
             if status == -signal.SIGXCPU:
-                raise BuildTimeout(READ_CPU_S, READING)
+                raise BuildTimeout(CPU_S[verb], lines.READING)
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
 
     def _limit(self, verb: str) -> tuple[str, ...]:
-        limits = {**LIMITS_S, "keep": KEEP_S, "build": self._site.build_s, "detect": self._site.build_s}
+        limits = {**LIMITS_S, "keep": KEEP_S, "read": READ_S, "build": self._site.build_s, "detect": self._site.build_s}
         return (f"--time-limit={limits[verb]}",) if verb in limits else ()
 
     def _environment(self, verb: str) -> dict[str, str]:
@@ -313,7 +333,8 @@ class Verbs:
 
 
 def _limits(verb: str) -> tuple[str, ...]:
-    return ("prlimit", f"--cpu={READ_CPU_S}:{READ_CPU_S + 5}", f"--data={READ_BYTES}", "--") if verb == "detect" else ()
+    most = CPU_S.get(verb)
+    return ("prlimit", f"--cpu={most}:{most + 5}", f"--data={READ_BYTES}", "--") if most else ()
 
 
 def _known(digest: str) -> str:

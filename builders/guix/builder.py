@@ -37,6 +37,7 @@ class Guix:
     """A Builder (builders/interface.py)."""
 
     name = NAME
+    evaluates = True
     version = f"{VERSION}-{_REVISION}"
     looks_for = (CHANNELS, MANIFEST, PACKAGE)
 

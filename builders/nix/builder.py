@@ -38,6 +38,7 @@ class NixBuilder:
     """A Builder (builders/interface.py)."""
 
     name = "nix"
+    evaluates = True
     looks_for = (files.FLAKE, files.DEFAULT, files.SHELL)
 
     @cached_property

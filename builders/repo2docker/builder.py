@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders.errors import BuildFailed, EngineDown, EnvironmentBroken
 from builders.folders import within
-from builders.interface import KEY_LABEL, Inputs, Progress, Step
+from builders.interface import KEY_LABEL, READING, Inputs, Progress, Step
 from builders.key import declared_files
 from builders.lease import Lease, leased
 from builders.repo2docker import files, pinning
@@ -38,13 +38,13 @@ _REVISION = 2
 """Of how this package uses repo2docker: raise it whenever the same directory would become another image."""
 AGAIN = "The build engine ended while it built; the build begins again"
 """Told once: an engine that ends a second time is told of as it is."""
-_READING = "reading the repository"
 
 
 class Repo2Docker:
     """A Builder (builders/interface.py)."""
 
     name = "repo2docker"
+    evaluates = False
     looks_for = (files.DOCKERFILE, *LOCKS, *files.ANYWHERE, *files.ROOT_ONLY)
 
     @cached_property
@@ -118,12 +118,12 @@ class Repo2Docker:
             tail.append(line.text)
             tell(line)
 
-        tell(Step(_READING))
+        tell(Step(READING))
         directory = order.directory if order.found.tree else _specification(order, scratch)
         try:
             return _without_git(render(directory, scratch, platform=order.found.platform, tell=told), order, scratch)
         except Unreadable as error:
-            raise BuildFailed(self.name, _READING, (*tail, *str(error).splitlines()), 1) from error
+            raise BuildFailed(self.name, READING, (*tail, *str(error).splitlines()), 1) from error
 
 
 def _labels(order: Order) -> dict[str, str]:

@@ -138,7 +138,7 @@ def test_several_or_broken(tmp_path: Path, files: dict[str, str], error: Builder
 class Other:
     """A second builder, which understands what the first does."""
 
-    name, version, looks_for = "other", "1", ("Dockerfile",)
+    name, version, looks_for, evaluates = "other", "1", ("Dockerfile",), False
 
     def detect(self, directory: Path) -> Declaration | None:
         return Declaration(("other.nix",)) if (directory / "other.nix").exists() else None
