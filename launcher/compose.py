@@ -68,7 +68,8 @@ from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
 from launcher.web.metrics import Metrics
-from launcher.web.serving import serve
+from launcher.web.serving import BACKLOG, serve
+from launcher.web.serving import stop as stop_serving
 from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -260,11 +261,11 @@ class Composed:
         loop.add_signal_handler(signal.SIGUSR1, self._note_imports)
         async with AsyncExitStack() as stack:
             await self._start(stack)
-            server = serve(make_app(self.web()))
-            server.listen(self._given.port, "127.0.0.1")
+            web = self.web()
+            server = serve(make_app(web))
+            server.listen(self._given.port, "127.0.0.1", backlog=BACKLOG)
             # Followers are gone before what they follow is closed.
-            stack.push_async_callback(server.close_all_connections)
-            stack.callback(server.stop)
+            stack.push_async_callback(stop_serving, server, web)
             log.warning("the launcher listens")
             await stop.wait()
 

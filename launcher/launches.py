@@ -121,10 +121,16 @@ class Launches:
         found = await self._rows.list(account, limit)
         return [self._live[old.id].launch if old.id in self._live else old for old in found]
 
+    async def log(self, launch: str) -> EventLog:
+        """What the launch has told and tells. Raises LaunchMissing."""
+        if live := self._live.get(launch):
+            return live.log
+        await self.get(launch)
+        return await self._logs.open(launch)
+
     async def follow(self, launch: str, from_n: int = 1) -> AsyncIterator[Numbered]:
         """The launch's events from number `from_n` on, until the final one. Raises LaunchMissing."""
-        await self.get(launch)
-        opened = await self._logs.open(launch)
+        opened = await self.log(launch)
         async for numbered in opened.follow(from_n - 1):
             yield numbered
 

@@ -12,6 +12,8 @@ from launcher.store.codec import parse_event
 from launcher.store.rows import EventRow, SpliceRow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,6 +41,11 @@ class Splice:
         """The log's number of the last spliced event; `start - 1` when there is none. Only once it is closed."""
         last = self.first - 1 if self.last is None else self.last
         return self.start + last - self.first
+
+    def shifted(self, found: Sequence[Numbered], shown: int) -> list[Numbered]:
+        """Events of the other log, as far as they are spliced, by the numbers here; `shown`: the last one there."""
+        shift, last = self.start - self.first, shown if self.last is None else self.last
+        return [Numbered(one.n + shift, one.at, one.event) for one in found if one.n <= last]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from launcher.store.log_rows import NOTHING, Past, Splice
 from launcher.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from sqlalchemy import Executable
 
@@ -66,6 +66,10 @@ class EventLogs:
             if not lock.locked():
                 self._loading.pop(stream, None)
 
+    def known(self, stream: str) -> EventLog | None:
+        """The log of that name, if it is open."""
+        return self._open.get(stream)
+
     def live(self, stream: str) -> EventLog:
         """The log of that name, which somebody holds open. Raises KeyError."""
         return self._open[stream]
@@ -103,7 +107,8 @@ class EventLog:
         self._splices = list(past.splices)
         self._ended = past.ended
         self._tail: list[Numbered] = []
-        self._news = asyncio.Event()
+        self.listeners: dict[Callable[[], None], None] = {}
+        """Called once each, in this order, at the next news; who leaves before takes itself out."""
         self._waking = False
         self._heirs: WeakSet[EventLog] = WeakSet()
         self._showing: EventLog | None = None  # of the splice that is open, on the showing side
@@ -159,6 +164,11 @@ class EventLog:
         splice = self._splices[-1]
         return max(self._shown, splice.start + self._showing.shown - splice.first)
 
+    @property
+    def ended(self) -> bool:
+        """Whether what is shown ends with a final event."""
+        return self._ended
+
     async def follow(self, after: int = 0) -> AsyncIterator[Numbered]:
         """The events numbered after + 1 and on, as they are kept; ends after a final one.
 
@@ -166,36 +176,61 @@ class EventLog:
         """
         position = max(after, 0)
         while True:
-            news, ended = self._news, self._ended
-            found = await self._page(position)
+            shown, ended = self.shown, self._ended
+            found = await self.page(position)
             for numbered in found:
                 yield numbered
                 position = numbered.n
-            if not found:
-                if ended:
-                    return
-                await news.wait()
+            if not found and ended:
+                return
+            if not found and shown == self.shown:
+                await self._news()
 
-    async def _page(self, after: int) -> list[Numbered]:
+    async def _news(self) -> None:
+        news = asyncio.Event()
+        self.listeners[news.set] = None
+        try:
+            await news.wait()
+        finally:
+            self.listeners.pop(news.set, None)
+
+    def recent(self, after: int) -> Sequence[Numbered] | None:
+        """Some of what follows `after`, nothing when there is no more yet; None: it is not in memory, ask `page`."""
         if after >= self.shown:
-            return []
-        splice = next((s for s in reversed(self._splices) if s.covers(after + 1)), None)
+            return ()
+        splice = self._splice_at(after + 1)
         if splice is None:
-            following = min((s.start - 1 for s in self._splices if s.start > after + 1), default=self._shown)
-            return await self._own(after, min(following, self._shown))
-        source = self._showing if splice.last is None else None
-        source = source or await self._logs.open(splice.source)
-        shift = splice.start - splice.first
-        found = await source._page(after - shift)  # noqa: SLF001 - another log, the same class
-        last = source.shown if splice.last is None else splice.last
-        return [Numbered(e.n + shift, e.at, e.event) for e in found if e.n <= last]
+            return self._own(after)
+        source = self._showing if splice.last is None else self._logs.known(splice.source)
+        if source is None:
+            return None
+        found = source.recent(after - splice.start + splice.first)
+        return None if found is None else splice.shifted(found, source.shown)
 
-    async def _own(self, after: int, last: int) -> list[Numbered]:
-        if self._tail and self._tail[0].n <= after + 1:
-            begin = bisect_left(self._tail, after + 1, key=_number)
-            end = bisect_left(self._tail, last + 1, begin, key=_number)
-            return self._tail[begin : min(end, begin + PAGE)]
-        return await log_rows.page(self._logs.database, self.stream, after, last, PAGE)
+    async def page(self, after: int) -> Sequence[Numbered]:
+        """The same, read where it is not in memory."""
+        found = self.recent(after)
+        if found is not None:
+            return found
+        splice = self._splice_at(after + 1)
+        if splice is None:
+            return await log_rows.page(self._logs.database, self.stream, after, self._own_until(after), PAGE)
+        source = await self._logs.open(splice.source)
+        return splice.shifted(await source.page(after - splice.start + splice.first), source.shown)
+
+    def _splice_at(self, n: int) -> Splice | None:
+        return next((one for one in reversed(self._splices) if one.covers(n)), None)
+
+    def _own_until(self, after: int) -> int:
+        """The last of its own events that follow `after` without a splice between."""
+        return min((one.start - 1 for one in self._splices if one.start > after + 1), default=self._shown)
+
+    def _own(self, after: int) -> list[Numbered] | None:
+        if not self._tail or self._tail[0].n > after + 1:
+            return None
+        begin = bisect_left(self._tail, after + 1, key=_number)
+        end = bisect_left(self._tail, self._own_until(after) + 1, begin, key=_number)
+        return self._tail[begin : min(end, begin + PAGE)]
 
     # ------------------------------------------------------------------ once it is kept, in the same order
     def _kept(self, numbered: Numbered) -> None:
@@ -228,8 +263,9 @@ class EventLog:
 
     def _wake(self) -> None:
         self._waking = False
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        listeners, self.listeners = self.listeners, {}
+        for listener in listeners:
+            listener()
         for heir in self._heirs:
             heir._wake()  # noqa: SLF001 - another log, the same class
 

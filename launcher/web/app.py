@@ -296,6 +296,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         serve_traceback=False,
         headers=headers_of(web),
     )
+    web.watching.changed = web.metrics.watchers.inc
     names = {route.handler: route.path for route in routes}
     application.settings["routes"] = names
     return application

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from launcher.rates import LOOPBACK, Rates
 from launcher.web.afresh import Afresh
 from launcher.web.strangers import Strangers
+from launcher.web.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from launcher.model import Account, Numbered, Project, RepoRef, Role, State
     from launcher.web.health import Health
     from launcher.web.metrics import Metrics
+    from launcher.web.watching import Told
 
 
 class LaunchView(Protocol):
@@ -57,6 +59,10 @@ class Launches(Protocol):
 
     async def list(self, account: str | None = None) -> Sequence[LaunchView]:
         """The launches of the account with this name, or all; the newest first, a bounded number."""
+        ...
+
+    async def log(self, launch: str) -> Told:
+        """What it has told and tells. Raises LaunchMissing."""
         ...
 
     def follow(self, launch: str, from_n: int = 1) -> AsyncIterator[Numbered]:
@@ -243,6 +249,7 @@ class Web:
     """How often those may launch who have not signed in."""
     afresh: Afresh = field(default_factory=lambda: Afresh(Rates(0, time.monotonic)))
     """Who may have an environment built afresh."""
+    watching: Watching = field(default_factory=Watching)
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
 

@@ -16,6 +16,7 @@ from launcher.errors import BadRequest, LaunchMissing
 from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
 from launcher.web.handler import Handler
 from launcher.web.schemas import iso
+from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -125,6 +126,18 @@ class Chunks:
 class StreamHandler(Handler):
     """Sends an event stream until it ends, the reader leaves, or the reader stalls."""
 
+    async def watch(self, reading: Reading, after: int) -> None:
+        """Let the visitor read what follows `after`; the request is over, the connection belongs to the reader."""
+        self.streamed = True
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        self.set_header("Connection", "close")
+        await self.flush()
+        self.application.log_request(self)
+        chunked = self._headers.get("Transfer-Encoding") == "chunked"
+        self.web.watching.add(self.detach(), reading, after, chunked=chunked)
+
     keepalive_s = KEEPALIVE_S
     stall_s = STALL_S
     keepalive = b":keepalive\n\n"
@@ -183,28 +196,19 @@ class LaunchEvents(StreamHandler):
         if self.request.method == "HEAD":
             self.set_header("Content-Type", "text/event-stream")
             return
-        events = self.web.launches.follow(launch, self._first())
-        if found.ended is not None:
-            begun = await anext(events, None)
-            if begun is None:  # nothing is left: 204 tells an EventSource not to come back
-                self.set_status(204)
-                return
-            events = put_back(begun, events)
-        await self.stream(self._encoded(events, found))
+        told, after = await self.web.launches.log(launch), self._after()
+        if told.ended and after >= told.shown:  # nothing is left: 204 tells an EventSource not to come back
+            self.set_status(204)
+            return
+        name, at = (launch, "events"), self.web.session_address
+        await self.watch(Reading(told, name, lambda one: encode(one, found, at)), after)
 
-    def _first(self) -> int:
+    def _after(self) -> int:
         asked = self.get_query_argument("from", "")
         if asked:
-            return _number("from", asked, least=1)
+            return _number("from", asked, least=1) - 1
         last = self.request.headers.get("Last-Event-ID", "")
-        return _number("Last-Event-ID", last, least=0) + 1 if last else 1
-
-    async def _encoded(self, events: AsyncIterator[Numbered], launch: LaunchView) -> AsyncIterator[bytes]:
-        try:
-            async for one in events:
-                yield encode(one, launch, self.web.session_address)
-        finally:
-            await closed(events)
+        return _number("Last-Event-ID", last, least=0) if last else 0
 
 
 def _number(where: str, text: str, least: int) -> int:

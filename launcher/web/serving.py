@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from launcher.web.context import Web
 
 log = logging.getLogger(__name__)
+BACKLOG = 1024
+"""Connections that may wait to be accepted: a class clicks within the same second."""
 
 
 def serve(application: Application) -> HTTPServer:
@@ -28,6 +30,13 @@ def serve(application: Application) -> HTTPServer:
         max_header_size=32 * 1024,
         idle_connection_timeout=300,
     )
+
+
+async def stop(server: HTTPServer, web: Web) -> None:
+    """Accept nobody any more and let all go who are here."""
+    server.stop()
+    await web.watching.close()
+    await server.close_all_connections()
 
 
 def answered(web: Web, handler: RequestHandler) -> None:

@@ -149,8 +149,8 @@ async def test_the_service_stops_though_somebody_reads(bare_site: Site) -> None:
         answer.close()
 
 
-async def test_silence_is_filled_with_comments(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events.StreamHandler, "keepalive_s", 0.05)
+async def test_silence_is_filled_with_comments(site: Site) -> None:
+    site.web.watching.keepalive_s = 0.05
     site.script.events = list(STORY)
     launch = await site.launch()
     async with site.client.get(site.base + launch["events"], headers=site.headers()) as answer:
@@ -160,8 +160,8 @@ async def test_silence_is_filled_with_comments(site: Site, monkeypatch: pytest.M
     assert [one["n"] for _, one in parsed(text)] == [1, 2, 3, 4, 5]
 
 
-async def test_a_stalled_reader_is_disconnected_and_may_come_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events.StreamHandler, "stall_s", 0.2)
+async def test_a_stalled_reader_is_disconnected_and_may_come_back(site: Site) -> None:
+    site.web.watching.stall_s = 0.2
     site.script.events = [Log(Stage.BUILD, "x" * 60_000) for _ in range(300)]
     launch = await site.launch()
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=1024)

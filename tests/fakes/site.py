@@ -84,6 +84,7 @@ class Site:
     async def log(self, stream: str) -> list[Event]:
         await self.logs.flush()
         log = await self.logs.open(stream)
-        found = [one.event for one in await log._own(0, log.shown)]
-        assert len(found) == log.shown
+        found: list[Event] = []
+        while len(found) < log.shown:
+            found += [one.event for one in await log.page(len(found))]
         return found
