@@ -63,6 +63,7 @@ from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
 from launcher.web.afresh import Afresh
 from launcher.web.app import make_app
+from launcher.web.build_tokens import BuildTokens
 from launcher.web.context import Links, Web
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.health import Health
@@ -141,6 +142,7 @@ class Composed:
             self.checkouts,
             self.detector,
             self.archiving if archive else self.images,
+            self.pushing,
             self.projects,
             Noticed(self.awaited, self._notice),
         )
@@ -206,11 +208,15 @@ class Composed:
             operator_token=known.operator_token,
             internal_token=known.resolve_secret,
             public_url=settings.base_url,
+            allow_origin=settings.allow_origin,
             wildcard=bool(settings.wildcard_url),
             guests=settings.guests,
             strangers=Strangers(
                 Rates(settings.launches_per_address, time.monotonic),
                 Rates(settings.launches_per_repository, time.monotonic),
+            ),
+            build_tokens=BuildTokens(
+                bytes.fromhex(known.cookie_secret), Rates(settings.launches_per_address, time.monotonic), time.time
             ),
             afresh=Afresh(Rates(settings.afresh_per_person, time.monotonic)),
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
@@ -228,7 +234,7 @@ class Composed:
         limits = SessionLimits(
             settings.session_memory, settings.session_cpus, settings.session_processes, settings.session_tmp_bytes
         )
-        site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime)
+        site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime, settings.allow_origin)
         return Resolve(find, self.volumes.volume, limits, site, self._walls)
 
     def _notice(self, project: str) -> str:

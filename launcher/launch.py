@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from launcher.model import Environment, Image, Project, ResolvedRepo, Session
-    from launcher.stages import Asked, Checkouts, Detector, Images, LaunchTell, Projects, Resolver, Room, Sessions, Tell
+    from launcher.stages import (
+        Asked,
+        Checkouts,
+        Detector,
+        Images,
+        LaunchTell,
+        Projects,
+        Published,
+        Resolver,
+        Room,
+        Sessions,
+        Tell,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +38,28 @@ class Stages:
     checkouts: Checkouts
     detector: Detector
     images: Images
+    published: Published
     projects: Projects
     sessions: Sessions
 
 
 class Launch:
-    """Tells the story: from a link to a running server. Holds no state between launches."""
+    """Tells the story: from a link to a running server, or to an image. Holds no state between launches."""
 
     def __init__(self, stages: Stages) -> None:
         """Keep the stages."""
         self._stages = stages
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
+    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
         """Resume the project that this account has for this link, or make one; then start its server.
 
         Who asked for a build afresh has this one project moved to the new image; all others keep theirs.
+        Where only a build was asked for, it ends with the image.
 
         Raises the errors of the stages (launcher/errors/).
         """
+        if asked.build_only:
+            return await self._build(asked, tell)
         project = await self._stages.projects.find(asked.account, asked.ref)
         if project is None:
             repo = await self._resolve(asked, tell)
@@ -54,6 +70,16 @@ class Launch:
         else:
             tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
         return await self._session(asked, project, tell)
+
+    async def _build(self, asked: Asked, tell: LaunchTell) -> Image:
+        repo = await self._resolve(asked, tell)
+        _, image = await self._image(repo, tell, afresh=asked.afresh)
+        if image.ref is not None:
+            return image
+        with _told(tell, Stage.PUSH, "Waiting until the registry has the image") as ended:
+            pushed = await self._stages.published.published(image)
+            ended.message = f"The registry has it: {pushed.name}"
+        return pushed
 
     async def _resolve(self, asked: Asked, tell: Tell) -> ResolvedRepo:
         with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:

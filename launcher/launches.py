@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, LaunchMissing
-from launcher.model import Cancelled, Ended, Kind, Progress, Ready, Session, Stage, Started, State
+from launcher.model import Cancelled, Ended, Image, Kind, Progress, Ready, Session, Stage, Started, State
 from launcher.stages import Asked, Explain, LaunchTell
 from launcher.store.launches import Launch, launch_ended
 from launcher.tasks import Tasks
@@ -29,7 +29,7 @@ __all__ = ["Launch", "Launches", "Story"]
 
 log = logging.getLogger(__name__)
 
-Story = Callable[[Asked, LaunchTell], Awaitable[Session]]
+Story = Callable[[Asked, LaunchTell], Awaitable[Session | Image]]
 """`launcher/launch.py`, with its stages bound."""
 
 
@@ -89,12 +89,15 @@ class Launches:
         self._tasks = Tasks()
         self._closing = False
 
-    async def start(self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> Launch:
+    async def start(
+        self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False, build_only: bool = False
+    ) -> Launch:
         """Begin a launch; it goes on whatever becomes of the caller.
 
         When the same account has a launch of the same link under way (a double click), that one is returned.
         """
-        launch = Launch(self._new_id(), account, ref, urlpath, State.RUNNING, self._clock(), afresh=afresh)
+        now = self._clock()
+        launch = Launch(self._new_id(), account, ref, urlpath, State.RUNNING, now, afresh=afresh, build_only=build_only)
         if same := self._same(launch):
             return same
         live = _Live(launch, self._logs.create(launch.id))
@@ -106,6 +109,10 @@ class Launches:
             raise
         self._run(live)
         return launch
+
+    def building(self, account: Account, ref: RepoRef) -> Launch | None:
+        """The launch under way that ends with this link's image and that this account would join."""
+        return self._same(Launch("", account, ref, "", State.RUNNING, 0, build_only=True))
 
     async def get(self, launch: str) -> Launch:
         """The launch as it stands. Raises LaunchMissing."""
@@ -175,8 +182,8 @@ class Launches:
         await self._tasks.close()
 
     def _same(self, wanted: Launch) -> Launch | None:
-        if wanted.account.kind is Kind.ANONYMOUS:
-            return None
+        if wanted.account.kind is Kind.ANONYMOUS and not wanted.build_only:
+            return None  # each program has a project of its own; an image is everybody's
         running = (live.launch for live in self._live.values() if live.launch.state is State.RUNNING)
         return next((launch for launch in running if _asked(launch) == _asked(wanted)), None)
 
@@ -186,9 +193,9 @@ class Launches:
     async def _tell_story(self, live: _Live) -> None:
         launch = live.launch
         telling = _Telling(live.log)
-        asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath, launch.afresh)
+        asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath, launch.afresh, launch.build_only)
         try:
-            session = await self._story(asked, telling)
+            made = await self._story(asked, telling)
         except asyncio.CancelledError:
             if live.stopper is None and self._closing:
                 live.log.cut()  # before the build that nobody waits for any more tells its own end
@@ -201,11 +208,9 @@ class Launches:
             log.exception("launch %s broke", launch.id)
             self._end(live, self._explain(error, telling.stage), State.FAILED)
         else:
-            project = session.project
-            about = (project.image.name, "The session is ready.", project.image.built, project.image.pinning)
-            ready = Ready(project.id, session.path, *about)
-            live.launch = replace(launch, project=project.id, commit=project.commit)
-            self._end(live, ready, State.READY)
+            if isinstance(made, Session):
+                live.launch = replace(launch, project=made.project.id, commit=made.project.commit)
+            self._end(live, _ready(made), State.READY)
         await self._logs.flush()
         self._live.pop(launch.id, None)
 
@@ -214,6 +219,13 @@ class Launches:
         live.log.tell(event, launch_ended(live.launch))
 
 
-def _asked(launch: Launch) -> tuple[Account, str, str, str, bool]:
+def _ready(made: Session | Image) -> Ready:
+    if isinstance(made, Image):
+        return Ready("", "", made.name, "The image is ready.", made.built, made.pinning)
+    image = made.project.image
+    return Ready(made.project.id, made.path, image.name, "The session is ready.", image.built, image.pinning)
+
+
+def _asked(launch: Launch) -> tuple[Account, str, str, str, bool, bool]:
     """Who wants what; the same again is a double click."""
-    return launch.account, launch.ref.url, launch.ref.ref, launch.urlpath, launch.afresh
+    return launch.account, launch.ref.url, launch.ref.ref, launch.urlpath, launch.afresh, launch.build_only

@@ -311,7 +311,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The end of a launch that went well. Carries no token: one is minted when this is sent (web)."""
+    """The end of a launch that went well. Carries no token: one is minted when this is sent (web).
+
+    Where only a build was asked for, `project` and `path` are `""`.
+    """
 
     project: str
     path: str

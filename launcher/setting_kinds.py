@@ -18,6 +18,8 @@ _PROTOCOLS = ("http", "https", "git", "ssh", "file")
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _REGISTRY = re.compile(rf"({_LABEL}(\.{_LABEL})*)(:[0-9]{{1,5}})?")
+_ORIGIN = re.compile(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+"""A host as browsers write it in `Origin`: a name, an IPv4 address or one of IPv6 in brackets."""
 _IMAGES = re.compile(r"([a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)?")
 
 
@@ -114,6 +116,14 @@ def _api_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        scheme, _, rest = one.partition("://")
+        if one != "*" and (scheme not in {"http", "https"} or not _ORIGIN.fullmatch(rest)):
+            raise ValueError(f"{one!r} is neither `*` nor of the form https://host[:port], in small letters")
+    return value
+
+
 def _protocols(value: tuple[str, ...]) -> tuple[str, ...]:
     for one in value:
         if one not in _PROTOCOLS:
@@ -146,6 +156,8 @@ Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 """The address of an interface: never empty."""
+Origins = Annotated[tuple[str, ...], AfterValidator(_origins)]
+"""Sites as browsers name them in `Origin`, or `*`."""
 Protocols = Annotated[tuple[str, ...], AfterValidator(_protocols)]
 Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
 Endpoints = Annotated[tuple[str, ...], AfterValidator(_endpoints)]

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from launcher.binder_settings import BinderSettings
 from launcher.build_settings import BuildSettings
 from launcher.collect_settings import CollectSettings
 from launcher.provider_settings import ProviderSettings
@@ -55,7 +56,7 @@ class SettingWrong(Exception):
         return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
 
 
-class Settings(BuildSettings, CollectSettings, ProviderSettings):
+class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings):
     """Everything an operator may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

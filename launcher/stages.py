@@ -33,6 +33,8 @@ class Asked:
     urlpath: str
     afresh: bool = False
     """Build what is not pinned again, and move the project to that."""
+    build_only: bool = False
+    """The image is all that is wanted: no project, no session."""
 
 
 class LaunchTell(Protocol):
@@ -108,6 +110,14 @@ class Images(Protocol):
         of stage BUILD. Cancelling the caller stops the build only when nobody else waits for it, and never
         the push. Raises BuildFailed and its kin, EngineDown, ServerMissing, UserUnfit.
         """
+        ...
+
+
+class Published(Protocol):
+    """Knows when an image is in the registry."""
+
+    async def published(self, image: Image) -> Image:
+        """The image by its registry digest, when its push has ended. Raises RegistryDown where that takes too long."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 PUSH_DELAYS = (1.0, 5.0, 25.0, 125.0, 600.0)
 """Seconds between attempts; while registry or engine is down, the last one again and again."""
+
+PUBLISHED_S = 900.0
+"""Who waits for a push waits so long for it, whatever its attempts."""
 
 
 class Recorded:
@@ -151,8 +155,8 @@ class Pushing:
         self._clock = clock
         self._delays = tuple(delays)
         self._sleep = sleep
-        self._under_way: set[str] = set()
-        """Engine ids."""
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        """Engine id → its push."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks = Tasks()
 
@@ -166,6 +170,16 @@ class Pushing:
             if known is not None and known.ref is None:
                 self._begin(known)
         return image
+
+    async def published(self, image: Image, most_s: float = PUBLISHED_S) -> Image:
+        """The image by its registry digest, when its push has ended. Raises RegistryDown."""
+        push = self._under_way.get(image.facts.engine_id)
+        if push is not None:
+            await asyncio.wait([push], timeout=most_s)
+        known = await self._images.get(image.key)
+        if known is not None and known.ref is not None and known.facts.engine_id == image.facts.engine_id:
+            return replace(image, ref=known.ref)
+        raise RegistryDown("it to keep the image", "the push has not ended well; it is told in the build's log")
 
     async def recover(self) -> int:
         """Go on with the pushes that another process left; returns how many."""
@@ -182,9 +196,8 @@ class Pushing:
         name = image.facts.engine_id
         if name in self._under_way:
             return
-        self._under_way.add(name)
-        task = self._tasks.start(self._in_turn(image), f"push-{image.key[:12]}")
-        task.add_done_callback(lambda _: self._under_way.discard(name))
+        task = self._under_way[name] = self._tasks.start(self._in_turn(image), f"push-{image.key[:12]}")
+        task.add_done_callback(lambda _: self._under_way.pop(name, None))
 
     async def _in_turn(self, image: Image) -> None:
         """One after the other, so that the newest image of a key is the one that its name leads to."""

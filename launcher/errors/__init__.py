@@ -7,6 +7,7 @@ No fact carries a credential, a token or a path of the host.
 from launcher.errors.asking import (
     BadRequest,
     BodyTooLarge,
+    BuildTokenRefused,
     Forbidden,
     LaunchMissing,
     LoginRequired,
@@ -92,6 +93,7 @@ __all__ = [
     "BuildLogTooLong",
     "BuildOutOfMemory",
     "BuildTimeout",
+    "BuildTokenRefused",
     "BuildTooManyProcesses",
     "CheckoutRefused",
     "DatabaseDown",

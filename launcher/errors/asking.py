@@ -36,6 +36,13 @@ class Forbidden(LauncherError):
 
 
 @dataclass(eq=False)
+class BuildTokenRefused(LauncherError):
+    """A build token that was shown is not good: `reason` goes on from "The build token"."""
+
+    reason: str
+
+
+@dataclass(eq=False)
 class TooOften(LauncherError):
     """A limit of so many within ten minutes is reached: `what` names it; there is room again after `seconds`."""
 

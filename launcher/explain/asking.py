@@ -39,6 +39,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "Your account may not {what}.",
         "Log in with another account, or ask the project's owner.",
     ),
+    errors.BuildTokenRefused: Row(
+        "build-token-refused",
+        403,
+        "The build token is not good",
+        "The build token {reason}.",
+        "Fetch the launch page again for a fresh one, or leave `build_token` out.",
+    ),
     errors.BadRequest: Row(
         "bad-request",
         400,

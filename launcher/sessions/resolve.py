@@ -73,6 +73,8 @@ class Site:
     """Whether sessions get the certificate authorities that this machine trusts, or have the image's own."""
     runtime: str = ""
     """The container engine's runtime for sessions (`runsc`, `kata`); `""`: its own."""
+    allow_origin: tuple[str, ...] = ()
+    """Sites whose pages may reach a session that a program started; `*`: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def allowance(project: Project, limits: Limits, site: Site, mount: Mount) -> All
         tmpfs=_tmpfs(facts.volumes, limits.tmp_bytes),
         passwd=facts.passwd,
         certificates=site.certificates,
-        args=SERVER_ARGS,
+        args=SERVER_ARGS + _reached(project, site.allow_origin),
         runtime=site.runtime,
     )
 
@@ -201,6 +203,16 @@ class Resolve:
             return Answer(404, {"message": "There is no such project any more."})
         allowed = allowance(project, self._limits, self._site, self._mount(project.id))
         return Answer(200, asdict(allowed))
+
+
+def _reached(project: Project, origins: tuple[str, ...]) -> tuple[str, ...]:
+    """Which other sites' pages reach the session: none where somebody's login cookie opens it."""
+    if not project.token_entry or not origins:
+        return ()
+    if "*" in origins:
+        return ("--ServerApp.allow_origin=*",)
+    # Older servers match a beginning.
+    return (f"--ServerApp.allow_origin_pat=({'|'.join(re.escape(one) for one in origins)})$",)
 
 
 def _tmpfs(volumes: tuple[str, ...], size: int) -> dict[str, str]:

@@ -33,6 +33,7 @@ class Launch:
     commit: str | None = None
     ended: float | None = None
     afresh: bool = False
+    build_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def _row(launch: Launch) -> LaunchRow:
         created=launch.created,
         ended=launch.ended,
         afresh=launch.afresh,
+        build_only=launch.build_only,
     )
 
 
@@ -151,4 +153,5 @@ def _launch(row: LaunchRow) -> Launch:
         commit=row.commit,
         ended=row.ended,
         afresh=row.afresh,
+        build_only=row.build_only,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration's; a test compares it with `launcher/store/migrations/versions/`."""
 
-KNOWN = ("0001", "0002")
+KNOWN = ("0001", "0002", "0003")
 """All migrations, the oldest first."""
 
 

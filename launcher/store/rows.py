@@ -38,6 +38,7 @@ class LaunchRow(Base):
     created: Mapped[float] = mapped_column(Float(53))
     ended: Mapped[float | None] = mapped_column(Float(53))
     afresh: Mapped[bool] = mapped_column(default=False, server_default=false())
+    build_only: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
 

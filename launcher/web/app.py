@@ -84,7 +84,7 @@ ROUTES: Final[tuple[Route, ...]] = (
                 "entered by the token in `ready`. Errors are events too.",
                 EVENTS,
                 headers=(("Accept", "Must name text/event-stream."), LAST_ID),
-                query=(("build_only", "`true` is refused."),),
+                query=(("build_only", "`true`: end with the image, start no session; `ready` has `imageName`."),),
             ),
         ),
     ),
@@ -295,6 +295,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         log_function=lambda handler: answered(web, handler),
         serve_traceback=False,
         headers=headers_of(web),
+        allow_origin=web.allow_origin,
     )
     web.watching.changed = web.metrics.watchers.inc
     names = {route.handler: route.path for route in routes}

@@ -7,6 +7,7 @@ comes after, and at `ready` a token that was minted for this reading.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from http import HTTPStatus
@@ -37,7 +38,10 @@ PHASES: Final[dict[Stage, str]] = {
 }
 REF_PATHS: Final[dict[str, str]] = {"gh": "/tree/", "gl": "/tree/"}
 """Where a provider shows a commit, after the repository's address."""
+LINGER_S: Final = 5.0
+"""A stream that has seen a build stays open so long after `ready`: some clients take an end at once for a failure."""
 _EVENT_ID = re.compile(r"([0-9]{1,12})-([0-9a-f]{32})-([0-9a-f]{32})")
+_NEVER = re.compile(r"q\s*=\s*0(\.0*)?")
 _IMAGE = re.compile(r"\S*sha256:[0-9a-f]{64}")
 
 Fields = dict[str, object]
@@ -46,10 +50,13 @@ Fields = dict[str, object]
 def accepts_events(accept: str) -> bool:
     """Say whether an Accept header names text/event-stream, among others or with parameters.
 
-    `*/*` is not enough, as with BinderHub: a crawler must not start builds.
+    `*/*` is not enough, as with BinderHub: a crawler must not start builds. BinderHub reads semicolons between types.
     """
-    ranges = (part.strip().lower() for part in re.split("[,;]", accept))
-    return "text/event-stream" in ranges
+    for media in accept.lower().split(","):
+        parts = [part.strip() for part in media.split(";")]
+        if "text/event-stream" in parts and not any(_NEVER.fullmatch(part) for part in parts):
+            return True
+    return False
 
 
 def event_id(secret: bytes, launch: str, n: int) -> str:
@@ -79,7 +86,7 @@ def _phase(event: Event) -> tuple[str, str, Fields]:
         case Cancelled():
             found = ("failed", event.message, {"status_code": int(HTTPStatus.CONFLICT)})
         case Ready():
-            found = ("ready", event.message, {})
+            found = ("ready", event.message, {} if event.project else {"imageName": event.image})
         case Ended(stage=Stage.IMAGE):
             image = _IMAGE.search(event.message)
             found = ("built", event.message, {"imageName": image[0] if image else ""})
@@ -105,7 +112,8 @@ class Build(StreamHandler):
     """`GET /build/<provider>/<spec>`."""
 
     asks_who = True
-    any_site = True
+    listed_sites = True
+    linger_s = LINGER_S
 
     async def prepare(self) -> None:
         """Find out who asks; whatever is wrong becomes an event in `get`."""
@@ -149,17 +157,25 @@ class Build(StreamHandler):
         accept = self.request.headers.get("Accept", "")
         if not accepts_events(accept):
             raise BadRequest("Accept", f"It is “{accept}”.", "text/event-stream")
-        if self.get_query_argument("build_only", "").lower() == "true":
-            raise BadRequest("build_only", "It is “true”; a launch here always ends in a session.", "no build_only")
+        build_only = self.get_query_argument("build_only", "").lower() == "true"
         raw = self.request.path.removeprefix(f"/build/{provider}/")
         ref = self.web.links.parse_spec(provider, raw)
-        resumed = await self._resumed(ref)
+        resumed = await self._resumed(ref, build_only=build_only)
         if resumed is not None:
             return resumed
         account = self.who.account if self.who else Account("", Kind.ANONYMOUS)
-        return await self.begin_launch(account, ref), 0
+        freed = self._freed(f"{provider}/{raw}")
+        if build_only and (joined := self.web.launches.building(account, ref)):
+            return joined, 0
+        return await self.begin_launch(account, ref, build_only=build_only, freed=freed), 0
 
-    async def _resumed(self, ref: RepoRef) -> tuple[LaunchView, int] | None:
+    def _freed(self, link: str) -> bool:
+        """Whether a build token frees this launch. Raises BuildTokenRefused."""
+        token = self.get_query_argument("build_token", "")
+        origin = self.request.headers.get("Origin", "")
+        return bool(token) and self.web.build_tokens.spend(token, link, origin, self.request.host)
+
+    async def _resumed(self, ref: RepoRef, *, build_only: bool) -> tuple[LaunchView, int] | None:
         shown = parse_event_id(self.web.secret, self.request.headers.get("Last-Event-ID", ""))
         if shown is None:
             return None
@@ -167,15 +183,19 @@ class Build(StreamHandler):
             launch = await self.web.launches.get(shown[1])
         except LaunchMissing:
             return None
-        return (launch, shown[0]) if launch.ref == ref else None
+        return (launch, shown[0]) if (launch.ref, launch.build_only) == (ref, build_only) else None
 
     async def _events(self, launch: LaunchView, events: AsyncIterator[Numbered]) -> AsyncIterator[bytes]:
+        cold = False
         try:
             async for one in events:
+                cold = cold or getattr(one.event, "stage", None) is Stage.BUILD
                 fields = binder_fields(one.event)
-                if isinstance(one.event, Ready):
+                if isinstance(one.event, Ready) and one.event.project:
                     fields = await self._ready(launch, one.event, fields)
                 yield encode(fields, event_id(self.web.secret, launch.id, one.n))
+                if isinstance(one.event, Ready) and cold:
+                    await asyncio.sleep(self.linger_s)
         finally:
             await closed(events)
 

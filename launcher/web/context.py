@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from launcher.rates import LOOPBACK, Rates
 from launcher.web.afresh import Afresh
+from launcher.web.build_tokens import BuildTokens
 from launcher.web.strangers import Strangers
 from launcher.web.watching import Watching
 
@@ -44,13 +45,21 @@ class LaunchView(Protocol):
     def created(self) -> float: ...
     @property
     def ended(self) -> float | None: ...
+    @property
+    def build_only(self) -> bool: ...
 
 
 class Launches(Protocol):
     """Launches under way and ended."""
 
-    async def start(self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> LaunchView:
+    async def start(
+        self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False, build_only: bool = False
+    ) -> LaunchView:
         """Begin a launch; returns at once. It does not end with the request that began it."""
+        ...
+
+    def building(self, account: Account, ref: RepoRef) -> LaunchView | None:
+        """A launch under way that ends with this link's image, and that this account would join."""
         ...
 
     async def get(self, launch: str) -> LaunchView:
@@ -236,6 +245,8 @@ class Web:
     collection: Collection = field(default_factory=_NothingHeld)
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
+    allow_origin: tuple[str, ...] = ()
+    """Sites whose pages may launch and reach what they launched; `*`: all."""
     wildcard: bool = False
     """Sessions live on subdomains of the public address."""
     guests: bool = True
@@ -247,6 +258,7 @@ class Web:
     clock: Callable[[], float] = time.time
     strangers: Strangers = field(default_factory=lambda: Strangers(Rates(0, time.monotonic), Rates(0, time.monotonic)))
     """How often those may launch who have not signed in."""
+    build_tokens: BuildTokens = field(default_factory=lambda: BuildTokens(b"", Rates(0, time.monotonic), time.time))
     afresh: Afresh = field(default_factory=lambda: Afresh(Rates(0, time.monotonic)))
     """Who may have an environment built afresh."""
     watching: Watching = field(default_factory=Watching)

@@ -11,7 +11,7 @@ from launcher.model import Ended
 if TYPE_CHECKING:
     from launcher.builds.interface import Build, BuildRequest
     from launcher.launches import Story
-    from launcher.model import Event, ImageFacts, Session
+    from launcher.model import Event, Image, ImageFacts, Session
     from launcher.stages import Asked, LaunchTell, Tell
     from launcher.web.metrics import Metrics
 
@@ -23,10 +23,10 @@ class CountedStory:
         """Wrap `story`."""
         self._story, self._metrics = story, metrics
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
+    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
         """As the story."""
         try:
-            session = await self._story(asked, _Tap(tell, self._metrics))
+            made = await self._story(asked, _Tap(tell, self._metrics))
         except asyncio.CancelledError:
             self._metrics.launch_ended("cancelled")
             raise
@@ -34,7 +34,7 @@ class CountedStory:
             self._metrics.launch_ended("failed", row_of(error).code)
             raise
         self._metrics.launch_ended("ready")
-        return session
+        return made
 
 
 class _Tap:

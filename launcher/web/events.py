@@ -72,7 +72,8 @@ def encode(numbered: Numbered, launch: LaunchView, at: Callable[[str], str]) -> 
     short = isinstance(event, Failed) or len(event.message) <= WORTH_SHARING
     rest = (_encoded if short else _encoded.__wrapped__)(numbered.at, event)
     if isinstance(numbered.event, Ready):
-        url = json.dumps(session_url(at(numbered.event.path), launch.urlpath)).encode()
+        path = numbered.event.path
+        url = json.dumps(session_url(at(path), launch.urlpath) if path else "").encode()
         rest = rest[:-1] + b', "url": ' + url + b"}"
     return b'id: %d\ndata: {"n": %d, %b\n\n' % (numbered.n, numbered.n, rest)
 

@@ -14,7 +14,7 @@ from launcher import explain
 from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, TooOften
 from launcher.model import Kind
 from launcher.rates import visitor
-from launcher.web import auth
+from launcher.web import auth, origins
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -61,6 +61,9 @@ class Handler(RequestHandler):
     any_site: ClassVar[bool] = False
     """Pages of other sites may read the answer (never with cookies)."""
 
+    listed_sites: ClassVar[bool] = False
+    """Those may whom the operator has listed."""
+
     on_sessions_hosts: ClassVar[bool] = False
     """Answers also below the wildcard domain, where sessions are, and where the proxy knows no session."""
 
@@ -75,6 +78,10 @@ class Handler(RequestHandler):
         """Security first: a handler loosens what it must."""
         for name, value in (HEADERS | (ANY_SITE if self.any_site else OWN_ONLY)).items():
             self.set_header(name, value)
+        if self.listed_sites:
+            listed = origins.headers(self.settings["allow_origin"], self.request.headers.get("Origin", ""))
+            for name, value in listed.items():
+                self.set_header(name, value)
         for name, value in self.settings.get("headers", {}).items():
             self.set_header(name, value)
         self.clear_header("Server")
@@ -111,17 +118,27 @@ class Handler(RequestHandler):
         return self.account.kind is Kind.OPERATOR
 
     async def begin_launch(
-        self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False
+        self,
+        account: Account,
+        ref: RepoRef,
+        urlpath: str = "",
+        *,
+        afresh: bool = False,
+        build_only: bool = False,
+        freed: bool = False,
     ) -> LaunchView:
-        """Start a launch. Raises TooOften where strangers begin too many; Forbidden, TooOften for one afresh."""
+        """Start a launch. Raises TooOften where strangers begin too many; Forbidden, TooOften for one afresh.
+
+        `freed`: a build token frees it from its address's limit.
+        """
         try:
-            self.web.strangers.launch(account, self.visitor, ref)
+            self.web.strangers.launch(account, self.visitor, ref, freed=freed)
             if afresh:
                 self.web.afresh.launch(account)
         except TooOften:
             self.web.metrics.refused.inc()
             raise
-        return await self.web.launches.start(account, ref, urlpath, afresh=afresh)
+        return await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
 
     @property
     def visitor(self) -> str:

@@ -21,18 +21,17 @@ class Strangers:
     per_address: Rates
     per_repository: Rates
 
-    def launch(self, account: Account, address: str, ref: RepoRef) -> None:
-        """Count a launch by this account. Raises TooOften."""
+    def launch(self, account: Account, address: str, ref: RepoRef, *, freed: bool = False) -> None:
+        """Count a launch by this account; `freed` from its address's limit by a build token. Raises TooOften."""
         if account.kind not in {Kind.GUEST, Kind.ANONYMOUS}:
             return
-        whose = (
-            (self.per_address, address, "From your network address strangers may begin {} launches"),
-            (
-                self.per_repository,
-                blake2b(ref.url.encode(), digest_size=16).hexdigest(),
-                "Of one repository strangers may begin {} launches",
-            ),
+        of_repository = (
+            self.per_repository,
+            blake2b(ref.url.encode(), digest_size=16).hexdigest(),
+            "Of one repository strangers may begin {} launches",
         )
+        of_address = (self.per_address, address, "From your network address strangers may begin {} launches")
+        whose = (of_repository,) if freed else (of_address, of_repository)
         for rates, key, what in whose:
             if seconds := rates.wait_s(key):
                 raise TooOften(what.format(rates.limit), seconds)

@@ -5,15 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 from yarl import URL
 
-from launcher.errors import HubDown, RefMissing
-from launcher.model import Cancelled, Ended, Event, Failed, Kind, Log, Progress, Ready, Stage, Started
+from launcher.errors import BuildTokenRefused, HubDown, RefMissing
+from launcher.model import (
+    Cancelled,
+    Ended,
+    Event,
+    Failed,
+    Image,
+    ImageRef,
+    Kind,
+    Log,
+    Progress,
+    Ready,
+    Stage,
+    Started,
+)
+from launcher.rates import Rates
 from launcher.web import binder
-from tests.fakes.web import COMMIT, a_project
+from launcher.web.build_tokens import BuildTokens
+from launcher.web.strangers import Strangers
+from tests.fakes.web import COMMIT, FACTS, a_project
+from tests.fixtures.web import SECRET, served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -76,6 +96,9 @@ def test_every_stage_has_one_of_binderhubs_phases(stage: Stage) -> None:
         ("text/event-stream, */*", True),
         ("application/json, text/event-stream;q=0.9", True),
         ("application/json;text/event-stream", True),
+        ("text/html, text/event-stream; charset=utf-8 ; q=0.1", True),
+        ("text/event-stream;q=0, */*", False),
+        ("text/event-stream; q=0.000", False),
         ("Text/Event-Stream", True),
         ("*/*", False),
         ("text/html,*/*;q=0.8", False),
@@ -101,8 +124,6 @@ async def build(site: Site, path: str = PATH, **headers: str) -> list[tuple[str,
     """Read a whole stream."""
     async with site.client.get(site.base + path, headers=SSE | headers) as answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in answer.headers
         return parsed(await answer.text())
 
 
@@ -203,12 +224,12 @@ FAILURES: list[tuple[str, dict[str, str], int, str]] = [
         "The request cannot be understood.\nAccept: It is “*/*”.\nExpected: text/event-stream.\n",
     ),
     (
-        f"{PATH}?build_only=true",
+        f"{PATH}?build_token=none",
         SSE,
-        400,
+        403,
         (
-            "The request cannot be understood.\nbuild_only: It is “true”; a launch here always ends in a session.\n"
-            "Expected: no build_only.\n"
+            "The build token is not good.\nThe build token was not made here.\n"
+            "Fetch the launch page again for a fresh one, or leave `build_token` out.\n"
         ),
     ),
     (
@@ -267,6 +288,148 @@ async def test_head_and_options_start_nothing(site: Site) -> None:
         assert answer.status == 200
     async with site.client.options(site.base + PATH) as answer:
         assert answer.status == 204
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "last-event-id" in answer.headers["Access-Control-Allow-Headers"]
     assert site.script.asked == []
+
+
+# ---- pages of other sites
+BOOK = "https://book.example.org"
+
+
+@pytest.mark.parametrize(
+    "listed, origin, allowed",
+    [
+        ((), BOOK, None),
+        (("*",), BOOK, "*"),
+        (("*",), "", "*"),
+        ((BOOK, "http://127.0.0.1:9000"), "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ((BOOK,), f"{BOOK}.evil.example", None),
+        ((BOOK,), "https://evil.example", None),
+        ((BOOK,), "null", None),
+        ((BOOK,), "", None),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_only_listed_sites_pages_read_a_stream(
+    bare_site: Site, listed: tuple[str, ...], origin: str, allowed: str | None, method: str
+) -> None:
+    bare_site.script.outcome = RefMissing("https://github.com/ada/nice", "main")
+    bare_site.script.gate.set()
+    async with served(bare_site, replace(bare_site.web, allow_origin=listed)) as site:
+        said = {"Origin": origin} if origin else {}
+        async with site.client.request(method, site.base + PATH, headers=SSE | said) as answer:
+            headers = answer.headers
+            assert headers.get("Access-Control-Allow-Origin") == allowed
+            assert headers["Vary"] == "Origin"
+            assert "Access-Control-Allow-Credentials" not in headers
+            if allowed:
+                wanted = headers["Access-Control-Allow-Headers"]
+                assert {"authorization", "last-event-id", "x-xsrftoken"} <= set(wanted.split(", "))
+
+
+# ---- no session
+IMAGE = Image("k" * 64, FACTS, ImageRef("r.example.org:5000", "repolaunch/env", DIGEST), pinning="locked")
+
+
+async def test_build_only_ends_with_the_image_and_nothing_else(site: Site) -> None:
+    """As jupyterhub-fancy-profiles reads it."""
+    site.script.events = [Started(Stage.RESOLVE, "Asking"), Log(Stage.BUILD, "Step 1")]
+    site.script.outcome = IMAGE
+    site.script.gate.set()
+    events = [fields for _, fields in await build(site, f"{PATH}?build_only=true")]
+    assert [one["phase"] for one in events] == ["waiting", "building", "ready"]
+    name = f"r.example.org:5000/repolaunch/env@{DIGEST}"
+    assert events[-1] == {"phase": "ready", "message": "The image is ready.\n", "imageName": name}
+    assert [one.build_only for one in site.script.asked] == [True]
+    assert site.sessions.tokens == []
+
+
+async def test_one_image_is_one_launch_however_many_programs_want_it(bare_site: Site) -> None:
+    """Also beyond what one address may begin: who joins begins nothing."""
+    strangers = Strangers(Rates(1, time.monotonic), Rates(1, time.monotonic))
+    bare_site.script.outcome = IMAGE
+    async with served(bare_site, replace(bare_site.web, strangers=strangers)) as site:
+        both = [asyncio.create_task(build(site, f"{PATH}?build_only=true")) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while site.metrics.watchers._value.get() < 3:  # nothing to wait on
+                await asyncio.sleep(0.01)
+        site.script.gate.set()
+        found = await asyncio.gather(*both)
+    assert len({events[-1][0] for events in found}) == 1
+    assert [events[-1][1]["phase"] for events in found] == ["ready"] * 3
+    assert len(site.script.asked) == 1
+
+
+async def test_an_id_of_a_launch_for_an_image_begins_a_session_anew(anonymous: Site) -> None:
+    (first, _), _ = await build(anonymous)
+    anonymous.script.outcome = IMAGE
+    await build(anonymous, f"{PATH}?build_only=true", **{"Last-Event-ID": first})
+    assert [one.build_only for one in anonymous.script.asked] == [False, True]
+
+
+async def test_a_stream_stays_open_after_a_cold_ready_alone(anonymous: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binder.Build, "linger_s", 60)
+    monkeypatch.setattr(binder.Build, "keepalive_s", 0.05)
+    await build(anonymous)  # without a build it ends at once
+    anonymous.script.events = [Log(Stage.BUILD, "Step 1")]
+    async with anonymous.client.get(anonymous.base + PATH, headers=SSE) as answer:
+        text = b""
+        async with asyncio.timeout(10):
+            while b'"ready"' not in text or not text.endswith(b":keepalive\n\n"):
+                text += await answer.content.readany()
+                assert not answer.content.at_eof()
+
+
+async def test_a_failure_ends_the_stream_and_is_told_once(anonymous: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binder.Build, "linger_s", 60)
+    anonymous.script.events = [Log(Stage.BUILD, "Step 1")]
+    anonymous.script.outcome = RefMissing("https://github.com/ada/nice", "main")
+    events = await build(anonymous)
+    assert [fields["phase"] for _, fields in events] == ["building", "failed"]
+    assert all(fields["message"].endswith("\n") for _, fields in events)
+
+
+# ---- build tokens
+LINK = PATH.removeprefix("/build/")
+
+
+async def test_a_build_token_frees_one_launch_from_its_addresss_limit(bare_site: Site) -> None:
+    tokens = BuildTokens(SECRET, Rates(2, time.monotonic), time.time)
+    strangers = Strangers(Rates(1, time.monotonic), Rates(0, time.monotonic))
+    project = a_project("bbbbbbbbbb", "project-bbbbbbbbbb", token_entry=True)
+    bare_site.projects.add(project)
+    bare_site.script.outcome = project
+    bare_site.script.gate.set()
+    async with served(bare_site, replace(bare_site.web, build_tokens=tokens, strangers=strangers)) as site:
+        assert (await build(site))[-1][1]["phase"] == "ready"
+        assert (await build(site))[-1][1]["status_code"] == 429
+        host = f"127.0.0.1:{site.port}"
+        freeing = tokens.mint(LINK, host, "127.0.0.1")
+        assert (await build(site, f"{PATH}?build_token={freeing}"))[-1][1]["phase"] == "ready"
+        assert (await build(site, f"{PATH}?build_token={freeing}"))[-1][1]["status_code"] == 429
+        elsewhere = {"Origin": BOOK}
+        other = tokens.mint(LINK, host, "127.0.0.1")
+        assert (await build(site, f"{PATH}?build_token={other}", **elsewhere))[-1][1]["status_code"] == 403
+        assert tokens.mint(LINK, host, "127.0.0.1") == ""
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"exp": 1}, "has expired"),
+        ({"aud": "gh/ada/other/main"}, "was made for another link"),
+        ({"origin": "evil.example"}, "was made for a page of another site"),
+        ({"jti": None}, "was not made here"),
+        ({"key": b"w" * 32}, "was not made here"),
+        ({"alg": "none", "key": None}, "was not made here"),
+        ({"long": "x" * 5000}, "is too long"),
+    ],
+)
+def test_build_tokens_that_are_not_good(change: dict[str, Any], reason: str) -> None:
+    tokens = BuildTokens(SECRET, Rates(0, time.monotonic), time.time)
+    claims: dict[str, Any] = {"exp": int(time.time()) + 60, "aud": LINK, "origin": "here", "jti": "1"} | change
+    key, algorithm = claims.pop("key", tokens._key), claims.pop("alg", "HS256")
+    made = {name: value for name, value in claims.items() if value is not None}
+    token = jwt.encode(made, key, algorithm=algorithm)
+    with pytest.raises(BuildTokenRefused) as refused:
+        tokens.spend(token, LINK, "", "here")
+    assert refused.value.reason == reason

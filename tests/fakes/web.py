@@ -131,10 +131,10 @@ class Script:
     events: list[Event] = field(default_factory=list)
     rest: list[Event] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    outcome: Project | Exception = field(default_factory=lambda: a_project("aaaaaaaaaa", "ada"))
+    outcome: Project | Image | Exception = field(default_factory=lambda: a_project("aaaaaaaaaa", "ada"))
     asked: list[Asked] = field(default_factory=list)
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
+    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
         self.asked.append(asked)
         for event in self.events:
             tell(event)
@@ -143,6 +143,8 @@ class Script:
             tell(event)
         if isinstance(self.outcome, Exception):
             raise self.outcome
+        if isinstance(self.outcome, Image):
+            return self.outcome
         return Session(self.outcome, f"/user/{self.outcome.account}/")
 
 

@@ -16,7 +16,7 @@ from builders.repo2docker import run
 from builders.repo2docker.render import Context
 from launcher.errors import AfreshPinned
 from launcher.launch import Launch, Stages
-from launcher.model import Account, Checkout, Kind, Project, Record, Session
+from launcher.model import Account, Checkout, Image, Kind, Project, Record, Session
 from launcher.stages import Asked
 from tests.fakes.builds import REPO, Told, environment
 from tests.fakes.site import Site
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from launcher.model import Environment, Image, ImageFacts, ImageRef, ResolvedRepo
+    from launcher.model import Environment, ImageFacts, ImageRef, ResolvedRepo
     from launcher.stages import Tell
     from launcher.store.database import Database
     from launcher.store.logs import EventLogs
@@ -170,6 +170,10 @@ class Behind:
         self.got.append(afresh)
         return replace(a_project().image, built=7.0)
 
+    async def published(self, image: Image) -> Image:
+        self.made.append("waited for its push")
+        return image
+
     async def find(self, *_: object) -> Project | None:
         return a_project() if self.there else None
 
@@ -198,7 +202,7 @@ def a_project() -> Project:
 
 
 def told(behind: Behind, *, afresh: bool) -> Any:
-    stages = Stages(*[behind] * 7)
+    stages = Stages(*[behind] * 8)
     return Launch(stages)(Asked("l1", ADA, REPO.origin, "", afresh), Told())
 
 
@@ -210,6 +214,13 @@ async def test_the_project_of_who_asks_moves_to_what_was_built_of_its_commit() -
     assert (session.project.id, behind.looked, behind.got) == ("old", [True], [True])
     assert (behind.commits, behind.made) == ([a_project().commit], ["moved old", "stopped old"])
     assert (session.project.image.built, session.project.image.pinning) == (7.0, "not-pinned")
+
+
+async def test_who_wants_an_image_has_it_in_the_registry_and_makes_no_project() -> None:
+    behind = Behind(replace(A, pinning="not-pinned"))
+    image = await Launch(Stages(*[behind] * 8))(Asked("l1", ADA, REPO.origin, "", build_only=True), Told())
+    assert isinstance(image, Image)
+    assert (image.pinning, behind.got, behind.made) == ("not-pinned", [False], ["waited for its push"])
 
 
 async def test_of_a_record_which_has_no_commits_the_version_that_there_is_is_built() -> None:

@@ -511,6 +511,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Log in with another account, or ask the project's owner.",
     ),
     (
+        errors.BuildTokenRefused("has expired"),
+        403,
+        "The build token is not good",
+        "The build token has expired.",
+        "Fetch the launch page again for a fresh one, or leave `build_token` out.",
+    ),
+    (
         errors.BadRequest("body", "It is not JSON.", "a JSON object"),
         400,
         "The request cannot be understood",

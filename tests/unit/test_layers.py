@@ -9,7 +9,7 @@ import pytest
 
 from launcher.builds.interface import BuildRequest
 from launcher.builds.layers import Limited
-from launcher.errors import BuildBroken, BuildFailed
+from launcher.errors import BuildBroken, BuildFailed, RegistryDown
 from launcher.model import Cancelled, Ended, Failed, Image, Progress, Stage, Started, State
 from launcher.store.logs import EventLogs
 from tests.fakes.builds import REPO, FakeEngine, Told, environment, facts
@@ -83,6 +83,25 @@ async def test_until_the_push_has_ended_the_engines_image_is_used(site: Site) ->
     await site.pushed()
     assert await site.get() == image
     assert site.engine.builds == 1
+
+
+async def test_who_wants_it_in_the_registry_waits_for_its_push(site: Site) -> None:
+    site.engine.go.set()
+    site.registry.failures = 2
+    image = await site.get()
+    assert image.ref is None
+    published = await site.pushing.published(image)
+    assert published.ref == site.registry.images[A.key]
+    assert await site.pushing.published(image) == published  # its push ended long ago
+
+
+@pytest.mark.parametrize("wait", [30.0, 0.0])
+async def test_a_push_that_does_not_end_well_is_an_error(site: Site, wait: float) -> None:
+    site.engine.go.set()
+    site.registry.error = BuildBroken("killed")
+    image = await site.get()
+    with pytest.raises(RegistryDown, match="push has not ended well"):
+        await site.pushing.published(image, wait)
 
 
 async def test_an_image_that_engine_and_registry_have_lost_is_built_again(site: Site) -> None:

@@ -101,6 +101,29 @@ async def test_a_project_gets_its_own() -> None:
     assert again == answer
 
 
+@pytest.mark.parametrize(
+    "listed, token_entry, argument",
+    [
+        ((), True, ""),
+        (("*",), False, ""),
+        (("https://book.example.org",), False, ""),
+        (("*", "https://book.example.org"), True, "--ServerApp.allow_origin=*"),
+        (
+            ("https://book.example.org", "http://127.0.0.1:9000"),
+            True,
+            r"--ServerApp.allow_origin_pat=(https://book\.example\.org|http://127\.0\.0\.1:9000)$",
+        ),
+    ],
+)
+def test_other_sites_pages_reach_only_what_a_program_started(
+    listed: tuple[str, ...], token_entry: bool, argument: str
+) -> None:
+    """A session that is entered by cookie is nobody's but the person's."""
+    project, site = replace(PROJECT, token_entry=token_entry), replace(SITE, allow_origin=listed)
+    args = allowance(project, LIMITS, site, Mounted()).args
+    assert [one for one in args if "origin" in one] == [argument] * bool(argument)
+
+
 def test_a_pushed_image_is_named_by_its_registry_digest() -> None:
     ref = ImageRef("127.0.0.1:5000", "repolaunch/env", "sha256:" + "b" * 64)
     pushed = replace(PROJECT, image=replace(PROJECT.image, ref=ref))

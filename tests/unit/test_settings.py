@@ -136,6 +136,17 @@ def test_a_wildcard_domain_is_below_the_address_that_people_type() -> None:
     assert settings.load(None, {"REPOLAUNCH_WILDCARD_URL": "https://bar.example"}).base_url == "https://bar.example"
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["book.example.org", "https://book.example.org/", "https://Book.example.org", "https://*.example.org"],
+)
+def test_a_site_that_is_none_stops_the_start(origin: str) -> None:
+    with pytest.raises(settings.SettingWrong, match=r"neither `\*` nor of the form https://host\[:port\]"):
+        settings.load(None, {"REPOLAUNCH_ALLOW_ORIGIN": f"*,{origin}"})
+    good = ("*", "https://book.example.org:8443", "http://127.0.0.1", "http://[::1]:9000")
+    assert settings.load(None, {"REPOLAUNCH_ALLOW_ORIGIN": ",".join(good)}).allow_origin == good
+
+
 @pytest.mark.parametrize("protocol", ["ext", "ftp", "HTTPS", "fd"])
 def test_a_protocol_that_is_none_stops_the_start(protocol: str) -> None:
     with pytest.raises(settings.SettingWrong) as caught:

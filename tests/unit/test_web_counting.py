@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launcher.errors import BuildFailed
-from launcher.model import Account, Ended, Event, Kind, RepoRef, Stage, Started
+from launcher.model import Account, Ended, Event, Kind, RepoRef, Session, Stage, Started
 from launcher.stages import Asked
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.metrics import Metrics
@@ -40,6 +40,7 @@ async def test_a_launch_that_ends_well() -> None:
     script = Script(events=events)
     script.gate.set()
     session = await CountedStory(script, metrics)(ASKED, told)
+    assert isinstance(session, Session)
     assert session.path == "/user/project-aaaaaaaaaa/"
     assert told.events == events
     value = metrics.registry.get_sample_value
