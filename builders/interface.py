@@ -155,7 +155,8 @@ class Held:
     kind: str
     name: str
     about: Mapping[str, Any]
-    """`used`: seconds since the epoch, of its files; what else is known: `digest`, `source`, `commit`, `is_last`."""
+    """`used`: seconds since the epoch, of its files; what else is known: `digest`, `key`, `source`, `commit`,
+    `is_last`."""
 
 
 @dataclass(frozen=True, slots=True)

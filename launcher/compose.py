@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from launcher import __version__
 from launcher.builds.archiving import Archiving
 from launcher.builds.collecting import Collecting, Launching, Rules, Turns
+from launcher.builds.forgetting import Forgetting
 from launcher.builds.holdings import Holder
 from launcher.builds.layers import Cached, Limited, Shared
+from launcher.builds.noted import Noted
 from launcher.builds.recorded import Pushing, Recorded
 from launcher.builds.remembered import Remembered
 from launcher.builds.run import Builders, Engine, Registry
@@ -58,6 +60,7 @@ from launcher.store.database import Database
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
 from launcher.store.logs import EventLogs
+from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
 from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
@@ -140,7 +143,7 @@ class Composed:
             self.disks,
             ArchivedResolver(resolver, archive) if archive else resolver,
             self.checkouts,
-            self.detector,
+            Noted(self.detector, self.origins),
             self.archiving if archive else self.images,
             self.pushing,
             self.projects,
@@ -170,16 +173,25 @@ class Composed:
         cached = Cached(recorded, self.registry, inspect, self.engine, self.image_rows, explain)
         push = WorkerPush(self.builders, self.registry)
         self.pushing = Pushing(cached, push, self.image_rows, self.build_rows, self.logs, explain, clock=time.time)
-        turns = Turns()
+        turns, uses = Turns(), UseRows(self.database)
+        self.origins = OriginRows(self.database)
         self.images = Shared(Launching(self.pushing, self.image_rows, turns))
         self.archiving = Archiving(self.images, self.checkouts, self.builders)
         self.collecting = Collecting(
             Holder(self.worker),
-            UseRows(self.database),
+            uses,
             turns,
             Rules.of(self._given.settings),
             self.metrics,
             clock=time.time,
+            forgotten=self.archiving.forget,
+        )
+        self.forgetting = Forgetting(
+            Holder(self.worker),
+            (uses, self.origins),
+            turns,
+            self.checkouts,
+            pins=self._given.settings.pinned_images,
             forgotten=self.archiving.forget,
         )
 
@@ -204,6 +216,7 @@ class Composed:
             measure=partial(self.disks.measure, self.metrics.disk_free),
             storage=self.watch,
             collection=self.collecting,
+            forgetting=self.forgetting,
             secret=bytes.fromhex(known.cookie_secret),
             operator_token=known.operator_token,
             internal_token=known.resolve_secret,
@@ -290,6 +303,7 @@ class Composed:
         stack.push_async_callback(self.images.close)
         stack.push_async_callback(self.archiving.close)
         stack.push_async_callback(self.collecting.close)
+        stack.push_async_callback(self.forgetting.close)
         stack.push_async_callback(self.detector.close)
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)

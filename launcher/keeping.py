@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import click
 
@@ -130,8 +131,7 @@ def gc(dry_run: bool, every: bool, data: Path, file: Path | None, as_json: bool)
     from launcher.operate.collection import told  # noqa: PLC0415  # no other command needs it
 
     async def run(installation: Installation, _: Settings) -> None:
-        noted = installation.service()
-        client = Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"])
+        client = _client(installation)
         if dry_run:
             found = await client.call("GET", f"/api/v1/collection?every={str(every).lower()}", limit_s=0)
         else:
@@ -141,4 +141,35 @@ def gc(dry_run: bool, every: bool, data: Path, file: Path | None, as_json: bool)
     with_installation(data, file, run)
 
 
-COMMANDS = (backup, restore, provenance, verify, gc)
+@click.command()
+@click.argument("url")
+@click.option("--dry-run", is_flag=True, help="Remove nothing: say what would go, and why each other stays.")
+@DATA
+@SETTINGS
+@AS_JSON
+def forget(url: str, dry_run: bool, data: Path, file: Path | None, as_json: bool) -> None:
+    """Forget a repository: its images, archived commits, store environments, checkouts, and what was found in it.
+
+    Never a workspace, nor what a project starts from: which projects those are is said. Exit code 1: something stays.
+    """
+    from launcher.operate.collection import told_forgotten  # noqa: PLC0415  # no other command needs it
+
+    async def run(installation: Installation, _: Settings) -> None:
+        client = _client(installation)
+        if dry_run:
+            found = await client.call("GET", f"/api/v1/forgetting?{urlencode({'url': url})}", limit_s=0)
+        else:
+            found = await client.call("POST", "/api/v1/forgetting", {"url": url}, limit_s=0)
+        click.echo(json.dumps(found) if as_json else "\n".join(told_forgotten(found, dry_run=dry_run)))
+        if found["kept"] and not dry_run:
+            raise SystemExit(1)
+
+    with_installation(data, file, run)
+
+
+def _client(installation: Installation) -> Client:
+    noted = installation.service()
+    return Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"])
+
+
+COMMANDS = (backup, restore, provenance, verify, gc, forget)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders.collect.stores import shares
 from builders.errors import RegistryDown
-from builders.interface import Held
+from builders.interface import KEY_LABEL, Held
 from builders.oci import archive, referrers
 from builders.oci.image import MANIFEST_TYPE, digest_of
 from builders.oci.provenance import IMAGE_TYPES
@@ -64,7 +64,9 @@ def images(repository: Repository, own: Own | None) -> Iterator[Held | Share]:
             continue  # a paper goes with its image
         names = one.tags or (one.digest,)
         kind = IMAGE if all(map(_KEY.fullmatch, one.tags)) and len(names) == 1 else OTHER
-        yield Held(PLACE, kind, names[0], {"digest": one.digest})
+        # A key leads to its newest image; which one an older image is of, the image itself says.
+        key = {} if one.tags else {"key": _key_in(repository, one)}
+        yield Held(PLACE, kind, names[0], {"digest": one.digest, **key})
         for digest, size in one.blobs:
             having[kind].setdefault(digest, (size, set()))[1].add(names[0])
     # What something has that is none of ours is never freed.
@@ -163,6 +165,15 @@ def _manifests(repository: Repository, own: Own | None) -> Iterator[_Manifest]:
     for digest, manifest in sorted(data.items()):
         body = json.loads(manifest)
         yield _Manifest(tuple(tagged.get(digest, ())), digest, body if isinstance(body, dict) else {}, manifest)
+
+
+def _key_in(repository: Repository, one: _Manifest) -> str:
+    """The environment's key as an image's configuration has it; `""`: it has none, or cannot be read."""
+    try:
+        labels = json.loads(repository.blob(str(one.body["config"]["digest"])))["config"]["Labels"]
+        return str(labels[KEY_LABEL])
+    except (ValueError, KeyError, TypeError, RegistryDown):
+        return ""
 
 
 def _revisions(repository: Repository, own: Own | None) -> set[str]:

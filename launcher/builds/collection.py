@@ -36,6 +36,8 @@ class Thing:
     """When it was launched last, seconds since the epoch."""
     digest: str = ""
     """Of an image: its manifest's."""
+    key: str = ""
+    """Of an image whose name is no key: that of its environment, where that is known."""
     source: str = ""
     """The repository that it is of, where that is known; without credentials."""
     commit: str = ""

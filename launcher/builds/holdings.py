@@ -103,6 +103,7 @@ def _thing(line: lines.Held) -> Thing:
         name=line.name,
         used=float(about.get("used") or 0),
         digest=str(about.get("digest") or ""),
+        key=str(about.get("key") or ""),
         source=str(about.get("source") or ""),
         commit=str(about.get("commit") or ""),
         is_last=bool(about.get("is_last")),

@@ -1,4 +1,4 @@
-"""What `repolaunch gc` prints."""
+"""What `repolaunch gc` and `repolaunch forget` print."""
 
 from __future__ import annotations
 
@@ -15,6 +15,30 @@ _STEP = 1000
 def told(places: Sequence[dict[str, Any]], *, dry_run: bool) -> list[str]:
     """Of each place how full it is, what goes, and why the rest stays."""
     return [line for place in places for line in _place(place, dry_run=dry_run)]
+
+
+def told_forgotten(found: dict[str, Any], *, dry_run: bool) -> list[str]:
+    """What goes of a repository, why the rest stays, and which projects use it."""
+    return list(_forgotten(found, dry_run=dry_run))
+
+
+def _forgotten(found: dict[str, Any], *, dry_run: bool) -> Iterator[str]:
+    yield f"{found['url']}:"
+    word = "would go" if dry_run else "gone"
+    for one in found["going"]:
+        yield f"  {word:<9} {_named(one)}  {size(one['frees'])}"
+    for number, what in (
+        (found["checkouts"], "checked out commit(s)"),
+        (found["trees"], "tree(s): what they declare"),
+    ):
+        if number:
+            yield f"  {word:<9} {number} {what}"
+    for one in found["kept"]:
+        yield f"  {'stays':<9} {_named(one)}: {one['reason']}"
+    if not (found["going"] or found["kept"] or found["checkouts"] or found["trees"]):
+        yield "  nothing is held of it"
+    if found["projects"]:
+        yield f"  projects  {', '.join(found['projects'])}: they keep their workspaces and can be opened"
 
 
 def _place(place: dict[str, Any], *, dry_run: bool) -> Iterator[str]:

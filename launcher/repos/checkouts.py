@@ -122,6 +122,20 @@ class GitCheckouts:
             shared.used = self._clock()
             self._left(key, shared)
 
+    def kept(self, url: str) -> int:
+        """How many folders of this repository are kept though nobody leases them."""
+        return len(self._idle_of(url))
+
+    async def forget(self, url: str) -> None:
+        """Remove those."""
+        for key, one in self._idle_of(url):
+            self._forget(key, one)
+        await asyncio.gather(*self._removals, return_exceptions=True)
+
+    def _idle_of(self, url: str) -> list[tuple[str, _Shared]]:
+        idle = [(key, one) for key, one in self._shared.items() if one.leases == 0 and one.good]
+        return [(key, one) for key, one in idle if one.task.result()[0].repo.url == url]
+
     def _begin(self, key: str, repo: ResolvedRepo) -> _Shared:
         path = self._root / f"{key}-{next(self._numbers)}"
         archive = self._archive if repo.archived else None

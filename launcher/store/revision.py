@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration's; a test compares it with `launcher/store/migrations/versions/`."""
 
-KNOWN = ("0001", "0002", "0003")
+KNOWN = ("0001", "0002", "0003", "0004")
 """All migrations, the oldest first."""
 
 

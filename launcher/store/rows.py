@@ -104,6 +104,18 @@ class EnvironmentRow(Base):
     body: Mapped[str] = mapped_column(Text)
 
 
+class OriginRow(Base):
+    """A tree of the repository at `url` declares the environment `key`. `""` for a tree that was not noted."""
+
+    __tablename__ = "origins"
+
+    url: Mapped[str] = mapped_column(Text, primary_key=True)
+    tree: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+    __table_args__ = (Index(None, "key"),)
+
+
 class ProjectRow(Base):
     __tablename__ = "projects"
 

@@ -10,7 +10,7 @@ from tornado.web import Application
 from launcher.web import api, binder, collection, events, login, openapi, pages, schemas, service
 from launcher.web.assets import Assets, Static
 from launcher.web.handler import Missing, headers_of
-from launcher.web.routes import Operation, Route
+from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.serving import answered
 
 if TYPE_CHECKING:
@@ -22,11 +22,8 @@ HTML: Final = "text/html"
 EVENTS: Final = "text/event-stream"
 JSON: Final = "application/json"
 SVG: Final = "image/svg+xml"
-LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
 LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
 URLPATH: Final = ("urlpath", "Where in the session to arrive.")
-EVERY: Final = (("every", "`true`: all that nobody uses, however much room there is."),)
-HELD: Final = ("forbidden", "registry-down", "engine-down", "build-broken")
 NEXT: Final = ("next", "The page to come back to: a path of this site.")
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -246,24 +243,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             ),
         ),
     ),
-    Route(
-        "/api/v1/collection",
-        collection.Collection,
-        (
-            Operation(
-                "GET", "What could be collected.", schemas.Collection, many=True, who="login", query=EVERY, errors=HELD
-            ),
-            Operation(
-                "POST",
-                "Collect what nobody uses; answers when that is done.",
-                schemas.Collection,
-                many=True,
-                body=schemas.CollectionRequest,
-                who="login",
-                errors=HELD,
-            ),
-        ),
-    ),
+    *collection.ROUTES,
     Route("/api/v1/openapi.json", openapi.OpenApi, (Operation("GET", "This API, as OpenAPI 3.1.", JSON),)),
     # ---- the hub
     Route(

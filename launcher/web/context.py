@@ -203,11 +203,33 @@ class Collection(Protocol):
         ...
 
 
+class Forgetting(Protocol):
+    """What is held of one repository (`launcher.builds.forgetting.Forgetting`).
+
+    Raises RegistryDown, EngineDown, BuildBroken.
+    """
+
+    async def look(self, url: str) -> Any:
+        """What `forget` would do: a `launcher.builds.forgetting.Forgotten`."""
+        ...
+
+    async def forget(self, url: str) -> Any:
+        """Forget it; what became of it."""
+        ...
+
+
 class _NothingHeld:
     async def look(self, *, every: bool = False) -> Sequence[Any]:  # noqa: ARG002  # as Collection has it
         return ()
 
     collect = look
+
+
+class _NobodyKnows:
+    async def look(self, url: str) -> Any:
+        raise NotImplementedError(url)
+
+    forget = look
 
 
 class _NotMeasured:
@@ -243,6 +265,7 @@ class Web:
     """Called before the metrics are read: for numbers that have to be looked up."""
     storage: Storage = field(default_factory=_NotMeasured)
     collection: Collection = field(default_factory=_NothingHeld)
+    forgetting: Forgetting = field(default_factory=_NobodyKnows)
     public_url: str = ""
     """Address that people type, without a trailing slash; empty: what each request says."""
     allow_origin: tuple[str, ...] = ()

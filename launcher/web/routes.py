@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from launcher.web.handler import Handler
 
 Who = Literal["anybody", "login", "hub"]
+LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
+"""Codes of what is wrong with a link."""
 
 
 @dataclass(frozen=True, slots=True)

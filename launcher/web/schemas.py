@@ -201,6 +201,14 @@ class CollectionRequest(BaseModel):
     every: bool = Field(default=False, description="All that nobody uses, however much room there is.")
 
 
+class ForgettingRequest(BaseModel):
+    """What to forget."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="Address of the repository, as a link to launch has it.")
+
+
 class Collected(BaseModel):
     """Something that is, or was, held."""
 
@@ -240,6 +248,29 @@ class Collection(BaseModel):
             freed=report.freed,
             going=[_collected(one.thing, frees=one.frees) for one in report.plan.going],
             kept=[_collected(one.thing, reason=one.reason) for one in report.plan.kept],
+        )
+
+
+class Forgotten(BaseModel):
+    """What goes, or went, of a repository, and what stays, and why."""
+
+    url: str
+    going: list[Collected]
+    kept: list[Collected]
+    projects: list[str] = Field(description="Projects that use what stays, and the repository's own: their ids.")
+    checkouts: int = Field(description="Folders with the files of its commits.")
+    trees: int = Field(description="Trees of which it is forgotten what they declare.")
+
+    @classmethod
+    def of(cls, told: Any) -> Forgotten:
+        """What was told, as JSON."""
+        return cls(
+            url=told.url,
+            going=[_collected(one.thing, frees=one.frees) for one in told.plan.going],
+            kept=[_collected(one.thing, reason=one.reason) for one in told.plan.kept],
+            projects=list(told.projects),
+            checkouts=told.checkouts,
+            trees=told.trees,
         )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openapi_spec_validator import validate
 
+from launcher.builds.collection import Kept, Plan, Thing
+from launcher.builds.forgetting import Forgotten
 from launcher.errors import HubDown
 from launcher.web.app import ROUTES
 from launcher.web.health import Health, Outcome
 from launcher.web.metrics import Metrics
-from tests.fixtures.web import INTERNAL_TOKEN, served
+from tests.fixtures.web import INTERNAL_TOKEN, OPERATOR_TOKEN, served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -174,3 +176,37 @@ def test_every_method_is_documented(route: Any) -> None:
     told = {one.method for one in route.operations}
     assert has == told or (route.path == "/user/{rest}" and told == {"GET"})
     assert all(one.summary.endswith(".") for one in route.operations)
+
+
+@dataclass
+class Forgets:
+    """Is a `launcher.web.context.Forgetting`: notes what it is asked."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def look(self, url: str) -> Forgotten:
+        self.asked.append(("look", url))
+        stays = Kept(Thing("registry", "image", "k" * 64, 0.0), "a project uses it")
+        return Forgotten(url, Plan((), (stays,)), ("abcdefghij",), 1, 2, done=False)
+
+    async def forget(self, url: str) -> Forgotten:
+        told = await self.look(url)
+        self.asked[-1] = ("forget", url)
+        return told
+
+
+async def test_the_operator_alone_has_a_repository_forgotten(bare_site: Site) -> None:
+    forgets = Forgets()
+    path, pasted, url = "/api/v1/forgetting", "https://github.com/ada/nice.git/", "https://github.com/ada/nice"
+    operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    async with served(bare_site, replace(bare_site.web, forgetting=forgets)) as site:
+        for who, status in ((site.headers(), 403), ({}, 401)):
+            await site.json("GET", f"{path}?url={url}", status=status, headers=who)
+            await site.json("POST", path, status=status, json={"url": url}, headers=who)
+        assert forgets.asked == []
+        told = await site.json("GET", f"{path}?url={pasted}", headers=operator)
+        assert (told["kept"][0]["reason"], told["projects"], told["trees"]) == ("a project uses it", ["abcdefghij"], 2)
+        await site.json("POST", path, json={"url": pasted}, headers=operator)
+        assert forgets.asked == [("look", url), ("forget", url)]
+        wrong = await site.json("POST", path, status=400, json={"url": "nonsense"}, headers=operator)
+        assert wrong["error"]["code"] == "bad-url"

@@ -53,7 +53,7 @@ async def test_a_database_of_a_newer_version_is_refused(any_database: Database, 
         await any_database.check()
     assert str(refused.value) == (
         "The database is at revision 9999, which this version of repolaunch does not know "
-        "(it knows up to 0003): a newer version has used it. "
+        "(it knows up to 0004): a newer version has used it. "
         "Start that version, or restore the backup that was made before the upgrade."
     )
     done = store_command("upgrade", database_url)
@@ -94,3 +94,26 @@ def test_the_launcher_never_loads_alembic() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+async def test_of_what_there_was_it_is_known_which_repository_declares_it(
+    any_database: Database, database_url: str
+) -> None:
+    rows = """
+        DROP TABLE origins;
+        UPDATE alembic_version SET version_num = '0003';
+        INSERT INTO projects (id, owner, title, provider, spec, url, ref, "commit", key, engine_id, facts, temporary,
+            token_entry, created, used) VALUES ('p', 'ann', '', 'git', '', 'https://a.example/a', '', 'c', 'one', 'e',
+            '{}', false, false, 1, 1);
+        INSERT INTO launches (id, account, kind, provider, spec, url, ref, urlpath, state, created) VALUES
+            ('l', 'ann', 'guest', 'git', '', 'https://a.example/b', '', '', 'ready', 1);
+        INSERT INTO builds (id, key, state, created) VALUES ('b', 'two', 'ready', 1);
+        INSERT INTO splices (stream, place, start, source, first) VALUES ('l', 0, 1, 'b', 1), ('l', 1, 5, 'b', 9)
+    """
+    async with any_database.writing() as session:
+        for one in rows.split(";"):
+            await session.execute(text(one))
+    assert store_command("upgrade", database_url).stdout == f"{REVISION}\n"
+    async with any_database.reading() as session:
+        found = (await session.execute(text("SELECT url, tree, key FROM origins ORDER BY url"))).all()
+    assert [tuple(row) for row in found] == [("https://a.example/a", "", "one"), ("https://a.example/b", "", "two")]

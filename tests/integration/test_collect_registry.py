@@ -16,7 +16,7 @@ import pytest
 from builders.collect import registry as collected
 from builders.collect.clear import clear_registry
 from builders.errors import RegistryDown
-from builders.interface import Held, Line, Progress, Share
+from builders.interface import KEY_LABEL, Held, Line, Progress, Share
 from builders.oci import archive
 from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, canonical, digest_of
 from builders.oci.referrers import Descriptor, Paper, attach, papers
@@ -46,7 +46,7 @@ def own(tmp_path: Path) -> Iterator[tuple[Own, Access]]:
 
 def pushed(repository: Repository, tag: str, *layers: bytes) -> str:
     """An image of these layers; its digest. It has a paper."""
-    config = canonical({"architecture": "amd64", "os": "linux", "config": {"Labels": {"tag": tag}}})
+    config = canonical({"architecture": "amd64", "os": "linux", "config": {"Labels": {KEY_LABEL: tag}}})
     for data in (config, *layers):
         repository.put(data)
     manifest = canonical({
@@ -225,6 +225,8 @@ async def test_what_others_have_stays(own: tuple[Own, Access]) -> None:
         KEYS[1]: ("image", newer),
         older: ("image", older),
     }
+    # Which environment's it was, an image says that its key leads to no more.
+    assert {name for name, one in things.items() if one.about.get("key") == KEYS[1]} == {older}
     assert set(sizes) == {(KEYS[1],), (older,), (KEYS[1], older)}  # and nothing of what others have
     collected.forget_image(repository, KEYS[0])
     assert repository.manifest(KEYS[2], MANIFEST_TYPE) == manifest

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from tests.fixtures.repos import GitHost
+    from tests.fixtures.repos import GitHost, Repo
+    from tests.fixtures.service import Visitor
 
 pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(600)]
 PROJECT = "a project uses it"
@@ -41,13 +42,13 @@ def alone(tmp_path: Path) -> Iterator[Service]:
 
 async def gc(service: Service, *options: str) -> dict[str, Any]:
     """What the operator is told of the registry."""
-    done = await repolaunch(service, "--json", *options)
+    done = await repolaunch(service, "gc", "--json", *options)
     assert done.returncode == 0, done.stderr
     return next(one for one in json.loads(done.stdout) if one["place"] == "registry")
 
 
-async def repolaunch(service: Service, *options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "launcher", "gc", "--data", str(service.data), *options]
+async def repolaunch(service: Service, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "launcher", command, "--data", str(service.data), *options]
     return await asyncio.to_thread(
         subprocess.run, argv, cwd=ROOT, env=service.environment, capture_output=True, text=True, check=False
     )
@@ -122,6 +123,37 @@ async def pushed(service: Service, *wanted: str) -> dict[str, Any]:
             await asyncio.sleep(0.5)
 
 
+async def forgotten(service: Service, visitor: Visitor, repo: Repo, key: str) -> None:
+    """Forget the repository: while a project uses its image that stays, then it goes. Nobody gives it any more."""
+    done = await repolaunch(service, "forget", repo.url, "--json")
+    assert done.returncode == 1, done.stderr  # something stays
+    told = json.loads(done.stdout)
+    assert {one["kind"] for one in told["going"]} == {"source"}
+    assert [(one["kind"], one["name"], one["reason"]) for one in told["kept"]] == [("image", key, PROJECT)]
+    (project,) = told["projects"]
+    assert told["trees"] == 0
+    assert told["checkouts"] > 0
+    # The project can be opened all the same.
+    assert (await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] == 204
+    events = await visitor.launch(repo.url, "main")
+    assert (events[-1]["type"], events[-1].get("project")) == ("ready", project), events[-1]
+    assert (await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] == 204
+
+    let_go(service, project)
+    dry = await repolaunch(service, "forget", repo.url, "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert f"would go  image {key[:19]}" in dry.stdout
+    done = await repolaunch(service, "forget", repo.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"gone      image {key[:19]}" in done.stdout
+    told = await gc(service, "--dry-run", "--all")
+    assert not [one for one in (*told["kept"], *told["going"]) if one["name"] == key or one["source"] == repo.url]
+    events = await visitor.launch(repo.url, "main")
+    assert events[-1]["type"] == "failed"
+    again = await repolaunch(service, "forget", repo.url)
+    assert again.stdout == f"{repo.url}:\n  nothing is held of it\n"
+
+
 async def test_what_nobody_uses_goes_and_is_built_again(alone: Service, git_daemon: GitHost) -> None:
     def dockerfile() -> dict[str, str | bytes]:
         return {"Dockerfile": f"FROM localhost/repolaunch/base:1\nRUN echo {secrets.token_hex(8)} >/tmp/made\n"}
@@ -151,7 +183,7 @@ async def test_what_nobody_uses_goes_and_is_built_again(alone: Service, git_daem
         assert (await gc(alone, "--dry-run"))["going"] == []  # the disk has room
 
         async with pulling(alone, new) as wrong:
-            done = await repolaunch(alone, "--all")
+            done = await repolaunch(alone, "gc", "--all")
         assert wrong == []
         assert done.returncode == 0, done.stderr
         assert "gone      image " in done.stdout
@@ -170,6 +202,7 @@ async def test_what_nobody_uses_goes_and_is_built_again(alone: Service, git_daem
         async with pulling(alone, old) as wrong:
             pass
         assert wrong == []
+        await forgotten(alone, visitor, gone, old)
     async with aiohttp.ClientSession() as http, http.get(f"{alone.base_url}/metrics") as answer:
         text = await answer.text()
     assert 'repolaunch_collected_total{place="registry"} 1.0' in text

@@ -173,6 +173,23 @@ async def test_a_kept_checkout_is_used_again_and_the_oldest_goes(git_http: GitHt
         assert git_http.requests, "the one unused for longest had gone"
 
 
+async def test_a_repository_s_kept_checkouts_are_forgotten_but_for_those_in_use(
+    git_http: GitHttpHost, tmp_path: Path
+) -> None:
+    repo = git_http.make_repo()
+    first, other = await resolve(repo), await resolve(git_http.make_repo())
+    repo.add({"more": "x"})
+    second = await resolve(repo)
+    async with checkouts(tmp_path, keep=Keep()) as shared:
+        async with shared.open(first), shared.open(other) as checkout:
+            path = checkout.path
+        async with shared.open(second) as leased:
+            assert (shared.kept(repo.url), shared.kept(other.url)) == (1, 1)
+            await shared.forget(repo.url)
+            assert (shared.kept(repo.url), shared.kept(other.url)) == (0, 1)
+            assert {one.name for one in path.parent.iterdir()} == {path.name, leased.path.name}
+
+
 async def test_a_failed_fetch_is_tried_again(git_daemon: GitHost, tmp_path: Path) -> None:
     repo = git_daemon.make_repo()
     resolved = await resolve(repo)
