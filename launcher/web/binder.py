@@ -7,9 +7,9 @@ comes after, and at `ready` a token that was minted for this reading.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin
@@ -18,13 +18,13 @@ from launcher import explain
 from launcher.errors import BadRequest, LauncherError, LaunchMissing, TooOften
 from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
 from launcher.web import auth
-from launcher.web.events import StreamHandler, closed, put_back
+from launcher.web.events import StreamHandler
+from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from launcher.model import Event, Numbered, Project, RepoRef
-    from launcher.web.context import LaunchView
+    from launcher.web.context import LaunchView, Web
+    from launcher.web.watching import Told
 
 PHASES: Final[dict[Stage, str]] = {
     Stage.RESOLVE: "waiting",
@@ -136,14 +136,29 @@ class Build(StreamHandler):
         except LauncherError as error:
             self._refuse(error)
             return
-        events = self.web.launches.follow(launch.id, after + 1)
-        if launch.ended is not None:
-            begun = await anext(events, None)
-            if begun is None:  # 204 tells an EventSource not to come back
-                self.set_status(HTTPStatus.NO_CONTENT)
-                return
-            events = put_back(begun, events)
-        await self.stream(self._events(launch, events))
+        told = await self.web.launches.log(launch.id)
+        if told.ended and after >= told.shown:  # 204 tells an EventSource not to come back
+            self.set_status(HTTPStatus.NO_CONTENT)
+            return
+        await self.watch(self._reading(launch, told), after)
+
+    def _reading(self, launch: LaunchView, told: Told) -> Reading:
+        """What this visitor reads: nothing in it holds the request."""
+        entrance = Entrance(self.web, launch, self.address, self.visitor)
+        secret = self.web.secret
+
+        def written(one: Numbered) -> bytes | None:
+            if isinstance(one.event, Ready) and one.event.project:
+                return None  # with a token that is made for this visitor
+            return encode(binder_fields(one.event), event_id(secret, launch.id, one.n))
+
+        async def alone(one: Numbered) -> bytes:
+            return encode(await entrance.ready(one.event), event_id(secret, launch.id, one.n))
+
+        linger_s = self.linger_s
+        return Reading(
+            told, (launch.id, "build"), written, alone, lambda: linger_s if _ready_after_a_build(told) else 0
+        )
 
     def _refuse(self, error: LauncherError) -> None:
         told = explain.explain(error)
@@ -185,22 +200,20 @@ class Build(StreamHandler):
             return None
         return (launch, shown[0]) if (launch.ref, launch.build_only) == (ref, build_only) else None
 
-    async def _events(self, launch: LaunchView, events: AsyncIterator[Numbered]) -> AsyncIterator[bytes]:
-        cold = False
-        try:
-            async for one in events:
-                cold = cold or getattr(one.event, "stage", None) is Stage.BUILD
-                fields = binder_fields(one.event)
-                if isinstance(one.event, Ready) and one.event.project:
-                    fields = await self._ready(launch, one.event, fields)
-                yield encode(fields, event_id(self.web.secret, launch.id, one.n))
-                if isinstance(one.event, Ready) and cold:
-                    await asyncio.sleep(self.linger_s)
-        finally:
-            await closed(events)
 
-    async def _ready(self, launch: LaunchView, event: Ready, fields: Fields) -> Fields:
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """The way into the session of a launch, for one visitor."""
+
+    web: Web
+    launch: LaunchView
+    address: str
+    visitor: str
+
+    async def ready(self, event: Event) -> Fields:
         """What `ready` carries; the token is minted now and kept nowhere."""
+        if not isinstance(event, Ready):
+            raise TypeError(event)
         try:
             view = await self.web.projects.get(event.project)
             project = view.project if view else None
@@ -208,9 +221,9 @@ class Build(StreamHandler):
         except LauncherError as error:
             return binder_fields(explain.explain(error, Stage.SESSION))
         path = event.path if event.path.endswith("/") else event.path + "/"
-        links = self._links(launch, project) if project else {}
+        links = _links(self.launch, project) if project else {}
         return {
-            **fields,
+            **binder_fields(event),
             "url": urljoin(self.address, self.web.session_address(path)),
             "token": token,
             "image": event.image,
@@ -219,18 +232,30 @@ class Build(StreamHandler):
             **links,
         }
 
-    def _links(self, launch: LaunchView, project: Project) -> Fields:
-        ref = launch.ref
-        repository = ref.spec.removesuffix("/" + quote(ref.ref or "HEAD", safe="/"))
-        web_url = project.url.removesuffix(".git")
-        between = REF_PATHS.get(ref.provider)
-        request = f"v2/{ref.provider}/{ref.spec}"
-        return {
-            "repo_url": project.url,
-            "binder_ref_url": f"{web_url}{between}{project.commit}" if between else project.url,
-            "binder_request": request,
-            # The commit of a record is known here alone.
-            "binder_persistent_request": (
-                request if ref.spec == repository else f"v2/{ref.provider}/{repository}/{project.commit}"
-            ),
-        }
+
+def _links(launch: LaunchView, project: Project) -> Fields:
+    ref = launch.ref
+    repository = ref.spec.removesuffix("/" + quote(ref.ref or "HEAD", safe="/"))
+    web_url = project.url.removesuffix(".git")
+    between = REF_PATHS.get(ref.provider)
+    request = f"v2/{ref.provider}/{ref.spec}"
+    return {
+        "repo_url": project.url,
+        "binder_ref_url": f"{web_url}{between}{project.commit}" if between else project.url,
+        "binder_request": request,
+        # The commit of a record is known here alone.
+        "binder_persistent_request": (
+            request if ref.spec == repository else f"v2/{ref.provider}/{repository}/{project.commit}"
+        ),
+    }
+
+
+def _ready_after_a_build(told: Told) -> bool:
+    """Whether the log shows a build and ended well; one that is too long to be in memory shows one."""
+    built, after = False, 0
+    while found := told.recent(after):
+        built = built or any(getattr(one.event, "stage", None) is Stage.BUILD for one in found)
+        if isinstance(found[-1].event, Ready):
+            return built
+        after = found[-1].n
+    return found is None

@@ -14,11 +14,11 @@ from launcher.web.strangers import Strangers
 from launcher.web.watching import Watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from launcher.errors import LauncherError
-    from launcher.model import Account, Numbered, Project, RepoRef, Role, State
+    from launcher.model import Account, Project, RepoRef, Role, State
     from launcher.web.health import Health
     from launcher.web.metrics import Metrics
     from launcher.web.watching import Told
@@ -71,14 +71,7 @@ class Launches(Protocol):
         ...
 
     async def log(self, launch: str) -> Told:
-        """What it has told and tells. Raises LaunchMissing."""
-        ...
-
-    def follow(self, launch: str, from_n: int = 1) -> AsyncIterator[Numbered]:
-        """The launch's events from this number on, to its final one; waits for those to come.
-
-        Holds little for a reader who is slow. Raises LaunchMissing.
-        """
+        """What it has told and tells, for any number of readers. Raises LaunchMissing."""
         ...
 
     async def cancel(self, launch: str, by: str) -> LaunchView:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import logging
 from dataclasses import fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from tornado.iostream import StreamClosedError
 
@@ -19,20 +16,11 @@ from launcher.web.schemas import iso
 from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from tornado.http1connection import HTTP1Connection
+    from collections.abc import Callable
 
     from launcher.model import Event, Numbered
     from launcher.web.context import LaunchView
 
-log = logging.getLogger(__name__)
-
-KEEPALIVE_S: Final = 15.0
-STALL_S: Final = 120.0
-"""A reader who takes nothing for this long is disconnected; it may come back for the rest."""
-CHUNK: Final = 64 * 1024
-"""Bytes that wait for one reader, at most (and one event)."""
 WORTH_SHARING: Final = 2000
 """Characters of a message that is kept encoded for other watchers, at most: memory is bounded."""
 TYPES: Final[dict[type[Event], str]] = {
@@ -78,54 +66,10 @@ def encode(numbered: Numbered, launch: LaunchView, at: Callable[[str], str]) -> 
     return b'id: %d\ndata: {"n": %d, %b\n\n' % (numbered.n, numbered.n, rest)
 
 
-class Chunks:
-    """Groups what is at hand: many events a write while replaying, one while following."""
-
-    def __init__(self, pieces: AsyncIterator[bytes], most: int = CHUNK) -> None:
-        """Read ahead at most `most` bytes."""
-        self._pieces, self._most = pieces, most
-        self._waiting = bytearray()
-        self._some, self._room = asyncio.Event(), asyncio.Event()
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        try:
-            async for piece in self._pieces:
-                while self._waiting and len(self._waiting) + len(piece) > self._most:
-                    self._room.clear()
-                    await self._room.wait()
-                self._waiting += piece
-                self._some.set()
-        finally:
-            self._some.set()
-            await closed(self._pieces)
-
-    async def next(self, timeout_s: float) -> bytes | None:
-        """What has come; `b""`: nothing within `timeout_s`; None: the end. Raises what the pieces raised."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._some.wait()
-        if self._waiting:
-            taken = bytes(self._waiting)
-            self._waiting.clear()
-            if not self._reading.done():
-                self._some.clear()
-            self._room.set()
-            return taken
-        if self._reading.done():
-            self._reading.result()
-            return None
-        return b""
-
-    async def close(self) -> None:
-        """Stop reading."""
-        self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await self._reading
-
-
 class StreamHandler(Handler):
-    """Sends an event stream until it ends, the reader leaves, or the reader stalls."""
+    """Hands its connection over to a reader (`watching.py`)."""
+
+    streamed = False
 
     async def watch(self, reading: Reading, after: int) -> None:
         """Let the visitor read what follows `after`; the request is over, the connection belongs to the reader."""
@@ -134,54 +78,13 @@ class StreamHandler(Handler):
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
         self.set_header("Connection", "close")
-        await self.flush()
+        try:
+            await self.flush()
+        except StreamClosedError:  # the visitor has left by now
+            return
         self.application.log_request(self)
         chunked = self._headers.get("Transfer-Encoding") == "chunked"
         self.web.watching.add(self.detach(), reading, after, chunked=chunked)
-
-    keepalive_s = KEEPALIVE_S
-    stall_s = STALL_S
-    keepalive = b":keepalive\n\n"
-    streamed = False
-    _sending: asyncio.Task[None] | None = None
-
-    def on_connection_close(self) -> None:
-        """The reader left: stop reading for it. The launch goes on."""
-        if self._sending is not None:
-            self._sending.cancel()
-
-    async def stream(self, pieces: AsyncIterator[bytes]) -> None:
-        """Send all pieces. Returns also when the reader has gone."""
-        self.streamed = True
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("Cache-Control", "no-cache")
-        self.set_header("X-Accel-Buffering", "no")
-        self._sending = asyncio.create_task(self._send(pieces))
-        self.web.metrics.watchers.inc()
-        try:
-            await self._sending
-        except asyncio.CancelledError:
-            if not self._sending.cancelled():
-                self._sending.cancel()
-                raise
-        finally:
-            self.web.metrics.watchers.dec()
-
-    async def _send(self, pieces: AsyncIterator[bytes]) -> None:
-        chunks = Chunks(pieces)
-        try:
-            await self.flush()
-            while (chunk := await chunks.next(self.keepalive_s)) is not None:
-                self.write(chunk or self.keepalive)
-                async with asyncio.timeout(self.stall_s):
-                    await self.flush()
-        except StreamClosedError:
-            pass
-        except TimeoutError:
-            log.info("%s stalled for %g seconds and was disconnected", self.request.path, self.stall_s)
-            cast("HTTP1Connection", self.request.connection).close()
-        finally:
-            await chunks.close()
 
 
 class LaunchEvents(StreamHandler):
@@ -216,20 +119,3 @@ def _number(where: str, text: str, least: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:  # noqa: PLR2004
         raise BadRequest(where, f"It is “{text}”.", f"a whole number, at least {least}")
     return int(text)
-
-
-async def closed(pieces: AsyncIterator[object]) -> None:
-    """Close an asynchronous generator that may not have come to its end; other iterators need nothing."""
-    close = getattr(pieces, "aclose", None)
-    if close is not None:
-        await close()
-
-
-async def put_back(first: Numbered, events: AsyncIterator[Numbered]) -> AsyncIterator[Numbered]:
-    """`events` with its first one before it again."""
-    try:
-        yield first
-        async for one in events:
-            yield one
-    finally:
-        await closed(events)

@@ -368,7 +368,7 @@ async def test_an_id_of_a_launch_for_an_image_begins_a_session_anew(anonymous: S
 
 async def test_a_stream_stays_open_after_a_cold_ready_alone(anonymous: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binder.Build, "linger_s", 60)
-    monkeypatch.setattr(binder.Build, "keepalive_s", 0.05)
+    anonymous.web.watching.keepalive_s = 0.05
     await build(anonymous)  # without a build it ends at once
     anonymous.script.events = [Log(Stage.BUILD, "Step 1")]
     async with anonymous.client.get(anonymous.base + PATH, headers=SSE) as answer:

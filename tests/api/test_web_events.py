@@ -11,12 +11,9 @@ import pytest
 from launcher.errors import BuildFailed
 from launcher.model import Ended, Event, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.web import events
-from launcher.web.events import Chunks
 from tests.fixtures.web import served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import aiohttp
 
     from tests.fixtures.web import Site
@@ -176,63 +173,6 @@ async def test_a_stalled_reader_is_disconnected_and_may_come_back(site: Site) ->
     headers = site.headers() | {"Last-Event-ID": "299"}
     async with site.client.get(site.base + launch["events"], headers=headers) as answer:
         assert [one["n"] for _, one in parsed(await answer.text())] == [300, 301]
-
-
-async def test_chunks_read_ahead_no_more_than_their_limit() -> None:
-    given = 0
-
-    async def pieces() -> AsyncIterator[bytes]:
-        nonlocal given
-        for _ in range(1000):
-            given += 1
-            yield b"x" * 100
-
-    chunks = Chunks(pieces(), most=1000)
-    await asyncio.sleep(0.02)
-    assert given == 11  # ten wait for the reader, one for room
-    first = await chunks.next(1)
-    assert first is not None
-    assert len(first) == 1000
-    total = len(first)
-    while (chunk := await chunks.next(1)) is not None:
-        total += len(chunk)
-    assert total == 100_000
-
-
-async def test_a_piece_larger_than_the_limit_passes() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"x" * 5000
-        yield b"y"
-
-    chunks = Chunks(pieces(), most=10)
-    assert [await chunks.next(1), await chunks.next(1), await chunks.next(1)] == [b"x" * 5000, b"y", None]
-
-
-async def test_what_the_pieces_raise_is_raised() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"x"
-        raise ValueError
-
-    chunks = Chunks(pieces())
-    assert await chunks.next(1) == b"x"
-    with pytest.raises(ValueError, match=r"^$"):
-        await chunks.next(1)
-
-
-async def test_closing_ends_the_source() -> None:
-    ended = asyncio.Event()
-
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield b"x" * 100
-        finally:
-            ended.set()
-
-    chunks = Chunks(pieces(), most=100)
-    assert await chunks.next(1)
-    await chunks.close()
-    assert ended.is_set()
 
 
 def test_watchers_share_what_was_encoded() -> None:
