@@ -97,6 +97,8 @@ class Launch:
             with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.version}") as ended:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
                 ended.message = "The files are here"
+                if checkout.repo.archived and not repo.archived:
+                    ended.message = f"They cannot be had any more. Those of {repo.version} were archived and are used"
             with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
                 environment = await self._stages.detector.detect(checkout, tell, afresh=afresh)
                 tell(_declared(environment))

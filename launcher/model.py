@@ -75,7 +75,7 @@ class ResolvedRepo:
     name: str
     """The full name that was found (`refs/heads/main`), or `""` when the link gave a commit."""
     archived: bool = False
-    """The repository did not give it: this is the last commit whose files were archived, and they are used."""
+    """The repository did not give it, or its files: these are the ones that were archived."""
     record: Record | None = None
 
     @property

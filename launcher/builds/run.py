@@ -78,9 +78,14 @@ class Builders:
         Raises RegistryDown, BuildBroken.
         """
         repo = checkout.repo
-        about = {"ref": repo.origin.ref, "commit": repo.commit, "name": repo.name, "tree": checkout.tree}
+        about = {"commit": repo.commit, "name": repo.name, "tree": checkout.tree}
         asked = {"checkout": checkout.path.name, "source": repo.url, **about}
-        return (await self._worker.ask(lines.Pushed, "archive", asked, limit_s=LIMITS_S["archive"])).digest
+        digest = ""
+        # A record is asked for by its version, too: its link may lead to another one by then.
+        for ref in (repo.record.id, repo.origin.ref) if repo.record else (repo.origin.ref,):
+            kept = await self._worker.ask(lines.Pushed, "archive", {**asked, "ref": ref}, limit_s=LIMITS_S["archive"])
+            digest = kept.digest
+        return digest
 
     async def archived(self, url: str, ref: str) -> tuple[str, str]:
         """The commit that was archived for a link, and its full name; `""`: none. Raises RegistryDown, BuildBroken."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from launcher.model import Checkout
-from launcher.repos.archived import restored
+from launcher.repos.archived import fetched
 from launcher.repos.budget import Limits
 from launcher.repos.fetch import Fetcher
 from launcher.repos.folders import remove
@@ -116,7 +116,8 @@ class GitCheckouts:
             shared.removal = None
         try:
             checkout, _ = await asyncio.shield(shared.task)
-            yield Checkout(replace(repo, commit=checkout.repo.commit), checkout.path, checkout.tree)
+            found = replace(repo, commit=checkout.repo.commit, archived=checkout.repo.archived)
+            yield Checkout(found, checkout.path, checkout.tree)
         finally:
             shared.leases -= 1
             shared.used = self._clock()
@@ -138,8 +139,7 @@ class GitCheckouts:
 
     def _begin(self, key: str, repo: ResolvedRepo) -> _Shared:
         path = self._root / f"{key}-{next(self._numbers)}"
-        archive = self._archive if repo.archived else None
-        getting = restored(archive, repo, path) if archive else self._fetcher.fetch(repo, path)
+        getting = fetched(self._fetcher, self._archive, repo, path)
         task = asyncio.create_task(getting, name=f"checkout {path.name}")
         shared = self._shared[key] = _Shared(path, task)
         task.add_done_callback(lambda _: self._ended(key, shared))
