@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from launcher.marks import parse_mark
 from launcher.setting_kinds import Bytes, Watermark  # noqa: TC001  # pydantic reads them
@@ -35,25 +35,11 @@ class CollectSettings(BaseModel):
         "those launched longest ago go at the next collection, whatever room there is. One commit, and what a project "
         "uses or a pin names, stay. 0: no limit.",
     )
-    pinned_images: tuple[str, ...] = Field(
-        (),
-        description="What is never collected, used or not: environment keys, digests of images (`sha256:…`), commits "
-        "of archived files.",
-    )
     collect_foreign_registry: bool = Field(
         default=False,
         description="Let images go from a registry that is not ours, too: beyond `registry_high` bytes their manifests "
         "are removed, and what that frees is for its operator to collect. Not where another service uses those names.",
     )
-
-    @field_validator("pinned_images")
-    @classmethod
-    def _pins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            digits = one.removeprefix("sha256:")
-            if len(digits) not in {40, 64} or not set(digits) <= set("0123456789abcdef"):
-                raise ValueError(f"{one!r} is no environment key, no digest sha256:… and no commit")
-        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> CollectSettings:

@@ -32,15 +32,19 @@ from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
 from launcher.builds.worker import Worker
 from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
+from launcher.gate.file import PolicyFile
+from launcher.gate.gate import Gate
+from launcher.gate.reading import parse
 from launcher.given import OWN, PREFIX, given
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
 from launcher.operate.egress import note
-from launcher.operate.installation import CERTIFICATES, write_private
+from launcher.operate.installation import CERTIFICATES, POLICY, policy_path, write_private
 from launcher.projects.projects import WorkspaceProjects
 from launcher.projects.volumes import HelperVolumes
 from launcher.projects.watch import Watch
 from launcher.rates import LOOPBACK, Rates
+from launcher.repos import aliases
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
@@ -64,7 +68,6 @@ from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
 from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
-from launcher.web.afresh import Afresh
 from launcher.web.app import make_app
 from launcher.web.build_tokens import BuildTokens
 from launcher.web.context import Links, Web
@@ -74,7 +77,6 @@ from launcher.web.hub import Client, OAuthHub
 from launcher.web.metrics import Metrics
 from launcher.web.serving import BACKLOG, serve
 from launcher.web.serving import stop as stop_serving
-from launcher.web.strangers import Strangers
 
 if TYPE_CHECKING:
     from launcher.given import Given
@@ -93,6 +95,15 @@ class Composed:
         self._given = given
         settings, data = given.settings, given.data
         self.metrics = Metrics()
+        self.site_policy = PolicyFile(
+            policy_path(data, settings),
+            data / OWN / f"{POLICY}.kept",
+            partial(parse, providers=tuple(PROVIDERS)),
+            self.metrics,
+        )
+        self.gate = Gate(
+            lambda: self.site_policy.policy, time.monotonic, partial(aliases.names, sites=sites_of(settings))
+        )
         self.database = Database(settings.database_url)
         self.logs = EventLogs(self.database, time.time)
         self.image_rows, self.build_rows = ImageRows(self.database, time.time), BuildRows(self.database)
@@ -181,7 +192,7 @@ class Composed:
             Holder(self.worker),
             uses,
             turns,
-            Rules.of(self._given.settings),
+            Rules.of(self._given.settings, lambda: self.site_policy.policy.pins),
             self.metrics,
             clock=time.time,
             forgotten=self.archiving.forget,
@@ -191,7 +202,7 @@ class Composed:
             (uses, self.origins),
             turns,
             self.checkouts,
-            pins=self._given.settings.pinned_images,
+            pins=lambda: self.site_policy.policy.pins,
             forgotten=self.archiving.forget,
         )
 
@@ -224,14 +235,12 @@ class Composed:
             allow_origin=settings.allow_origin,
             wildcard=bool(settings.wildcard_url),
             guests=settings.guests,
-            strangers=Strangers(
-                Rates(settings.launches_per_address, time.monotonic),
-                Rates(settings.launches_per_repository, time.monotonic),
-            ),
             build_tokens=BuildTokens(
-                bytes.fromhex(known.cookie_secret), Rates(settings.launches_per_address, time.monotonic), time.time
+                bytes.fromhex(known.cookie_secret),
+                Rates(lambda: self.site_policy.policy.rates.per_address, time.monotonic),
+                time.time,
             ),
-            afresh=Afresh(Rates(settings.afresh_per_person, time.monotonic)),
+            gate=self.gate,
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions={"repolaunch": __version__, "python": sys.version.split()[0]},
@@ -267,6 +276,7 @@ class Composed:
             "Docker registry": self.registry.health,
             "Docker engine": self.engine.health,
             "database": self.database.check,
+            "policy file": self.site_policy.check,
             "volume helper": self.volumes.health,
             **{f"disk of the {place}": partial(self.disks.check_one, place) for place in self.disks.places},
         }
@@ -292,6 +302,7 @@ class Composed:
         """Open what is needed, the first last to be closed, and go on with what another process left."""
         stack.push_async_callback(self.database.close)
         await self.database.check()
+        await self.site_policy.look()
         stack.push_async_callback(self.logs.close)
         stack.callback(self.hub.close)
         stack.callback(self.policy.close)
@@ -315,6 +326,7 @@ class Composed:
         stack.push_async_callback(tasks.close)
         tasks.start(self._settle(), "builds that nobody went on with")
         tasks.start(self.watch.run(), "watch of the workspaces")
+        tasks.start(self.site_policy.run(), "watch of the policy file")
         tasks.start(self.collecting.run(), "collecting what nobody uses")
 
     async def _settle(self) -> None:

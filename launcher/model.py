@@ -5,7 +5,7 @@ Everything here is frozen and free of behaviour that touches the outside world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -204,6 +204,8 @@ class Account:
 
     name: str
     kind: Kind
+    groups: tuple[str, ...] = field(default=(), compare=False)
+    """As the hub said when they asked; kept nowhere."""
 
 
 class Role(StrEnum):

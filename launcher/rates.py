@@ -23,6 +23,17 @@ LOOPBACK: Final = ("127.0.0.1", "::1")
 MOST_KEYS: Final = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands with a limit."""
+
+    limit: int
+    remaining: int
+    """So many at once, now."""
+    full_s: int
+    """Whole seconds until it is all of them again."""
+
+
 @dataclass(slots=True)
 class Rates:
     """At most `limit` per key at once, regained evenly within `PERIOD_S`. A limit of 0: as often as one likes.
@@ -31,13 +42,19 @@ class Rates:
     limit that all share.
     """
 
-    limit: int
     clock: Callable[[], float]
     """Monotonic seconds."""
+    _limit: int | Callable[[], int]
     _until: OrderedDict[str, float]
 
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
-        self.limit, self.clock, self._until = limit, clock, OrderedDict()
+    def __init__(self, limit: int | Callable[[], int], clock: Callable[[], float]) -> None:
+        """`limit`: a number, or what says it now."""
+        self._limit, self.clock, self._until = limit, clock, OrderedDict()
+
+    @property
+    def limit(self) -> int:
+        """Now."""
+        return self._limit() if callable(self._limit) else self._limit
 
     def wait_s(self, key: str = "") -> int:
         """Whole seconds until this key may come; 0: now. Counts nothing."""
@@ -56,12 +73,25 @@ class Rates:
         while len(self._until) > MOST_KEYS:
             self._until.popitem(last=False)
 
+    def standing(self, key: str = "") -> Standing | None:
+        """How this key stands; None: there is no limit. Counts nothing."""
+        if not self.limit:
+            return None
+        used_s = max(0.0, self._until.get(key, 0.0) - self.clock())
+        remaining = int((PERIOD_S - used_s) * self.limit / PERIOD_S + 1e-6)
+        return Standing(self.limit, max(0, remaining), ceil(used_s - 1e-6))
+
     def __len__(self) -> int:
         return len(self._until)
 
 
 def visitor(peer: str, forwarded: str, trusted: Collection[str]) -> str:
-    """Whose request this is: an IPv4 address, or the /64 of an IPv6 one, which is one household's or one machine's.
+    """Who is counted as one: an IPv4 address, or the /64 of an IPv6 one, which is one household's or one machine's."""
+    return _network(address_of(peer, forwarded, trusted))
+
+
+def address_of(peer: str, forwarded: str, trusted: Collection[str]) -> str:
+    """Whose request this is: an address, in its one form; `""` where it cannot be told.
 
     `peer` is the other end of the connection, `forwarded` the X-Forwarded-For it sent: each proxy adds at the end
     whom it heard, so that what a trusted one added is true, and what stands before may be anybody's invention.
@@ -75,7 +105,7 @@ def visitor(peer: str, forwarded: str, trusted: Collection[str]) -> str:
         seen = hop
         if hop not in known:
             break
-    return _network(seen)
+    return seen
 
 
 @lru_cache(maxsize=256)

@@ -138,6 +138,11 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings)
     hub_config: str = Field(
         "", description="A JupyterHub configuration file that is read last, for the authenticator's own settings."
     )
+    policy_file: str = Field(
+        "",
+        description="File that says who may launch what, how often, and how many sessions there are at one time "
+        "([policy](policy.md)); it is read again when it changes. Empty: `policy.toml` in the data folder.",
+    )
     # ---- how often strangers may come, within ten minutes; 0: as often as they like
     trusted_proxies: Addresses = Field(
         (),
@@ -148,20 +153,6 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings)
         1200, ge=0, description="New guests from one network address within ten minutes. 0: no limit."
     )
     guests_in_all: int = Field(3000, ge=0, description="New guests within ten minutes. 0: no limit.")
-    launches_per_address: int = Field(
-        1200,
-        ge=0,
-        description="Launches by people who have not signed in from one network address within ten minutes. "
-        "0: no limit.",
-    )
-    launches_per_repository: int = Field(
-        3000,
-        ge=0,
-        description="Launches of one repository by people who have not signed in within ten minutes. 0: no limit.",
-    )
-    afresh_per_person: int = Field(
-        6, ge=0, description="Builds afresh that one person may ask for within ten minutes. 0: no limit."
-    )
     # ---- sessions
     session_memory: int = Field(
         2 * 2**30,

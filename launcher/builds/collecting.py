@@ -21,7 +21,7 @@ from launcher.marks import parse_mark
 from launcher.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from launcher.builds.collection import Thing
     from launcher.builds.holdings import Holdings
@@ -117,7 +117,8 @@ class Rules:
 
     marks: dict[str, tuple[Mark, Mark]]
     """By place: high and low."""
-    pins: tuple[str, ...] = ()
+    pins: Callable[[], Collection[str]] = tuple
+    """Keys, digests and commits that stay, as of now."""
     foreign: bool = False
     """Whether images go from a registry that is not ours."""
     every_s: float = 0
@@ -125,13 +126,13 @@ class Rules:
     """Bytes that the archived files of one repository may take; 0: no matter."""
 
     @classmethod
-    def of(cls, settings: CollectSettings) -> Rules:
+    def of(cls, settings: CollectSettings, pins: Callable[[], Collection[str]] = tuple) -> Rules:
         """As the settings say."""
         registry = (settings.registry_high, settings.registry_low)
         stores = (settings.stores_high, settings.stores_low)
         return cls(
             marks={"registry": _marks(*registry), "stores": _marks(*stores)},
-            pins=settings.pinned_images,
+            pins=pins,
             foreign=settings.collect_foreign_registry,
             every_s=settings.collect_hours * 3600,
             each_source=settings.archive_repository_bytes,
@@ -232,7 +233,7 @@ class Collecting:
         known = dict(zip(held.things, things, strict=True))
         parts = [type(part)(part.size, frozenset(known[one] for one in part.of)) for part in held.parts]
         reason = FOREIGN if held.reason and not self._rules.foreign else ""
-        why = reasons(uses, self._rules.pins, self._clock())
+        why = reasons(uses, self._rules.pins(), self._clock())
         more = wanted(held.room, *self._rules.marks[place], now=now)
         goal = Goal() if reason else Goal(more, every, self._rules.each_source)
         return Report(place, held.room, goal.frees, plan(things, parts, why, goal), reason)
@@ -262,6 +263,8 @@ class Collecting:
         if thing.kind in KEYED and turn.locked():
             return False
         async with turn:
+            if {thing.name, thing.digest, thing.commit} - {""} & set(self._rules.pins()):
+                return False
             if await self._uses.has(thing.name, thing.digest, (thing.source, thing.commit), self._clock() - FRESH_S):
                 return False
             await self._holder.forget(thing)

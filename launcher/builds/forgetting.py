@@ -63,7 +63,7 @@ class Forgetting:
         turns: Turns,
         checkouts: Checkouts,
         *,
-        pins: Collection[str],
+        pins: Callable[[], Collection[str]],
         forgotten: Callable[[str, str], None],
     ) -> None:
         """`pins`: keys, digests and commits that stay; `forgotten` hears of the commits whose files are gone."""
@@ -71,7 +71,7 @@ class Forgetting:
         self._uses, self._origins = rows
         self._turns = turns
         self._checkouts = checkouts
-        self._pins = frozenset(pins)
+        self._pins = pins
         self._forgotten = forgotten
         self._tasks = Tasks()
 
@@ -125,7 +125,7 @@ class Forgetting:
         is_image = thing.kind != SOURCE
         row = {
             LAUNCHING: known.running,
-            PINNED: bool(names & self._pins),
+            PINNED: bool(names & set(self._pins())),
             PROJECT: is_image and any(names & of for of in known.projects.values()),
             ELSEWHERE: is_image and _key(thing) in known.elsewhere,
             PUSHING: is_image and _key(thing) in pushing,

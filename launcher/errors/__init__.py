@@ -13,9 +13,8 @@ from launcher.errors.asking import (
     LoginRequired,
     ProjectMissing,
     Stopped,
-    TooOften,
 )
-from launcher.errors.base import LauncherError
+from launcher.errors.base import LauncherError, RetryLater
 from launcher.errors.builds import (
     AfreshPinned,
     BaseImageMissing,
@@ -38,6 +37,15 @@ from launcher.errors.builds import (
     StoreUnfit,
     UserUnfit,
     VolumeUnfit,
+)
+from launcher.errors.limits import (
+    LaunchClosed,
+    NetworkBanned,
+    PersonBanned,
+    PolicyBroken,
+    RepositoryBanned,
+    RepositoryNotAllowed,
+    TooOften,
 )
 from launcher.errors.links import (
     AddressRefused,
@@ -107,10 +115,14 @@ __all__ = [
     "Forbidden",
     "HostUnreachable",
     "HubDown",
+    "LaunchClosed",
     "LaunchMissing",
     "LauncherError",
     "LfsFailed",
     "LoginRequired",
+    "NetworkBanned",
+    "PersonBanned",
+    "PolicyBroken",
     "ProjectMissing",
     "ProtocolRefused",
     "RateLimited",
@@ -120,9 +132,12 @@ __all__ = [
     "RefAmbiguous",
     "RefMissing",
     "RegistryDown",
+    "RepositoryBanned",
     "RepositoryMissing",
+    "RepositoryNotAllowed",
     "RepositoryPrivate",
     "RepositoryTooLarge",
+    "RetryLater",
     "ServerMissing",
     "ServerNotBuilt",
     "SessionsFull",

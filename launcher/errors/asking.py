@@ -43,14 +43,6 @@ class BuildTokenRefused(LauncherError):
 
 
 @dataclass(eq=False)
-class TooOften(LauncherError):
-    """A limit of so many within ten minutes is reached: `what` names it; there is room again after `seconds`."""
-
-    what: str
-    seconds: int
-
-
-@dataclass(eq=False)
 class BodyTooLarge(LauncherError):
     """A request's body has more bytes than are taken."""
 

@@ -12,3 +12,9 @@ class LauncherError(Exception):
     def __post_init__(self) -> None:
         """Give the exception its arguments, so that it pickles and prints."""
         super().__init__(*vars(self).values())
+
+
+class RetryLater(LauncherError):
+    """Something is used up for now; it is worth asking again after so many seconds (`Retry-After`)."""
+
+    seconds: int

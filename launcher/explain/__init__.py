@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from launcher import errors
-from launcher.explain import asking, builds, links, repositories, sessions
+from launcher.explain import asking, builds, limits, links, repositories, sessions
 from launcher.explain.row import Row
 from launcher.explain.spoken import (
     FRONTEND_MISSING,
@@ -61,6 +61,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     **builds.ROWS,
     **sessions.ROWS,
     **asking.ROWS,
+    **limits.ROWS,
 }
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")

@@ -53,13 +53,6 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "{where}: {seen}",
         "Expected: {form}.",
     ),
-    errors.TooOften: Row(
-        "too-often",
-        429,
-        "Too many people at once",
-        "{what} within ten minutes, and no more for now.",
-        "Wait {seconds} seconds and try again. Whoever signs in is not counted.",
-    ),
     errors.BodyTooLarge: Row(
         "body-too-large",
         413,

@@ -9,6 +9,7 @@ In a backup, by their paths:
 | `backup/hub.sqlite` | the hub's |
 | `backup/settings.toml`, `backup/hub_config.py` | what `up` was started with, where it was a file |
 | `secrets/`, `ports.json`, `hub/cookie-secret` | who this installation is |
+| `policy.toml` | who may what, where it is in the data folder |
 | `workspaces/` | people's files |
 | `registry/` | images, only where they were asked for |
 
@@ -46,7 +47,7 @@ FORMAT = 1
 STAGED = "backup"
 MANIFEST = f"{STAGED}/manifest.json"
 TAG, UNFINISHED = "repolaunch", "repolaunch-unfinished"
-PARTS = (STAGED, "secrets", "ports.json", "hub/cookie-secret", "workspaces")
+PARTS = (STAGED, "secrets", "ports.json", "hub/cookie-secret", "policy.toml", "workspaces")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from builders.sockets import open_socket
 from launcher.disks import free_bytes, size
-from launcher.operate import build_engine, engine, stores
+from launcher.operate import build_engine, engine, policy, stores
 from launcher.operate.egress import note
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
@@ -63,6 +63,7 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         lambda: _runtime(settings.session_runtime),
         lambda: _egress(installation, settings),
         lambda: _stores(installation, settings),
+        lambda: _finding("policy", policy.problem(installation, settings)),
         _clock,
         _descriptors,
         _programs,
@@ -75,6 +76,10 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
             _registry(installation, settings), *_parts(installation), asyncio.to_thread(_builds, installation, settings)
         ),
     ]
+
+
+def _finding(name: str, found: tuple[str, str]) -> Finding:
+    return Finding(name, ok=not found[1], seen=found[0], todo=found[1])
 
 
 def _telling() -> list[str]:

@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from launcher.settings import Settings
+
 SECRETS = (
     "proxy-token",  # hub → proxy
     "launcher-token",  # launcher → hub
@@ -34,6 +36,8 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 """The authorities that this machine trusts, where it says so in the usual place; sessions are given them."""
 SERVICE = "service.json"
 """In `run/` while the service runs: where it is."""
+POLICY = "policy.toml"
+"""Who may what, where the setting `policy_file` names no other file."""
 LOCK = "up.lock"
 """In `run/`: held by whoever runs the service, shared by those who run one part each."""
 RESTORING = ".restoring"
@@ -178,6 +182,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def policy_path(data: Path, settings: Settings) -> Path:
+    """Where the policy file is, or would be."""
+    return Path(settings.policy_file or data / POLICY)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -28,6 +28,7 @@ PLACES = (
     (f"{STAGED}/settings.toml", "settings.toml"),
     (f"{STAGED}/hub_config.py", "hub_config.py"),
     ("hub/cookie-secret", "hub/cookie-secret"),
+    ("policy.toml", "policy.toml"),
     ("ports.json", "ports.json"),
     ("workspaces", "workspaces"),
     ("registry", "registry"),

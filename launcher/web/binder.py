@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin
 
 from launcher import explain
-from launcher.errors import BadRequest, LauncherError, LaunchMissing, TooOften
+from launcher.errors import BadRequest, LauncherError, LaunchMissing, RetryLater
 from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
 from launcher.web import auth
 from launcher.web.events import StreamHandler
@@ -163,7 +163,7 @@ class Build(StreamHandler):
     def _refuse(self, error: LauncherError) -> None:
         told = explain.explain(error)
         self.set_header("Content-Type", "text/event-stream")
-        if isinstance(error, TooOften):
+        if isinstance(error, RetryLater):
             self.set_header("Retry-After", str(error.seconds))
         self.finish(encode({"phase": "failed", "message": failure(told), "status_code": told.status}))
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from launcher.gate.gate import Gate
+from launcher.gate.policy import Policy
 from launcher.rates import LOOPBACK, Rates
-from launcher.web.afresh import Afresh
 from launcher.web.build_tokens import BuildTokens
-from launcher.web.strangers import Strangers
 from launcher.web.watching import Watching
 
 if TYPE_CHECKING:
@@ -272,11 +272,9 @@ class Web:
     versions: Mapping[str, Any] = field(default_factory=dict)
     """What `/versions` tells."""
     clock: Callable[[], float] = time.time
-    strangers: Strangers = field(default_factory=lambda: Strangers(Rates(0, time.monotonic), Rates(0, time.monotonic)))
-    """How often those may launch who have not signed in."""
+    gate: Gate = field(default_factory=lambda: Gate(Policy, time.monotonic))
+    """Who may launch what, and how often."""
     build_tokens: BuildTokens = field(default_factory=lambda: BuildTokens(b"", Rates(0, time.monotonic), time.time))
-    afresh: Afresh = field(default_factory=lambda: Afresh(Rates(0, time.monotonic)))
-    """Who may have an environment built afresh."""
     watching: Watching = field(default_factory=Watching)
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, RequestHandler
 
 from launcher import explain
-from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, TooOften
+from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, RetryLater
+from launcher.explain import row_of
 from launcher.model import Kind
-from launcher.rates import visitor
+from launcher.rates import address_of, visitor
 from launcher.web import auth, origins
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from launcher.model import Account, Failed, RepoRef
+    from launcher.rates import Standing
     from launcher.web.context import LaunchView, Web
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -64,11 +66,14 @@ class Handler(RequestHandler):
     listed_sites: ClassVar[bool] = False
     """Those may whom the operator has listed."""
 
+    answers_all: ClassVar[bool] = False
+    """Also networks that the operator has closed the site to: for what watches the service."""
     on_sessions_hosts: ClassVar[bool] = False
     """Answers also below the wildcard domain, where sessions are, and where the proxy knows no session."""
 
     web: Web
     who: auth.Who | None = None
+    _rate: Standing | None = None
 
     def initialize(self, web: Web) -> None:
         """Tornado's constructor."""
@@ -87,7 +92,12 @@ class Handler(RequestHandler):
         self.clear_header("Server")
 
     async def prepare(self) -> None:
-        """Refuse what is too large; find out who asks. Raises BodyTooLarge, LoginRequired, Forbidden, HubDown."""
+        """Refuse closed networks and what is too large; find out who asks.
+
+        Raises NetworkBanned, BodyTooLarge, LoginRequired, Forbidden, HubDown.
+        """
+        if not self.answers_all:
+            self.web.gate.enter(address_of(*self._heard))
         if len(self.request.body) > LONGEST_BODY:
             raise BodyTooLarge(LONGEST_BODY)
         if not self.on_sessions_hosts and self.web.is_sessions_host(self.request.host_name):
@@ -127,25 +137,37 @@ class Handler(RequestHandler):
         build_only: bool = False,
         freed: bool = False,
     ) -> LaunchView:
-        """Start a launch. Raises TooOften where strangers begin too many; Forbidden, TooOften for one afresh.
+        """Start a launch, if it may be (`launcher/gate/gate.py` says who may not, by what it raises).
 
         `freed`: a build token frees it from its address's limit.
         """
         try:
-            self.web.strangers.launch(account, self.visitor, ref, freed=freed)
-            if afresh:
-                self.web.afresh.launch(account)
-        except TooOften:
-            self.web.metrics.refused.inc()
+            self.web.gate.launch(account, self.visitor, ref, afresh=afresh, freed=freed)
+        except LauncherError as error:
+            self.web.metrics.launch_refused(row_of(error).code)
             raise
+        finally:
+            self._rate = self.web.gate.standing(account, self.visitor)
+            self._tell_rate()
         return await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
+
+    def _tell_rate(self) -> None:
+        """How often one may still launch, in the headers that BinderHub has."""
+        if self._rate is not None:
+            self.set_header("X-RateLimit-Limit", str(self._rate.limit))
+            self.set_header("X-RateLimit-Remaining", str(self._rate.remaining))
+            self.set_header("X-RateLimit-Reset", str(round(self.web.clock()) + self._rate.full_s))
 
     @property
     def visitor(self) -> str:
-        """The network address of whoever asks."""
+        """The network address of whoever asks; of an IPv6 one the /64."""
+        return visitor(*self._heard)
+
+    @property
+    def _heard(self) -> tuple[str, str, tuple[str, ...]]:
         connection: Any = self.request.connection
         peer = str(connection.context.address[0])  # tornado's remote_ip is what somebody said
-        return visitor(peer, self.request.headers.get("X-Forwarded-For", ""), self.web.trusted_proxies)
+        return peer, self.request.headers.get("X-Forwarded-For", ""), self.web.trusted_proxies
 
     @property
     def secure(self) -> bool:
@@ -209,8 +231,9 @@ class Handler(RequestHandler):
         self.set_status(told.status)
         if told.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", self._methods)
-        if isinstance(error, TooOften):
+        if isinstance(error, RetryLater):
             self.set_header("Retry-After", str(error.seconds))
+        self._tell_rate()  # tornado has cleared what was set
         if self.wants_page:
             from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
 

@@ -187,4 +187,5 @@ def account_of(model: dict[str, Any], service: str) -> Account | None:
         return None
     if not name or name == "operator" or name.startswith("project-"):
         return None
-    return Account(name, Kind.GUEST if name.startswith("guest-") else Kind.MEMBER)
+    groups = tuple(str(one) for one in model.get("groups") or ())
+    return Account(name, Kind.GUEST if name.startswith("guest-") else Kind.MEMBER, groups)

@@ -116,9 +116,15 @@ class Metrics:
 
     def _begin_requests(self, registry: CollectorRegistry) -> None:
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
-        self.refused = Counter(
+        self._refused = Counter(
             "repolaunch_launches_refused",
-            "Launches that were not begun, as strangers began too many.",
+            "Launches that were not begun, by the code of the error: too often, closed, banned.",
+            ["code"],
+            registry=registry,
+        )
+        self._policy = Gauge(
+            "repolaunch_policy_well",
+            "1: the policy file is in force; 0: it cannot be read, and the last version that was understood is.",
             registry=registry,
         )
         self._requests = Counter(
@@ -186,6 +192,14 @@ class Metrics:
         finally:
             self._builds.dec()
             self._build_seconds.observe(time.perf_counter() - seconds)
+
+    def launch_refused(self, code: str) -> None:
+        """A launch was not begun."""
+        self._refused.labels(code).inc()
+
+    def policy_read(self, *, well: bool) -> None:
+        """The policy file was read, or could not be."""
+        self._policy.set(well)
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count a request; `seconds` is None for an event stream."""

@@ -143,7 +143,7 @@ class StoppedSession(HtmlPage):
 class ProxyError(HtmlPage):
     """`/proxy-error/<status>`: what the proxy shows where the part that should answer does not. It keeps its status."""
 
-    on_sessions_hosts = True
+    on_sessions_hosts = answers_all = True
 
     def get(self, status: str) -> None:
         """A page, or JSON where a program asked: the proxy passes on nothing but the address."""

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from launcher.gate.policy import Policy, ProviderPolicy
 from launcher.settings import PREFIX, Settings
 from launcher.web.app import ROUTES
 from launcher.web.metrics import Metrics
@@ -34,6 +36,11 @@ list at `/docs/errors`, where the `link` of every error leads.
 """
 METRICS_INTRO: Final = """\
 `/metrics` in Prometheus's text format. Labels hold routes, stages and codes, never what a visitor wrote.
+"""
+PROVIDER: Final = "<provider>"
+POLICY_INTRO: Final = """\
+Who may what: a TOML file, `policy.toml` in the data folder or where the setting `policy_file` says. It is read again
+within a few seconds of a change. What each means, with examples: [limits](../how-to/limits.md).
 """
 SETTINGS_INTRO: Final = """\
 In the settings file (TOML) by name, or as a variable of the environment, which wins. Lists in variables are separated
@@ -67,6 +74,22 @@ def metrics_md() -> str:
     return _head("Metrics", METRICS_INTRO) + "\n" + _table(("name", "type", "labels", "meaning"), rows)
 
 
+def policy_md() -> str:
+    """The policy file."""
+    parts = [_head("Policy", POLICY_INTRO)]
+    for name, field in Policy.model_fields.items():
+        title = f"providers.{PROVIDER}" if name == "providers" else name
+        part = ProviderPolicy if name == "providers" else field.annotation
+        parts.append(f"## `[{title}]`\n\n{field.description}\n")
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            rows = [
+                (f"`{key}`", _default(one.default) if one.default is not None else "all", str(one.description))
+                for key, one in part.model_fields.items()
+            ]
+            parts.append(_table(("key", "default", "meaning"), rows))
+    return "\n".join(parts)
+
+
 def settings_md() -> str:
     """Settings."""
     rows = []
@@ -80,6 +103,7 @@ PAGES: Final = {
     "errors.md": errors_md,
     "metrics.md": metrics_md,
     "settings.md": settings_md,
+    "policy.md": policy_md,
 }
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class HealthHandler(Handler):
     """`/health`."""
 
-    any_site = True
+    any_site = answers_all = True
 
     async def get(self) -> None:
         """200 when every part is well, else 503."""
@@ -32,6 +32,8 @@ class HealthHandler(Handler):
 class MetricsHandler(Handler):
     """`/metrics`."""
 
+    answers_all = True
+
     async def get(self) -> None:
         """As Prometheus reads it."""
         await self.web.measure()
@@ -42,7 +44,7 @@ class MetricsHandler(Handler):
 class Versions(Handler):
     """`/versions`."""
 
-    any_site = True
+    any_site = answers_all = True
 
     def get(self) -> None:
         """The versions of the service's parts."""
@@ -63,6 +65,8 @@ class RepoProviders(Handler):
 
 class InternalResolve(Handler):
     """`/internal/resolve`: the hub asks at every spawn. Not for the public: the proxy's requests are told apart."""
+
+    answers_all = True
 
     def check_proxied(self) -> None:
         """Refuse what came through the public proxy, as if nothing were here."""

@@ -31,9 +31,8 @@ from launcher.model import (
 from launcher.rates import Rates
 from launcher.web import binder
 from launcher.web.build_tokens import BuildTokens
-from launcher.web.strangers import Strangers
 from tests.fakes.web import COMMIT, FACTS, a_project
-from tests.fixtures.web import SECRET, served
+from tests.fixtures.web import SECRET, gate, served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -345,9 +344,9 @@ async def test_build_only_ends_with_the_image_and_nothing_else(site: Site) -> No
 
 async def test_one_image_is_one_launch_however_many_programs_want_it(bare_site: Site) -> None:
     """Also beyond what one address may begin: who joins begins nothing."""
-    strangers = Strangers(Rates(1, time.monotonic), Rates(1, time.monotonic))
+    of = gate(rates={"per_address": 1, "per_repository": 1})
     bare_site.script.outcome = IMAGE
-    async with served(bare_site, replace(bare_site.web, strangers=strangers)) as site:
+    async with served(bare_site, replace(bare_site.web, gate=of)) as site:
         both = [asyncio.create_task(build(site, f"{PATH}?build_only=true")) for _ in range(3)]
         async with asyncio.timeout(10):
             while site.metrics.watchers._value.get() < 3:  # nothing to wait on
@@ -394,12 +393,12 @@ LINK = PATH.removeprefix("/build/")
 
 async def test_a_build_token_frees_one_launch_from_its_addresss_limit(bare_site: Site) -> None:
     tokens = BuildTokens(SECRET, Rates(2, time.monotonic), time.time)
-    strangers = Strangers(Rates(1, time.monotonic), Rates(0, time.monotonic))
+    of = gate(rates={"per_address": 1, "per_repository": 0})
     project = a_project("bbbbbbbbbb", "project-bbbbbbbbbb", token_entry=True)
     bare_site.projects.add(project)
     bare_site.script.outcome = project
     bare_site.script.gate.set()
-    async with served(bare_site, replace(bare_site.web, build_tokens=tokens, strangers=strangers)) as site:
+    async with served(bare_site, replace(bare_site.web, build_tokens=tokens, gate=of)) as site:
         assert (await build(site))[-1][1]["phase"] == "ready"
         assert (await build(site))[-1][1]["status_code"] == 429
         host = f"127.0.0.1:{site.port}"

@@ -80,8 +80,10 @@ class Given:
         return Image(environment.key, facts("sha256:1"), None)
 
 
-def collecting(held: Held, database: Database, turns: Turns | None = None, **changes: object) -> Collecting:
-    rules = Rules.of(SETTINGS.model_copy(update=changes))
+def collecting(
+    held: Held, database: Database, turns: Turns | None = None, pins: tuple[str, ...] = (), **changes: object
+) -> Collecting:
+    rules = Rules.of(SETTINGS.model_copy(update=changes), lambda: pins)
     return Collecting(held, UseRows(database), turns or Turns(), rules, Metrics(), clock=lambda: NOW)
 
 
@@ -112,7 +114,7 @@ async def test_by_itself_it_begins_beyond_the_high_mark_only(database: Database)
 
 async def test_all_that_nobody_uses_goes_where_that_is_asked_for(database: Database) -> None:
     held = Held()
-    of = collecting(held, database, registry_low="50", pinned_images=(KEYS[1],))
+    of = collecting(held, database, registry_low="50", pins=(KEYS[1],))
     assert [one.thing.name for one in registry(await of.collect(every=True)).plan.going] == [KEYS[0], KEYS[2]]
     assert [one.name for one in held.things] == [KEYS[1]]
 

@@ -529,7 +529,49 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         429,
         "Too many people at once",
         "Your network address may bring 1200 new guests within ten minutes, and no more for now.",
-        "Wait 7 seconds and try again. Whoever signs in is not counted.",
+        "Wait 7 seconds and try again. Whoever signs in has a limit of their own.",
+    ),
+    (
+        errors.LaunchClosed("people who have signed in"),
+        403,
+        "You may not launch here",
+        "This site is open to people who have signed in alone.",
+        "Sign in with an account that may, or ask the operator.",
+    ),
+    (
+        errors.RepositoryBanned("gh/ada/nice/main"),
+        403,
+        "This repository may not be launched here",
+        "The operator of this site has closed “gh/ada/nice/main”.",
+        "Ask the operator, or launch it elsewhere.",
+    ),
+    (
+        errors.RepositoryNotAllowed("gh/ada/nice/main"),
+        403,
+        "This repository may not be launched here",
+        "“gh/ada/nice/main” is not among the repositories that this site launches.",
+        "Ask the operator to add it, or launch it elsewhere.",
+    ),
+    (
+        errors.PersonBanned("mining."),
+        403,
+        "You may not launch here",
+        "The operator of this site has closed it to your account: mining.",
+        "Ask the operator.",
+    ),
+    (
+        errors.NetworkBanned("a crawler"),
+        403,
+        "Your network is not answered here",
+        "The operator of this site has closed it to requests from a crawler.",
+        "Ask the operator, or come from another network.",
+    ),
+    (
+        errors.PolicyBroken("it is not TOML", "line 2"),
+        503,
+        "The policy file cannot be read",
+        "It is not TOML.\nIt is in line 2 of the file.\nThe last version that was understood stays in force.",
+        "Operators: mend the file; it is read again at once.",
     ),
     (
         errors.BodyTooLarge(65536),
@@ -550,7 +592,8 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
 
 def every_error() -> list[type[errors.LauncherError]]:
     found = [one for one in vars(errors).values() if isinstance(one, type)]
-    return [one for one in found if issubclass(one, errors.LauncherError) and one is not errors.LauncherError]
+    roots = {errors.LauncherError, errors.RetryLater}
+    return [one for one in found if issubclass(one, errors.LauncherError) and one not in roots]
 
 
 @pytest.mark.parametrize("kind", every_error())

@@ -145,7 +145,7 @@ async def scene(database: Database, tick: Callable[[], float], tmp_path: Path) -
         (UseRows(database), origins),
         Turns(),
         folders,
-        pins=(),
+        pins=tuple,
         forgotten=lambda url, commit: gone.append((url, commit)),
     )
     return Scene(database, held, folders, of, gone)
@@ -187,7 +187,7 @@ async def test_nothing_goes_while_the_repository_is_being_launched(scene: Scene)
 
 
 async def test_what_is_pinned_or_not_yet_pushed_stays_and_is_still_known_to_be_its(scene: Scene) -> None:
-    scene.of._pins = frozenset({COMMIT})
+    scene.of._pins = lambda: {COMMIT}
     await ImageRows(scene.database, lambda: 1.0).lost(MINE)
     told = await scene.of.forget(URL)
     why = {(one.thing.kind, one.thing.name): one.reason for one in told.plan.kept}

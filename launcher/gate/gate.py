@@ -1,0 +1,144 @@
+"""Who may launch what, and how often: asked at the door, before anything is done for a launch."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from launcher.errors import (
+    Forbidden,
+    LaunchClosed,
+    NetworkBanned,
+    PersonBanned,
+    RepositoryBanned,
+    RepositoryNotAllowed,
+    TooOften,
+)
+from launcher.gate.networks import Networks
+from launcher.gate.patterns import matching
+from launcher.model import Kind
+from launcher.rates import Rates, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from launcher.gate.policy import Policy
+    from launcher.model import Account, RepoRef
+
+STRANGERS = frozenset({Kind.GUEST, Kind.ANONYMOUS})
+WHOM = {
+    "members": "people who have signed in",
+    "groups": "members of certain groups",
+}
+
+
+Specs = tuple[tuple[str, str], ...]
+"""Each a provider and a spec."""
+Counted = tuple[Rates, str, str]
+"""A limit, who is counted there, and what people are told of it."""
+Names = tuple[Specs, Specs]
+"""One repository by its names: those of which each has to allow it, and all others; none of them may be banned."""
+
+
+def as_asked(ref: RepoRef) -> Names:
+    """The one name that a link has itself."""
+    return ((ref.provider, ref.spec),), ()
+
+
+class Gate:
+    """One site's. What is counted is in memory, and begins anew with the launcher."""
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        clock: Callable[[], float],
+        names: Callable[[RepoRef], Names] = as_asked,
+    ) -> None:
+        """`policy`: what is in force now; `clock`: monotonic seconds."""
+        self._policy = policy
+        self._names = names
+        self._per_address = Rates(lambda: policy().rates.per_address, clock)
+        self._per_repository = Rates(lambda: policy().rates.per_repository, clock)
+        self._per_person = Rates(lambda: policy().rates.per_person, clock)
+        self._afresh = Rates(lambda: policy().rates.afresh_per_person, clock)
+        self._networks: tuple[Mapping[str, str], Networks] = ({}, Networks({}))
+
+    def enter(self, address: str) -> None:
+        """Whether anything is answered there. Raises NetworkBanned."""
+        banned = self._policy().banned_networks
+        if self._networks[0] is not banned:
+            self._networks = (banned, Networks(banned))
+        label = self._networks[1].label(address)
+        if label is not None:
+            raise NetworkBanned(label)
+
+    def launch(
+        self, account: Account, visitor: str, ref: RepoRef, *, afresh: bool = False, freed: bool = False
+    ) -> None:
+        """Count a launch that may be; `freed` from its address's limit by a build token. The operator's always may.
+
+        Raises LaunchClosed, PersonBanned, RepositoryBanned, RepositoryNotAllowed, Forbidden, TooOften.
+        """
+        if account.kind is Kind.OPERATOR:
+            return
+        self._person(account)
+        self._repository(ref)
+        if afresh and account.kind is not Kind.MEMBER:
+            raise Forbidden("have an environment built afresh")
+        whose = self._rates(account, visitor, ref, afresh=afresh, freed=freed)
+        for rates, key, what in whose:
+            if seconds := rates.wait_s(key):
+                raise TooOften(what.format(rates.limit), seconds)
+        for rates, key, _ in whose:
+            rates.count(key)
+
+    def standing(self, account: Account, visitor: str) -> Standing | None:
+        """How many more launches somebody may begin now; None: as many as they like."""
+        if account.kind is Kind.OPERATOR:
+            return None
+        rates, key, _ = self._own(account, visitor)
+        return rates.standing(key)
+
+    def _person(self, account: Account) -> None:
+        policy = self._policy()
+        if account.name and (reason := policy.banned_people.get(account.name)) is not None:
+            raise PersonBanned(reason or "no reason is given")
+        launch = policy.launch
+        if launch.open_to == "guests" or (account.kind is Kind.MEMBER and account.name in launch.people):
+            return
+        belongs = launch.open_to == "members" or bool(set(account.groups) & set(launch.groups))
+        if account.kind is not Kind.MEMBER or not belongs:
+            raise LaunchClosed(WHOM[launch.open_to])
+
+    def _repository(self, ref: RepoRef) -> None:
+        policy, (asked, others) = self._policy(), self._names(ref)
+        shown = f"{ref.provider}/{ref.spec}"
+        for name, spec in (*asked, *others):
+            if matching(policy.provider(name).banned, _forms(spec)):
+                raise RepositoryBanned(shown)
+        for name, spec in asked:
+            allowed = policy.provider(name).allowed
+            if allowed is not None and not matching(allowed, _forms(spec)):
+                raise RepositoryNotAllowed(shown)
+
+    def _own(self, account: Account, visitor: str) -> Counted:
+        if account.kind in STRANGERS:
+            return self._per_address, visitor, "From your network address strangers may begin {} launches"
+        return self._per_person, account.name, "One person may begin {} launches"
+
+    def _rates(self, account: Account, visitor: str, ref: RepoRef, *, afresh: bool, freed: bool) -> list[Counted]:
+        strange = account.kind in STRANGERS
+        found = [] if strange and freed else [self._own(account, visitor)]
+        if strange:
+            digest = blake2b(ref.url.encode(), digest_size=16).hexdigest()
+            found.append((self._per_repository, digest, "Of one repository strangers may begin {} launches"))
+        if afresh:
+            found.append((self._afresh, account.name, "One person may ask for {} builds afresh"))
+        return found
+
+
+def _forms(spec: str) -> tuple[str, ...]:
+    """As launch links write it, and as people read it: patterns may be of either."""
+    plain = unquote(spec)
+    return (spec,) if plain == spec else (spec, plain)

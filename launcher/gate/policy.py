@@ -1,0 +1,105 @@
+"""What an operator may choose of who may what: one file, re-read when it changes (`launcher/gate/file.py`).
+
+`docs/reference/policy.md` is generated from this module.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+from launcher.gate.patterns import PATTERNS, Regex
+
+LONGEST_NOTE = 200
+Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
+Limit = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+"""0: no limit."""
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.ip_network(text))
+
+
+def _pin(text: str) -> str:
+    digits = text.removeprefix("sha256:")
+    if len(digits) not in {40, 64} or not set(digits) <= set("0123456789abcdef"):
+        raise ValueError(f"{text!r} is no environment key, no digest sha256:… and no commit")
+    return text
+
+
+def _provider(text: str, info: ValidationInfo) -> str:
+    known = (info.context or {}).get("providers", ())
+    if known and text not in known:
+        raise ValueError(f"there is no such provider; there are {', '.join(sorted(known))}")
+    return text
+
+
+ProviderName = Annotated[str, AfterValidator(_provider)]
+Network = Annotated[str, AfterValidator(_network)]
+Pin = Annotated[str, AfterValidator(_pin)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Launching(_Part):
+    """Who may launch."""
+
+    open_to: Literal["guests", "members", "groups"] = Field(
+        "guests",
+        description="`guests`: everybody, programs without a token too; `members`: who has signed in; `groups`: those "
+        "of them who are in one of `groups`, or named in `people`.",
+    )
+    groups: tuple[str, ...] = Field((), description="Groups, as the hub's authenticator names them.")
+    people: tuple[str, ...] = Field((), description="Names of people who may launch whatever `open_to` says.")
+
+
+class ProviderPolicy(_Part):
+    """Which specs of one provider may be launched: what comes after the provider in a launch link."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, **PATTERNS)
+
+    allowed: tuple[Regex, ...] | None = Field(
+        None, description="Only these; `[]`: none at all. Without it: all that are not banned."
+    )
+    banned: tuple[Regex, ...] = Field((), description="Not these.")
+
+
+class RateLimits(_Part):
+    """How often one may launch, within ten minutes."""
+
+    per_address: Limit = Field(1200, description="Launches by people who have not signed in from one network address.")
+    per_repository: Limit = Field(3000, description="Launches of one repository by people who have not signed in.")
+    per_person: Limit = Field(600, description="Launches by one person who has signed in.")
+    afresh_per_person: Limit = Field(6, description="Builds afresh that one person may ask for.")
+
+
+class Policy(_Part):
+    """All of it; without a file, all that is the default."""
+
+    launch: Launching = Field(Launching(), description="Who may launch.")
+    banned_people: dict[str, Note] = Field(
+        {}, description="Names of people who may not launch, each with a reason, which they are told."
+    )
+    banned_networks: dict[Network, Note] = Field(
+        {}, description="Networks (`203.0.113.0/24`) that are not answered, each with a label, which they are told."
+    )
+    providers: dict[ProviderName, ProviderPolicy] = Field({}, description="By provider, as launch links name it.")
+    rates: RateLimits = Field(RateLimits(), description="How often one may launch, within ten minutes.")
+    pins: dict[Pin, Note] = Field(
+        {},
+        description="What is never collected, used or not, each with a note: environment keys, digests of images "
+        "(`sha256:…`), commits of archived files.",
+    )
+
+    def provider(self, name: str) -> ProviderPolicy:
+        """What is said of this provider."""
+        return self.providers.get(name, _NOTHING_SAID)
+
+
+_NOTHING_SAID = ProviderPolicy()
+CLOSED = Policy(launch=Launching(open_to="groups"))
+"""Nobody may launch: for a file that was never understood."""

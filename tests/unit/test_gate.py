@@ -1,0 +1,175 @@
+"""Who may launch what."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from launcher.errors import (
+    LaunchClosed,
+    LauncherError,
+    NetworkBanned,
+    PersonBanned,
+    RepositoryBanned,
+    RepositoryNotAllowed,
+    TooOften,
+)
+from launcher.gate.gate import Gate
+from launcher.gate.policy import Policy
+from launcher.model import Account, Kind
+from launcher.repos import aliases
+from launcher.repos.provider import Sites
+from launcher.repos.providers import parse_spec, parse_url
+
+if TYPE_CHECKING:
+    from launcher.model import RepoRef
+
+ADA, EVE = Account("ada", Kind.MEMBER, ("physics",)), Account("eve", Kind.MEMBER)
+GUEST, PROGRAM, OPERATOR = (
+    Account("guest-1", Kind.GUEST),
+    Account("", Kind.ANONYMOUS),
+    Account("operator", Kind.OPERATOR),
+)
+EVERYBODY = (ADA, EVE, GUEST, PROGRAM, OPERATOR)
+NICE = parse_spec("gh", "ada/nice/main")
+HERE = "192.0.2.1"
+
+
+def gate(**policy: Any) -> Gate:
+    """A site with this policy, whose links are read as the service reads them."""
+    found = Policy.model_validate(policy)
+    return Gate(lambda: found, time.monotonic, partial(aliases.names, sites=Sites()))
+
+
+def refusal(of: Gate, account: Account = ADA, ref: RepoRef = NICE, **more: bool) -> type[LauncherError] | None:
+    """Why it may not; None: it may."""
+    try:
+        of.launch(account, HERE, ref, **more)
+    except LauncherError as error:
+        return type(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    "launch, may",
+    [
+        ({}, EVERYBODY),
+        ({"open_to": "members"}, (ADA, EVE, OPERATOR)),
+        ({"open_to": "groups", "groups": ["physics", "staff"]}, (ADA, OPERATOR)),
+        ({"open_to": "groups", "groups": ["staff"], "people": ["eve", "guest-1"]}, (EVE, OPERATOR)),
+        ({"open_to": "groups"}, (OPERATOR,)),
+    ],
+)
+def test_who_may_launch(launch: dict[str, Any], may: tuple[Account, ...]) -> None:
+    of = gate(launch=launch)
+    assert tuple(one for one in EVERYBODY if refusal(of, one) is None) == may
+    assert {refusal(of, one) for one in EVERYBODY if one not in may} <= {LaunchClosed}
+
+
+def test_banned_people_are_told_why() -> None:
+    of = gate(banned_people={"eve": "mining", "guest-1": ""}, launch={"people": ["eve"]})
+    with pytest.raises(PersonBanned, match="mining"):
+        of.launch(EVE, HERE, NICE)
+    assert refusal(of, GUEST) is PersonBanned
+    assert refusal(of, ADA) is refusal(of, PROGRAM) is None
+
+
+def test_banned_networks() -> None:
+    of = gate(banned_networks={"203.0.113.0/24": "a crawler"})
+    of.enter("203.0.114.1")
+    with pytest.raises(NetworkBanned, match="a crawler"):
+        of.enter("203.0.113.77")
+
+
+BANNED = {"gh": {"banned": ["^mallory/", "^ada/nice/"]}}
+WAYS_TO_ADAS = [
+    "https://github.com/ada/nice",
+    "https://github.com/ada/nice.git",
+    "https://github.com/ADA/Nice/",
+    "http://github.com:443/ada/nice",
+    "https://www.github.com//ada/./nice",
+    "https://github.com/ada/%6eice",
+    "git://github.com/ada/nice",
+    "ssh://git@github.com/ada/nice.git",
+    "git@github.com:ada/nice.git",
+]
+
+
+@pytest.mark.parametrize("address", WAYS_TO_ADAS)
+def test_what_is_banned_is_not_launched_by_another_name(address: str) -> None:
+    of = gate(providers=BANNED)
+    assert refusal(of, ref=parse_spec("git", f"{quote(address, safe='')}/main")) is RepositoryBanned
+    assert refusal(of, ref=parse_spec("git", f"{quote('https://github.com/ada/other', safe='')}/main")) is None
+
+
+def test_what_is_banned_is_not_launched_by_pasting_it() -> None:
+    of = gate(providers=BANNED)
+    for address in ("github.com/ada/nice/tree/main", "git@github.com:ada/nice.git", "/v2/gh/ada/nice/HEAD"):
+        assert refusal(of, ref=parse_url(address)) is RepositoryBanned
+
+
+def test_a_ban_of_addresses_holds_for_named_providers() -> None:
+    of = gate(providers={"git": {"banned": ["^https://github.com/ada/"]}})
+    assert refusal(of, ref=NICE) is RepositoryBanned
+    assert refusal(of, ref=parse_spec("gh", "bob/nice/main")) is None
+
+
+def test_only_some_are_allowed() -> None:
+    of = gate(providers={"gh": {"allowed": ["^ada/"]}, "git": {"allowed": ["^https?://(git.example.org|github.com)/"]}})
+    assert refusal(of) is None
+    assert refusal(of, ref=parse_spec("gh", "bob/nice/main")) is RepositoryNotAllowed
+    assert refusal(of, ref=parse_spec("gh", "bob/ada/main")) is RepositoryNotAllowed
+    assert refusal(of, ref=parse_spec("gl", "bob%2Fnice/main")) is None, "of other providers nothing is said"
+    for address, why in (
+        ("https://git.example.org/x", None),
+        ("https://elsewhere.example.org/x", RepositoryNotAllowed),
+        ("https://github.com/ada/nice", None),
+        ("https://github.com/bob/nice", RepositoryNotAllowed),
+    ):
+        assert refusal(of, ref=parse_spec("git", f"{quote(address, safe='')}/main")) is why
+
+
+def test_a_provider_is_closed() -> None:
+    of = gate(providers={"zenodo": {"allowed": []}})
+    assert refusal(of, ref=parse_spec("zenodo", "10.5281/zenodo.3242074")) is RepositoryNotAllowed
+
+
+def test_a_record_is_banned_by_its_doi() -> None:
+    of = gate(providers={"zenodo": {"banned": [r"^10\.5281/zenodo\.3242074"]}})
+    assert refusal(of, ref=parse_spec("zenodo", "10.5281/zenodo.3242074")) is RepositoryBanned
+
+
+def test_how_often() -> None:
+    of = gate(rates={"per_address": 2, "per_person": 3, "per_repository": 0})
+    assert [refusal(of, one) for one in (PROGRAM, GUEST, PROGRAM)] == [None, None, TooOften]
+    assert [refusal(of, ADA) for _ in range(4)] == [None] * 3 + [TooOften]
+    assert [refusal(of, OPERATOR) for _ in range(9)] == [None] * 9
+    assert of.standing(OPERATOR, HERE) is None
+    standing = of.standing(EVE, HERE)
+    assert standing is not None
+    assert (standing.limit, standing.remaining, standing.full_s) == (3, 3, 0)
+    standing = of.standing(GUEST, HERE)
+    assert standing is not None
+    assert (standing.limit, standing.remaining) == (2, 0)
+    assert 595 <= standing.full_s <= 600
+
+
+def test_a_refused_launch_is_not_counted() -> None:
+    of = gate(rates={"per_address": 1}, providers=BANNED)
+    assert [refusal(of, GUEST) for _ in range(5)] == [RepositoryBanned] * 5
+    assert refusal(of, GUEST, parse_spec("gh", "ada/other/main")) is None
+
+
+def test_limits_change_while_it_runs() -> None:
+    policies = [Policy.model_validate({"rates": {"per_address": 1}})]
+    of = Gate(lambda: policies[-1], time.monotonic)
+    assert [refusal(of, GUEST), refusal(of, GUEST)] == [None, TooOften]
+    policies.append(Policy.model_validate({"rates": {"per_address": 10}}))
+    assert refusal(of, GUEST) is TooOften or refusal(of, GUEST) is None
+    policies.append(Policy.model_validate({"banned_networks": {"192.0.2.0/24": "us"}}))
+    with pytest.raises(NetworkBanned):
+        of.enter(HERE)
