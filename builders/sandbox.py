@@ -15,7 +15,7 @@ import contextlib
 import re
 import secrets
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from builders import engine, transfer
@@ -23,6 +23,7 @@ from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
+from builders.sandbox_door import WHOLE, Reach, Rights, door
 from builders.sandbox_start import NO_ENGINE, WAITING, Start, starting
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Tool:
     """The name of its socket in SOCKETS."""
     daemon_env: Mapping[str, str] = field(default_factory=dict)
     evaluator_env: Mapping[str, str] = field(default_factory=dict)
+    gate: str = ""
+    """The module of the process that stands between the socket and what a stranger wrote (builders/sandbox_door.py)."""
+    withheld: tuple[str, ...] = ()
+    """Where folders are seen that what a stranger wrote does not see."""
+    unlisted: tuple[str, ...] = ()
+    """Folders of the stores whose names nobody but the daemon may list; who knows one may read what it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +169,7 @@ async def daemon(
                     await asyncio.to_thread(transfer.bring, (tool.image,), tell)
                 stores = [workshop.stores / name for name in tool.folders]
                 held.enter_context(await asyncio.to_thread(files.prepare, stores, folder))
+                await asyncio.to_thread(files.unlist, [workshop.stores / name for name in tool.unlisted])
                 env = {**plain, **lease.environment}
                 made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}", lease)
                 async with _running(made, network=network):
@@ -188,37 +196,20 @@ async def _running(made: Daemon, *, network: bool) -> AsyncIterator[None]:
 async def evaluator(
     of: Daemon,
     argv: tuple[str, ...],
+    rights: Rights = WHOLE,
     *,
-    network: bool = False,
     max_line: int = MAX_LINE,
-    keeps: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Evaluator]:
-    """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken.
-
-    `keeps`: folders of the stores, as in `Tool`, that this command writes; never one that runs what a stranger wrote.
-    """
+    """Run a command as the evaluator; its lines (stderr's and stdout's) are the child's. Raises BuildBroken."""
     name = f"{of.container}-{secrets.token_hex(4)}"
-    uid = files.owner() + 1
-    kept = {of.workshop.stores / name: target for name, target in (keeps or {}).items()}
-    await asyncio.to_thread(files.folders, kept, uid)
-    command = Command(
-        argv=(
-            *_docker_run(of, name, uid, of.workshop.limits, network=network),
-            *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
-            *(_mount(source, target, "ro") for source, target in _stores(of)),
-            *(_mount(of.folder / files.DAEMON, SOCKETS, "ro"), _mount(of.folder / files.SOURCE, SOURCE, "ro")),
-            *(_mount(source, target, "rw") for source, target in kept.items()),
-            *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
-            *_started(of.tool.image, ("sh", "-c", WAITING, f"{SOCKETS}/{of.tool.socket}", *argv)),
-        ),
-        env=of.env,
-        leash=True,
-        max_line=max_line,
-    )
     try:
-        async with running(command) as child, _forgotten(of, name):
-            await of.listening()
-            yield Evaluator(child, name, of.env)
+        async with door(of, rights, name) as opened:
+            kept = [of.workshop.stores / each for each in rights.keeps]
+            await asyncio.to_thread(files.folders, kept, files.owner() + 1)
+            command = _evaluator_command(of, name, rights, opened.socket, argv)
+            async with running(replace(command, max_line=max_line)) as child, _forgotten(of, name):
+                await opened.ready()
+                yield Evaluator(child, name, of.env)
     except ProgramMissing as error:
         raise BuildBroken(_NO_TOOL) from error
 
@@ -235,6 +226,27 @@ def _daemon_command(of: Daemon, *, network: bool) -> Command:
             *(_mount(of.folder / files.DAEMON, SOCKETS, "rw"), _mount(of.folder / files.WORK, WORK, "rw")),
             *(f"--env={key}={value}" for key, value in of.tool.daemon_env.items()),
             *_started(of.tool.image, of.tool.daemon),
+        ),
+        env=of.env,
+        leash=True,
+    )
+
+
+def _evaluator_command(of: Daemon, name: str, rights: Rights, socket: Path | None, argv: tuple[str, ...]) -> Command:
+    uid = files.owner() + 1
+    withheld = () if rights.reach is Reach.DAEMON else of.tool.withheld
+    # It may be ready before the daemon is.
+    waiting = ("sh", "-c", WAITING, f"{SOCKETS}/{of.tool.socket}") if socket else ()
+    return Command(
+        argv=(
+            *_docker_run(of, name, uid, of.workshop.limits, network=rights.network),
+            *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
+            *(_mount(source, target, "ro") for source, target in _stores(of) if target not in withheld),
+            *((_mount(socket, SOCKETS, "ro"),) if socket else ()),
+            _mount(of.folder / files.SOURCE, SOURCE, "ro"),
+            *(_mount(of.workshop.stores / kept, target, "rw") for kept, target in rights.keeps.items()),
+            *(f"--env={key}={value}" for key, value in of.tool.evaluator_env.items()),
+            *_started(of.tool.image, (*waiting, *argv)),
         ),
         env=of.env,
         leash=True,

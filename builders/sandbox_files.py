@@ -24,6 +24,7 @@ DAEMON, WORK, SOURCE, PASSWD, SECCOMP = "daemon", "work", "source", "passwd", "s
 _LOCK = "lock"
 _OLD_S = 600
 _DAEMON_UID = 1000
+_UNLISTED = 0o711
 _TABLE = Path(__file__).with_name("sandbox.toml")
 
 
@@ -57,6 +58,14 @@ def folders(paths: Iterable[Path], uid: int | None) -> None:
             path.chmod(0o755)  # whatever our umask is
             if uid is not None and os.getuid() == 0:
                 os.chown(path, uid, uid)
+
+
+def unlist(paths: Iterable[Path]) -> None:
+    """Let nobody but the daemon list these folders; they are made if they are missing."""
+    for path in paths:
+        folders((path,), owner())
+        if path.stat().st_mode & 0o777 != _UNLISTED:
+            path.chmod(_UNLISTED)
 
 
 @cache

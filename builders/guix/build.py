@@ -12,6 +12,7 @@ from builders.guix.evaluate import ROOTS, keep, program
 from builders.guix.log import name_of
 from builders.guix.tool import STATE, Run, answers
 from builders.oci.closure import Closure, checked_closure, is_store_path
+from builders.sandbox_door import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ async def build(of: Daemon, derivation: str, root: str, means: Means, tell: Tell
     Raises BuildFailed, BuildOutOfMemory, BuildLogTooLong, BuildBroken, DiskFull, EngineDown.
     """
     argv = (means.command, "repl", "--", program("build"), derivation)
-    profile = _profile(await answers(of, Run(argv, f"building {name_of(derivation)}", waits=True), tell))
+    profile = _profile(await answers(of, Run(argv, f"building {name_of(derivation)}", WHOLE, waits=True), tell))
     await asyncio.to_thread(keep, of.workshop.stores / STATE / ROOTS / root, profile.path)
     return profile
 

@@ -9,6 +9,7 @@ from builders.guix.means import means
 from builders.guix.source import prepare
 from builders.guix.tool import STORE, Run, answers, tool
 from builders.sandbox import daemon
+from builders.sandbox_door import WHOLE
 
 if TYPE_CHECKING:
     from builders.guix.means import Means
@@ -25,4 +26,4 @@ async def collect(workshop: Workshop, tell: Tell, chosen: Means | None = None) -
     how = chosen or means()
     async with daemon(tool(how.substitutes, how.folders), workshop, network=False) as of:
         await asyncio.to_thread(prepare, of, None)
-        await answers(of, Run(("guix", "gc"), "collecting the store of Guix"), tell)
+        await answers(of, Run(("guix", "gc"), "collecting the store of Guix", WHOLE), tell)

@@ -24,6 +24,7 @@ from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answer
 from builders.interface import SITE_CHANNELS
 from builders.oci.closure import is_store_path
 from builders.sandbox import SOURCE
+from builders.sandbox_door import Reach, Rights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ ROOTS = "gcroots/repolaunch"
 _UNSIGNED = re.compile(r"error: (.*\bcommit [0-9a-f]{40}\b.*\b(?:sign|unsigned|key).*)")
 _MISSING = re.compile(r"object not found[^\"]*|no match for id[^\"]*", re.IGNORECASE)
 _CACHE = "/keeps"
+_ALONE = Rights(reach=Reach.NOTHING)
 _ASKED = "channels.json"
 _SITE_SEEN = "site.scm"
 
@@ -117,7 +119,7 @@ async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix
 
 async def _read(of: Daemon, means: Means, seen: str, path: str, tell: Tell) -> tuple[Channel, ...]:
     """What a channels.scm says; `path` is what people know it as."""
-    run = Run((means.command, "repl", "--", program("channels"), f"{SOURCE}/{seen}"), f"reading {path}")
+    run = Run((means.command, "repl", "--", program("channels"), f"{SOURCE}/{seen}"), f"reading {path}", _ALONE)
     found = await _within(READ_S, of, run, tell)
     return parse(found.get("channels"), path, means.schemes)
 
@@ -178,7 +180,7 @@ async def _fetched(of: Daemon, wanted: Sequence[Channel], path: str, means: Mean
         checked,
     )
     step = f"fetching the channels {', '.join(channel.name for channel in wanted)}"
-    run = Run(argv, step, network=True, keeps={CHECKOUTS: _CACHE})
+    run = Run(argv, step, Rights(network=True, keeps={CHECKOUTS: _CACHE}))
     try:
         said = {str(body.get("name")): body for body in await answers(of, run, tell)}
     except BuildFailed as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from builders.errors import BuilderError, BuildFailed, BuildLogTooLong, BuildOut
 from builders.guix.log import Answer, Ended, Event, Fetching, Mismatch, Reader, Said, Started, Written, name_of
 from builders.interface import Limits, Log, Progress, Step
 from builders.sandbox import SOCKETS, SOURCE, WORK, Tool, evaluator
+from builders.sandbox_door import Reach, Rights
 from builders.text import says_full
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ TAIL = 20
 QUIET_S = 60
 """How long a cache may give nothing."""
 NO_SUBSTITUTES = "--no-substitutes"
+BEHIND = Rights(reach=Reach.GATE)
+"""What runs something of a stranger's may."""
 _SUBSTITUTER = "guix substitute"
 _INSIDES = re.compile(r"substitute:|.*looking for substitutes on ")
 _WRONG = re.compile(r"@ substituter-failed (\S+) .*")
@@ -80,6 +83,10 @@ def tool(
         ),
         socket="socket",
         daemon_env={"TMPDIR": WORK, **({"GUIX_CONFIGURATION_DIRECTORY": _CONFIGURATION} if keys else {})},
+        gate="builders.guix.gate",
+        # The database, the roots, the cache: each names all that anybody has.
+        withheld=("/var/guix", SITE_CACHE),
+        unlisted=(STORE, f"{STORE}/.links"),
         evaluator_env={"GUIX_DAEMON_SOCKET": _SOCKET, "XDG_CACHE_HOME": "/tmp/cache"},  # noqa: S108  # a container's
     )
 
@@ -99,9 +106,7 @@ class Run:
     argv: tuple[str, ...]
     step: str
     """What it does, in words for people."""
-    network: bool = False
-    keeps: Mapping[str, str] = field(default_factory=dict)
-    """As `sandbox.evaluator` has it."""
+    rights: Rights = BEHIND
     waits: bool = False
     """It does nothing itself: the daemon copies and builds for it."""
 
@@ -123,7 +128,7 @@ async def answers(of: Daemon, run: Run, tell: Tell) -> list[dict[str, Any]]:
     tell(Step(run.step))
     output = Output(run.step, of.workshop.limits)
     argv = (*_ONE_STREAM, *run.argv)
-    async with evaluator(of, argv, network=run.network, keeps=run.keeps) as running:
+    async with evaluator(of, argv, run.rights) as running:
         patient = not run.waits or NO_SUBSTITUTES in of.tool.daemon
         async for chunk in running.child.chunks() if patient else _chunks(running.child.chunks(), output):
             output.read(chunk, tell)

@@ -29,6 +29,7 @@ from builders.nix import nar, purity
 from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
 from builders.nix.locks import Wanted, check, inputs
 from builders.sandbox import SOURCE, evaluator
+from builders.sandbox_door import Rights
 from builders.source import copy
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ class _Evaluation:
         """What it prints besides Nix's own events. Raises BuildOutOfMemory, BuildLogTooLong."""
         limits = self.of.workshop.limits
         said: list[str] = []
-        async with evaluator(self.of, argv, network=network, max_line=MAX_LINE) as running:
+        async with evaluator(self.of, argv, Rights(network=network), max_line=MAX_LINE) as running:
             async for raw in running.child.lines():
                 event = parse(raw)
                 if isinstance(event, Plain):

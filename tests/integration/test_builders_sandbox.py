@@ -60,7 +60,7 @@ async def test_what_the_evaluator_may_do(workshop: Workshop, engine: docker.Dock
     }
     async with daemon(NIX, workshop, network=False) as of:
         status, text = await say(
-            of, "sh", "-c", "".join(f"echo '# {name}'; {way} 2>&1\n" for name, way in ways.items())
+            of, "sh", "-c", "".join(f"echo '# {name}'; {{ {way}; }} 2>&1\n" for name, way in ways.items())
         )
         assert left(engine, installation).count("running") == 1
     assert status == 0
