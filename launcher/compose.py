@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from launcher.repos.provider import Provider
 
 log = logging.getLogger(__name__)
+BINDERHUB = "0.2.0"
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
 
 
@@ -243,7 +245,7 @@ class Composed:
             gate=self.gate,
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
-            versions={"repolaunch": __version__, "python": sys.version.split()[0]},
+            versions=_versions(),
         )
 
     def _resolve(self) -> Resolve:
@@ -272,6 +274,7 @@ class Composed:
     def _checks(self) -> dict[str, Any]:
         return {
             "JupyterHub API": self.hub.version,
+            "Pod quota": self._in_use,
             "build worker": self.worker.health,
             "Docker registry": self.registry.health,
             "Docker engine": self.engine.health,
@@ -280,6 +283,12 @@ class Composed:
             "volume helper": self.volumes.health,
             **{f"disk of the {place}": partial(self.disks.check_one, place) for place in self.disks.places},
         }
+
+    async def _in_use(self) -> dict[str, int | None]:
+        """What runs, in the words of those who share visitors out between BinderHubs."""
+        sessions, builds = len(await self.sessions.list()), self.metrics.builds_running
+        limit = self._given.settings.session_limit or None
+        return {"total_pods": sessions + builds, "build_pods": builds, "user_pods": sessions, "quota": limit}
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; what is under way is kept for the next process to go on with."""
@@ -343,6 +352,16 @@ def _places(given: Given) -> dict[str, Path]:
     """Whose disks are watched."""
     engine = {ENGINE: Path(given.engine_root)} if given.engine_root else {}
     return {DATA: given.data, **engine}
+
+
+def _versions() -> dict[str, Any]:
+    """As BinderHub tells them, and ours: which of its versions our interface is that of stands before the `+`."""
+    return {
+        "builder_info": {"repo2docker-version": version("jupyter-repo2docker")},
+        "binderhub": f"{BINDERHUB}+repolaunch.{__version__}",
+        "repolaunch": __version__,
+        "python": sys.version.split()[0],
+    }
 
 
 def _new_id() -> str:

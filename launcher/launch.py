@@ -86,6 +86,8 @@ class Launch:
             await self._stages.room.check()
             repo = await self._stages.resolver.resolve(asked.ref)
             ended.message = f"{repo.name or 'The commit'} is at {repo.version}"
+            if repo.name and asked.ref.ref in {"main", "master"} and not repo.name.endswith(f"/{asked.ref.ref}"):
+                ended.message = f"There is no {asked.ref.ref}; the default branch {repo.name} is at {repo.version}"
             if repo.record:
                 ended.message = f"The version is {repo.version}"
             if repo.archived:

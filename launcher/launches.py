@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import LauncherError, LaunchMissing
 from launcher.model import Cancelled, Ended, Image, Kind, Progress, Ready, Session, Stage, Started, State
 from launcher.stages import Asked, Explain, LaunchTell
+from launcher.standings import Standings
 from launcher.store.launches import Launch, launch_ended
 from launcher.tasks import Tasks
 
@@ -85,6 +86,7 @@ class Launches:
         self._clock = clock
         self._new_id = new_id
         self._live: dict[str, _Live] = {}
+        self.standings = Standings()
         self._again: list[asyncio.Task[None]] = []
         self._tasks = Tasks()
         self._closing = False
@@ -161,6 +163,7 @@ class Launches:
 
     async def recover(self) -> int:
         """Run again what another process left under way; returns how many. Call it once, before the first `start`."""
+        self.standings.recall(await self._rows.ended())
         left = [launch for launch in await self._rows.running() if launch.id not in self._live]
         for launch in left:
             live = _Live(launch, await self._logs.open(launch.id))
@@ -188,6 +191,7 @@ class Launches:
         return next((launch for launch in running if _asked(launch) == _asked(wanted)), None)
 
     def _run(self, live: _Live) -> None:
+        self.standings.began(live.launch.ref)
         live.task = self._tasks.start(self._tell_story(live), name=f"launch-{live.launch.id}")
 
     async def _tell_story(self, live: _Live) -> None:
@@ -216,6 +220,7 @@ class Launches:
 
     def _end(self, live: _Live, event: Event, state: State) -> None:
         live.launch = replace(live.launch, state=state, ended=self._clock())
+        self.standings.end(live.launch.ref, state, event)
         live.log.tell(event, launch_ended(live.launch))
 
 

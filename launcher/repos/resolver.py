@@ -34,6 +34,8 @@ _SHORT = re.compile(r"[0-9a-f]{7,63}", re.IGNORECASE)
 _PEELED = "^{}"
 _SIMILAR = 5
 _DEFAULTS = frozenset({"main", "master"})
+_RENAMED_AT = "gh"
+"""Where links with a default branch's old name lead to the new one, as with BinderHub: there are many."""
 _HISTORY_LIMIT = 512 * 2**20
 """Bytes of commits that are fetched to find one by the beginning of its id."""
 _LOOKED_AT = 32
@@ -101,6 +103,8 @@ class GitResolver:
         # The host sorts out what was asked for: a repository may have 100,000 branches.
         advertised = await self._ask(ref.url, [*names, *(name + _PEELED for name in names)])
         found = {name: advertised.refs[name] for name in names if name in advertised.refs}
+        if not found and ref.provider == _RENAMED_AT and wanted in _DEFAULTS:
+            return await self._head(ref)
         if not found:
             raise RefMissing(ref.url, wanted, similar(wanted, await self._ask(ref.url, [])))
         return _one(ref, found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import Table, insert, select, update
 
 from launcher.model import Account, Kind, RepoRef, State
-from launcher.store.rows import BuildRow, LaunchRow
+from launcher.store.rows import BuildRow, LaunchRow, ProjectRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
@@ -46,6 +46,16 @@ class BuildRecord:
     created: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a launch of a link ended; `pinning` of its project's image, `""` where that is not known."""
+
+    provider: str
+    spec: str
+    state: State
+    pinning: str
+
+
 class LaunchRows:
     """The launches of everybody."""
 
@@ -69,6 +79,21 @@ class LaunchRows:
         async with self._database.reading() as session:
             rows = await session.scalars(query.order_by(LaunchRow.created, LaunchRow.id))
             return [_launch(row) for row in rows]
+
+    async def ended(self, limit: int = 10_000) -> list[Ended]:
+        """The newest of those that ended by themselves, the oldest of them first."""
+        query = (
+            select(LaunchRow.provider, LaunchRow.spec, LaunchRow.state, ProjectRow.pinning)
+            .join(ProjectRow, ProjectRow.id == LaunchRow.project, isouter=True)
+            .where(LaunchRow.state.in_([State.READY.value, State.FAILED.value]))
+            .order_by(LaunchRow.created.desc(), LaunchRow.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as session:
+            found = (await session.execute(query)).all()
+        return [
+            Ended(provider, spec, State(state), pinning or "") for provider, spec, state, pinning in reversed(found)
+        ]
 
     async def list(self, account: str | None, limit: int) -> list[Launch]:
         """The launches of an account, or all; the newest first."""

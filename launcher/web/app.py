@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 from tornado.routing import URLSpec
 from tornado.web import Application
 
-from launcher.web import api, binder, collection, events, login, openapi, pages, schemas, service
+from launcher.web import (
+    api,
+    binder,
+    collection,
+    elsewhere,
+    events,
+    login,
+    openapi,
+    pages,
+    schemas,
+    service,
+    state_badge,
+)
 from launcher.web.assets import Assets, Static
 from launcher.web.handler import Missing, headers_of
 from launcher.web.routes import LINK_ERRORS, Operation, Route
@@ -25,6 +37,23 @@ SVG: Final = "image/svg+xml"
 LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
 URLPATH: Final = ("urlpath", "Where in the session to arrive.")
 NEXT: Final = ("next", "The page to come back to: a path of this site.")
+
+PICTURE_S: Final = 30 * 86400
+"""Badges are fetched with every view of a page; who changes one waits that long."""
+ICO: Final = "image/vnd.microsoft.icon"
+PICTURES: Final = (
+    ("/badge_logo.svg", "badge.svg", SVG, "Badge for a README."),
+    ("/badge.svg", "badge.svg", SVG, "The same badge."),
+    ("/assets/images/badge.svg", "badge.svg", SVG, "The same badge, where the first Binder had it."),
+    ("/logo_social.png", "", "image/png", "What other sites show beside a link to this one."),
+    ("/favicon.ico", "", ICO, "Icon of this site."),
+    ("/favicon_building.ico", "", ICO, "The same while something is built."),
+    ("/favicon_success.ico", "", ICO, "The same when it is ready."),
+    ("/favicon_fail.ico", "", ICO, "The same when it failed."),
+)
+LEGACY: Final = (
+    Operation("GET", "A link of the first Binder: leads to the launch link on GitHub.", HTML, 302, errors=LINK_ERRORS),
+)
 
 ROUTES: Final[tuple[Route, ...]] = (
     # ---- pages
@@ -63,13 +92,43 @@ ROUTES: Final[tuple[Route, ...]] = (
         (Operation("GET", "The frontend's files.", "application/octet-stream"),),
         {"assets": True},
     ),
-    Route(
-        "/badge_logo.svg",
-        Static,
-        (Operation("GET", "Badge for a README.", SVG),),
-        {"assets": True, "name": "badge.svg"},
+    *(
+        Route(
+            path,
+            Static,
+            (Operation("GET", summary, kind),),
+            {"assets": True, "name": name or path[1:], "age_s": PICTURE_S},
+        )
+        for path, name, kind, summary in PICTURES
     ),
-    Route("/badge.svg", Static, (Operation("GET", "The same badge.", SVG),), {"assets": True, "name": "badge.svg"}),
+    Route(
+        "/badge/state/{provider}/{spec}",
+        state_badge.StateBadge,
+        (
+            Operation(
+                "GET",
+                "Badge that says where a link stands, by its launches here: `reproducible`, `locked`, `not pinned` or "
+                "`ready`, `building`, `failed`, `unknown`. The address ends in `.svg`. Starts nothing.",
+                SVG,
+            ),
+        ),
+    ),
+    # ---- for links and programs of others
+    Route("/repo/{user}/{repo}", elsewhere.LegacyLink, LEGACY),
+    Route("/repo/{user}/{repo}/{rest}", elsewhere.LegacyLink, LEGACY),
+    Route(
+        "/oembed",
+        elsewhere.OEmbed,
+        (
+            Operation(
+                "GET",
+                "What other sites show for a launch link (oEmbed 1.0, type `link`). 404 for other addresses.",
+                JSON,
+                query=(("url", "The launch link, whole."), ("format", "`json`; else 501.")),
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
     # ---- BinderHub's API
     Route(
         "/build/{provider}/{spec}",

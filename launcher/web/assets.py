@@ -120,18 +120,19 @@ class Static(Handler):
     on_sessions_hosts = True
     assets: Assets
     name: str
+    age_s: int
 
-    def initialize(self, web: Web, assets: Assets | None = None, name: str = "") -> None:
-        """`name`: the one file that this route serves."""
+    def initialize(self, web: Web, assets: Assets | None = None, name: str = "", age_s: int = 3600) -> None:
+        """`name`: the one file that this route serves. `age_s`: seconds that it is kept, without a digest's name."""
         super().initialize(web)
-        self.assets, self.name = assets or Assets(None), name
+        self.assets, self.name, self.age_s = assets or Assets(None), name, age_s
 
     def get(self, *path: str) -> None:
         """The file, packed for those who take it, kept for a year where its name holds its digest."""
         asset = self.assets.files.get(self.name or "".join(path))
         if asset is None:
             raise HTTPError(404)
-        age = "public, max-age=31536000, immutable" if asset.immutable else "public, max-age=3600"
+        age = "public, max-age=31536000, immutable" if asset.immutable else f"public, max-age={self.age_s}"
         self.set_header("Cache-Control", age)
         self.set_header("Content-Type", asset.kind)
         self.set_header("Vary", "Accept-Encoding")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from launcher.errors import LauncherError
     from launcher.model import Account, Project, RepoRef, Role, State
+    from launcher.standings import Standing
     from launcher.web.health import Health
     from launcher.web.metrics import Metrics
     from launcher.web.watching import Told
@@ -49,8 +50,19 @@ class LaunchView(Protocol):
     def build_only(self) -> bool: ...
 
 
+class Standings(Protocol):
+    """Where launch links stand (`launcher.standings.Standings`)."""
+
+    def of(self, ref: RepoRef) -> Standing:
+        """What is known of this link."""
+        ...
+
+
 class Launches(Protocol):
     """Launches under way and ended."""
+
+    @property
+    def standings(self) -> Standings: ...
 
     async def start(
         self, account: Account, ref: RepoRef, urlpath: str = "", *, afresh: bool = False, build_only: bool = False
@@ -278,6 +290,11 @@ class Web:
     watching: Watching = field(default_factory=Watching)
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
+
+    @property
+    def base(self) -> str:
+        """What every path of this site begins with: `/services/binder`, or `""`."""
+        return urlsplit(self.public_url).path.rstrip("/")
 
     def session_address(self, path: str) -> str:
         """Where browsers find `/user/<account>/…`: below a wildcard domain on a host of its own, else here."""

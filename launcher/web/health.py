@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
@@ -25,10 +25,15 @@ class Outcome:
     service: str
     ok: bool
     message: str = ""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """What a check that is well tells besides."""
 
 
 class Health:
-    """Asks the parts of the service. A check is well when it returns, ill when it raises or takes too long."""
+    """Asks the parts of the service. A check is well when it returns, ill when it raises or takes too long.
+
+    A mapping that it returns is told besides.
+    """
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class _Cached:
     async def _ask(self) -> Outcome:
         try:
             async with asyncio.timeout(self._limit_s):
-                await self._check()
+                told = await self._check()
         except TimeoutError:
             return Outcome(self._name, ok=False, message=f"No answer within {self._limit_s:g} seconds.")
         except LauncherError as error:
@@ -70,4 +75,4 @@ class _Cached:
         except Exception:
             log.exception("The health check of %s broke", self._name)
             return Outcome(self._name, ok=False, message="The check itself broke; it is in the launcher's log.")
-        return Outcome(self._name, ok=True)
+        return Outcome(self._name, ok=True, more=told if isinstance(told, dict) else {})

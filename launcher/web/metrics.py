@@ -201,6 +201,11 @@ class Metrics:
         """The policy file was read, or could not be."""
         self._policy.set(well)
 
+    @property
+    def builds_running(self) -> int:
+        """How many builds run now."""
+        return int(self.registry.get_sample_value("repolaunch_builds_in_progress") or 0)
+
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count a request; `seconds` is None for an event stream."""
         self._requests.labels(method, route, str(status)).inc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ PARAMETERS: Final = {
     "id": "The launch's or project's id.",
     "rest": "The rest of the address.",
     "file": "The file's name.",
+    "user": "A user of GitHub.",
+    "repo": "A repository of that user.",
     "status": "The HTTP status that the proxy answers with.",
 }
 
@@ -40,11 +43,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
                 for one in (operation.answer, operation.body)
                 if isinstance(one, type) and issubclass(one, BaseModel)
             }
+    counted = Counter(route.handler for route in routes)
     _, definitions = models_json_schema([(one, "serialization") for one in models], ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "repolaunch", "version": VERSION, "license": {"name": "BSD-3-Clause"}},
-        "paths": {route.path: _path(route) for route in routes},
+        "paths": {route.path: _path(route, counted[route.handler]) for route in routes},
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {
@@ -56,14 +60,16 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _path(route: Route) -> dict[str, Any]:
-    return {one.method.lower(): _operation(route, one) for one in route.operations}
+def _path(route: Route, routes: int) -> dict[str, Any]:
+    """`routes`: how many its handler has."""
+    suffix = "" if routes == 1 else "_" + "".join(char for char in route.path if char.isalnum())
+    return {one.method.lower(): _operation(route, one, suffix) for one in route.operations}
 
 
-def _operation(route: Route, operation: Operation) -> dict[str, Any]:
+def _operation(route: Route, operation: Operation, suffix: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "summary": operation.summary,
-        "operationId": f"{operation.method.lower()}{route.handler.__name__}{_suffix(route)}",
+        "operationId": f"{operation.method.lower()}{route.handler.__name__}{suffix}",
         "parameters": _parameters(route, operation),
         "responses": {str(operation.status): _answer(operation), "default": _error(operation.errors)},
     }
@@ -74,11 +80,6 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
     elif operation.who == "hub":
         found["security"] = [{"hub": []}]
     return found
-
-
-def _suffix(route: Route) -> str:
-    name = (route.arguments or {}).get("name")
-    return "" if name is None else "_" + "".join(char for char in route.path if char.isalnum())
 
 
 def _parameters(route: Route, operation: Operation) -> list[dict[str, Any]]:

@@ -179,6 +179,10 @@ class Check(BaseModel):
     service: str
     ok: bool
     message: str = ""
+    total_pods: int | None = Field(None, description="Of `Pod quota`: builds and sessions that run.")
+    build_pods: int | None = None
+    user_pods: int | None = None
+    quota: int | None = Field(None, description="Of `Pod quota`: the setting `session_limit`; null: no limit.")
 
 
 class HealthAnswer(BaseModel):

@@ -24,7 +24,7 @@ class HealthHandler(Handler):
         """200 when every part is well, else 503."""
         outcomes = await self.web.health.outcomes()
         well = all(one.ok for one in outcomes)
-        checks = [schemas.Check(service=one.service, ok=one.ok, message=one.message) for one in outcomes]
+        checks = [schemas.Check(service=one.service, ok=one.ok, message=one.message, **one.more) for one in outcomes]
         status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         self.send(schemas.HealthAnswer(ok=well, checks=checks), status)
 

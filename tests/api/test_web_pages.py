@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 import pytest
 from yarl import URL
@@ -157,16 +156,6 @@ async def test_no_other_files(built: Site, path: str) -> None:
         assert answer.status == 404
 
 
-@pytest.mark.parametrize("path", ["/badge_logo.svg", "/badge.svg"])
-async def test_badges(site: Site, path: str) -> None:
-    async with site.client.get(site.base + path) as answer:
-        assert answer.headers["Content-Type"] == "image/svg+xml"
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
-        root = ET.fromstring(await answer.text())  # noqa: S314  # our own file
-    assert root.find("{http://www.w3.org/2000/svg}title") is not None
-
-
 # ---- sessions that have stopped
 async def test_stopped_session_page_leads_back(site: Site) -> None:
     html = await text(site, "/user/project-aaaaaaaaaa/lab/tree/x?token=secret", 503)
@@ -266,7 +255,7 @@ async def test_the_proxys_word(site: Site, status: str, code: int, told: str) ->
     assert answer["error"]["status"] == code
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v2", "/api/v1", "/api/v1/nothing", "/internal", "/favicon.ico"])
+@pytest.mark.parametrize("path", ["/nowhere", "/v2", "/api/v1", "/api/v1/nothing", "/internal", "/_config"])
 async def test_a_404_is_a_404(site: Site, path: str) -> None:
     assert "There is no such page" in await text(site, path, 404)
     answer = await site.json("GET", path, status=404, headers={"Accept": "application/json"})

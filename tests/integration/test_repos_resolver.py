@@ -338,3 +338,13 @@ async def test_many_at_once_are_quick(resolver: GitResolver, sample: Repo) -> No
     found = await asyncio.gather(*(resolver.resolve(parse_url(sample.url, "main")) for _ in range(30)))
     assert {one.commit for one in found} == {sample.commit}
     assert time.monotonic() - begun < 20
+
+
+async def test_on_github_a_default_branchs_old_name_leads_to_the_new_one(resolver: GitResolver, sample: Repo) -> None:
+    """As with BinderHub: many badges say `master`. Any other name is missing."""
+    asked = replace(parse_url(sample.url, "master"), provider="gh")
+    found = await resolver.resolve(asked)
+    assert (found.commit, found.name) == (sample.commit_of("refs/heads/main"), "refs/heads/main")
+    for other in (replace(asked, provider="git"), replace(asked, ref="develop")):
+        with pytest.raises(RefMissing):
+            await resolver.resolve(other)
