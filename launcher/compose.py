@@ -51,7 +51,8 @@ from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.provider import sites_of
-from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
+from launcher.repos.providers import PROVIDERS, parse_spec
+from launcher.repos.recognise import folders, recognise
 from launcher.repos.records.api import Api
 from launcher.repos.records.resolver import ByProvider, RecordResolver
 from launcher.repos.resolver import GitResolver
@@ -75,6 +76,7 @@ from launcher.web.context import Links, Web
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
+from launcher.web.looking import Looking
 from launcher.web.metrics import Metrics
 from launcher.web.serving import BACKLOG, serve
 from launcher.web.serving import stop as stop_serving
@@ -142,7 +144,7 @@ class Composed:
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
         self.resolver, self.api = GitResolver(*asking), Api(*asking, settings.provider_fresh_s)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
-        resolver = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
+        self.finder = resolver = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
         self.disks = Disks(_places(given), settings.disk_floor_bytes)
         self.watch = Watch(
             settings.workspace_max_bytes,
@@ -219,7 +221,8 @@ class Composed:
             sessions=self.sessions,
             links=Links(
                 partial(parse_spec, sites=links),
-                partial(parse_url, sites=links),
+                partial(recognise, sites=links),
+                partial(folders, sites=links),
                 [display_config(row) for row in PROVIDERS.values()],
             ),
             hub=OAuthHub(client, time.monotonic, doubt=self.disks.check_database),
@@ -243,6 +246,7 @@ class Composed:
                 time.time,
             ),
             gate=self.gate,
+            looking=Looking(self.finder, Rates(settings.lookups_per_address, time.monotonic)),
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions=_versions(),

@@ -153,6 +153,12 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings)
         1200, ge=0, description="New guests from one network address within ten minutes. 0: no limit."
     )
     guests_in_all: int = Field(3000, ge=0, description="New guests within ten minutes. 0: no limit.")
+    lookups_per_address: int = Field(
+        600,
+        ge=0,
+        description="How often people who have not signed in may, within ten minutes and from one network address, see "
+        "on the home page what a link leads to now. 0: no limit.",
+    )
     # ---- sessions
     session_memory: int = Field(
         2 * 2**30,

@@ -6,7 +6,7 @@ folder="$ROOT/frontend"
 if [ ! -f "$folder/package-lock.json" ]; then exit 0; fi
 
 packages="$(digest frontend/package.json frontend/package-lock.json)"
-sources="$(cd "$folder" && find . \( -name node_modules -o -name dist \) -prune -o -type f -print0 | LC_ALL=C sort -z |
+sources="$(cd "$folder" && find . ../launcher/web/catalogue \( -name node_modules -o -name dist \) -prune -o -type f -print0 | LC_ALL=C sort -z |
   xargs -0 sha256sum | sha256sum | cut -c1-32)"
 have_packages="$folder/node_modules/.set-up"
 have_build="$BUILD/frontend"

@@ -117,10 +117,45 @@ export interface Project {
   readonly notice: { readonly title: string; readonly seen: string; readonly todo: string } | null;
 }
 
+export interface Badges {
+  readonly markdown: string;
+  readonly rst: string;
+  readonly html: string;
+  readonly latex: string;
+  readonly org: string;
+}
+
 export interface Link {
   readonly link: string;
   readonly provider: string;
   readonly spec: string;
+  readonly url: string;
+  readonly ref: string;
+  /** Where in the session it arrives; empty: where sessions begin. */
+  readonly urlpath: string;
+  /** The provider's name, for people. */
+  readonly site: string;
+  /** Whether it may lead to something else tomorrow; null: only the provider knows. */
+  readonly moves: boolean | null;
+  readonly badges: Badges;
+}
+
+/** What a link leads to now. */
+export interface LinkFound {
+  readonly link: Link;
+  readonly kind: "branch" | "tag" | "commit" | "record";
+  readonly name: string;
+  readonly version: string;
+  readonly pinned: Link | null;
+}
+
+/** What was pasted, and where in the session to arrive, in one of three ways. */
+export interface Pasted {
+  readonly url: string;
+  readonly ref?: string;
+  readonly labpath?: string;
+  readonly filepath?: string;
+  readonly urlpath?: string;
 }
 
 export interface LaunchRequest {
@@ -194,10 +229,17 @@ export function localAddress(value: string): URL | null {
   return url?.origin === location.origin ? url : null;
 }
 
+function query(pasted: Pasted): string {
+  const given = Object.entries(pasted).filter(([, value]) => value !== "") as [string, string][];
+  return new URLSearchParams(given).toString();
+}
+
 export class Api {
   #xsrf = "";
   /** How far the server's clock is ahead of this one's, in milliseconds (to a second). */
   clockAhead = 0;
+  /** Who is here, once `me` has been answered. */
+  who: Me | null = null;
 
   constructor(private readonly baseUrl: string) {}
 
@@ -209,6 +251,7 @@ export class Api {
   async me(): Promise<Me> {
     const me = await this.#json<Me>("GET", "/api/v1/me");
     this.#xsrf = string(me.xsrf);
+    this.who = me;
     return me;
   }
 
@@ -242,9 +285,19 @@ export class Api {
     await this.#delete(`/api/v1/sessions/${encodeURIComponent(project)}`);
   }
 
-  /** What launch link a pasted address makes. */
-  link(url: string, ref: string): Promise<Link> {
-    return this.#json<Link>("GET", `/api/v1/links?${new URLSearchParams({ url, ref }).toString()}`);
+  /** What launch link something that was pasted makes. */
+  link(pasted: Pasted, signal: AbortSignal): Promise<Link> {
+    return this.#json<Link>("GET", `/api/v1/links?${query(pasted)}`, undefined, signal);
+  }
+
+  /** What it leads to now: asks its host, which may take seconds. */
+  found(pasted: Pasted, signal: AbortSignal): Promise<LinkFound> {
+    return this.#json<LinkFound>("GET", `/api/v1/links/found?${query(pasted)}`, undefined, signal);
+  }
+
+  /** Where the QR code of a launch link is. */
+  qrCode(link: string, form: "svg" | "png"): string {
+    return this.address(`/api/v1/links/qr.${form}?${query({ url: link })}`);
   }
 
   /** The event stream of a launch, after event `last`. Raises as the others do. */
@@ -267,8 +320,8 @@ export class Api {
     }
   }
 
-  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const init: RequestInit = { headers: { Accept: "application/json", "Content-Type": "application/json" } };
+  async #json<T>(method: string, path: string, body?: unknown, signal: AbortSignal | null = null): Promise<T> {
+    const init: RequestInit = { headers: { Accept: "application/json", "Content-Type": "application/json" }, signal };
     if (body !== undefined) init.body = JSON.stringify(body);
     const response = await this.#fetch(method, path, init);
     const value: unknown = await response.json().catch(() => null);

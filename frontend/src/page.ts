@@ -1,5 +1,5 @@
 /** What both pages share: their configuration, copying, and a lit base class that renders into the document. */
-import { LitElement } from "lit";
+import { html, LitElement, type TemplateResult } from "lit";
 
 export interface PageConfig {
   readonly baseUrl: string;
@@ -38,6 +38,11 @@ export function mount(name: string): void {
 /** A repository's address as people say it: without scheme and `.git`. */
 export function shortAddress(url: string): string {
   return url.replace(/^[a-z+]+:\/\//, "").replace(/\.git\/?$|\/$/, "");
+}
+
+/** A sentence in which `this` is code. */
+export function sentence(said: string): (string | TemplateResult)[] {
+  return said.split("`").map((part, n) => (n % 2 === 1 ? html`<code>${part}</code>` : part));
 }
 
 /** Copies; also where the clipboard API is missing (plain http on a name that is not localhost). */

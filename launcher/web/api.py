@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from launcher.errors import BadRequest, Forbidden, LaunchMissing, ProjectMissing
+from launcher.errors import Forbidden, LaunchMissing, ProjectMissing
 from launcher.explain import explain
 from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler, as_json
+from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:
     from launcher.model import Project as Project_
     from launcher.web.context import LaunchView, ProjectView
-
-
-def checked_urlpath(text: str) -> str:
-    """Where in a session to arrive, without a leading slash. Raises BadRequest if it could lead elsewhere."""
-    path, _, _ = text.partition("?")
-    parts = unquote(unquote(path.partition("#")[0])).split("/")
-    if not text.isprintable() or "\\" in unquote(text) or ".." in parts:
-        raise BadRequest("urlpath", f"It is “{text}”.", "a path inside the session: lab/tree/index.ipynb")
-    return text.lstrip("/")
 
 
 class _Api(Handler):
@@ -88,7 +79,8 @@ class Launches(_Api):
         asked = self.body_as(schemas.LaunchRequest)
         urlpath = checked_urlpath(asked.urlpath)
         if asked.url is not None:
-            ref = self.web.links.parse_url(asked.url, asked.ref)
+            found = self.web.links.recognise(asked.url, asked.ref)
+            ref, urlpath = found.ref, urlpath or checked_urlpath(found.urlpath)
         else:
             ref = self.web.links.parse_spec(asked.provider or "", asked.spec or "")
         await self.begin(ref, urlpath, afresh=asked.afresh)
@@ -106,16 +98,6 @@ class Launch(_Api):
         await self.launch(launch)
         await self.web.launches.cancel(launch, self.account.name)
         self.send(schemas.Launch.of(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
-
-
-class Links(Handler):
-    """`/api/v1/links`."""
-
-    def get(self) -> None:
-        """The launch link of a pasted address. Raises the errors of links."""
-        ref = self.web.links.parse_url(self.get_query_argument("url", ""), self.get_query_argument("ref", ""))
-        link = schemas.launch_link(ref.provider, ref.spec)
-        self.send(schemas.Link(link=link, provider=ref.provider, spec=ref.spec, url=ref.url, ref=ref.ref))
 
 
 class Projects(_Api):

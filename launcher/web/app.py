@@ -13,6 +13,7 @@ from launcher.web import (
     collection,
     elsewhere,
     events,
+    links,
     login,
     openapi,
     pages,
@@ -84,6 +85,11 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/proxy-error/{status}",
         pages.ProxyError,
         (Operation("GET", "What the proxy shows where the part that should answer does not.", HTML, 503),),
+    ),
+    Route(
+        "/language/{language}",
+        pages.Language,
+        (Operation("GET", "Reads on in another language, which is remembered.", HTML, 302, query=(NEXT,)),),
     ),
     Route("/docs/errors", pages.ErrorsPage, (Operation("GET", "What can go wrong, and what to do about it.", HTML),)),
     Route(
@@ -186,19 +192,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ),
     ),
     # ---- launches
-    Route(
-        "/api/v1/links",
-        api.Links,
-        (
-            Operation(
-                "GET",
-                "The launch link of a pasted address.",
-                schemas.Link,
-                query=(("url", "The address."), ("ref", "Branch, tag or commit.")),
-                errors=LINK_ERRORS,
-            ),
-        ),
-    ),
+    *links.ROUTES,
     Route(
         "/api/v1/launches",
         api.Launches,

@@ -59,11 +59,12 @@ class Assets:
         self.files: Mapping[str, Asset] = {name: _asset(name, path) for name, path in _found(OWN, dist)}
         self._manifest = _manifest(dist)
 
-    def page(self, entry: str) -> Page | None:
-        """What the entry (`src/launch/main.ts`) loads; None if it was not built."""
+    def page(self, entry: str, texts: str = "en") -> Page | None:
+        """What the entry (`src/launch/main.ts`) loads to speak the language `texts`; None if it was not built."""
         if entry not in self._manifest:
             return None
         names = list(self._chunks(entry, set()))
+        names += [name for name in self._manifest if name.endswith(f"/catalogue/{texts}.json")]
         styles = [style for name in names for style in self._manifest[name].get("css", ())]
         files = [str(self._manifest[name]["file"]) for name in names]
         return Page(

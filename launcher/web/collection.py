@@ -41,13 +41,13 @@ class Forgetting(_OfOperator):
     async def get(self) -> None:
         """What would go of a repository; nothing is removed. Raises the errors of links."""
         self._only_operator()
-        ref = self.web.links.parse_url(self.get_query_argument("url", ""), "")
+        ref = self.web.links.recognise(self.get_query_argument("url", ""), "").ref
         self.send(schemas.Forgotten.of(await self.web.forgetting.look(ref.url)))
 
     async def post(self) -> None:
         """Forget it, and tell what went. It does not end with the request that began it. Raises the errors of links."""
         self._only_operator()
-        ref = self.web.links.parse_url(self.body_as(schemas.ForgettingRequest).url, "")
+        ref = self.web.links.recognise(self.body_as(schemas.ForgettingRequest).url, "").ref
         self.send(schemas.Forgotten.of(await self.web.forgetting.forget(ref.url)))
 
 

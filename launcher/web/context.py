@@ -11,6 +11,7 @@ from launcher.gate.gate import Gate
 from launcher.gate.policy import Policy
 from launcher.rates import LOOPBACK, Rates
 from launcher.web.build_tokens import BuildTokens
+from launcher.web.looking import Looking
 from launcher.web.watching import Watching
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from launcher.errors import LauncherError
     from launcher.model import Account, Project, RepoRef, Role, State
+    from launcher.repos.recognise import Recognised
     from launcher.standings import Standing
     from launcher.web.health import Health
     from launcher.web.metrics import Metrics
@@ -157,12 +159,14 @@ class HubLogin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How links are read (`launcher.repos.providers`). Both raise the errors of links."""
+    """How links are read (`launcher.repos`). All raise the errors of links."""
 
     parse_spec: Callable[[str, str], RepoRef]
     """(provider, raw spec: still percent-encoded) → reference."""
-    parse_url: Callable[[str, str], RepoRef]
-    """(pasted address, reference or `""`) → reference."""
+    recognise: Callable[[str, str], Recognised]
+    """(what was pasted, reference or `""`) → reference, and where in a session to arrive."""
+    folders: Callable[[Recognised], Sequence[Recognised]]
+    """How else the address of a folder's page may be meant."""
     providers: Sequence[Mapping[str, Any]]
     """BinderHub's display configuration of every provider."""
 
@@ -288,6 +292,8 @@ class Web:
     """Who may launch what, and how often."""
     build_tokens: BuildTokens = field(default_factory=lambda: BuildTokens(b"", Rates(0, time.monotonic), time.time))
     watching: Watching = field(default_factory=Watching)
+    looking: Looking = field(default_factory=lambda: Looking(None, Rates(0, time.monotonic)))
+    """Asks hosts what links lead to."""
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
 

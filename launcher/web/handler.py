@@ -15,7 +15,7 @@ from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequir
 from launcher.explain import row_of
 from launcher.model import Kind
 from launcher.rates import address_of, visitor
-from launcher.web import auth, origins
+from launcher.web import auth, origins, texts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -159,6 +159,11 @@ class Handler(RequestHandler):
             self.set_header("X-RateLimit-Reset", str(round(self.web.clock()) + self._rate.full_s))
 
     @property
+    def language(self) -> str:
+        """What people who ask read: what they chose, else what their browser says."""
+        return texts.chosen(self.get_cookie(texts.COOKIE, ""), self.request.headers.get("Accept-Language", ""))
+
+    @property
     def visitor(self) -> str:
         """The network address of whoever asks; of an IPv6 one the /64."""
         return visitor(*self._heard)
@@ -238,7 +243,7 @@ class Handler(RequestHandler):
             from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
 
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.finish(error_page(told, getattr(error, "login", "")))
+            self.finish(error_page(told, self.language, getattr(error, "login", "")))
             return
         body = as_json(told)
         if isinstance(error, LoginRequired):

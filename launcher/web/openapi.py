@@ -29,6 +29,7 @@ PARAMETERS: Final = {
     "file": "The file's name.",
     "user": "A user of GitHub.",
     "repo": "A repository of that user.",
+    "language": "`en` or `fr`.",
     "status": "The HTTP status that the proxy answers with.",
 }
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from tornado.web import HTTPError
 
 from launcher import explain
 from launcher.errors import BodyTooLarge, LauncherError
+from launcher.repos.recognise import arrival
+from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
 from launcher.web.handler import Handler, as_json
 
@@ -38,13 +43,17 @@ def script_json(value: object) -> Markup:
     return Markup(json.dumps(value).translate(_UNSAFE))  # noqa: S704  # everything that markup could begin with is escaped
 
 
-def error_page(told: Failed, login: str = "", action: str = "", action_text: str = "") -> str:
+def render(name: str, language: str, **values: object) -> str:
+    """A page in this language; `t` in it is a text of the catalogue."""
+    about = {"language": language, "languages": texts.LANGUAGES, "t": partial(texts.text, language)}
+    return TEMPLATES.get_template(name).render(**about, **values)
+
+
+def error_page(told: Failed, language: str, login: str = "", action: str = "", action_text: str = "") -> str:
     """A page that tells what went wrong, and leads to the login or on."""
     if login:
-        action, action_text = login, "Log in"
-    return TEMPLATES.get_template("error.html").render(
-        title=told.title, told=told, action=action, action_text=action_text
-    )
+        action, action_text = login, texts.text(language, "error.login")
+    return render("error.html", language, title=told.title, told=told, action=action, action_text=action_text)
 
 
 class HtmlPage(Handler):
@@ -54,6 +63,7 @@ class HtmlPage(Handler):
         """Answer with HTML."""
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Vary", "Accept-Language, Cookie")
         self.finish(html)
 
 
@@ -61,6 +71,7 @@ class _Shell(HtmlPage):
     """A page of the frontend."""
 
     entry: ClassVar[str]
+    template: ClassVar[str]
     assets: Assets
 
     def initialize(self, web: Web, assets: Assets | None = None) -> None:
@@ -68,16 +79,16 @@ class _Shell(HtmlPage):
         super().initialize(web)
         self.assets = assets or Assets(None)
 
-    def shell(self, title: str, config: dict[str, str], told: Failed | None = None) -> None:
+    def shell(self, title: str, config: dict[str, str], told: Failed | None = None, **values: object) -> None:
         """The shell, or a plain sentence where the frontend was not built. `told`: what is wrong already."""
-        page: Page | None = self.assets.page(self.entry)
+        page: Page | None = self.assets.page(self.entry, texts=self.language)
         if page is None:
             told = explain.say(explain.FRONTEND_MISSING)
-            self.render_page(error_page(told), told.status)
+            self.render_page(error_page(told, self.language), told.status)
             return
-        template = TEMPLATES.get_template("page.html")
         self.set_header("Cache-Control", "no-cache")
-        html = template.render(title=title, page=page, config=script_json(config), told=told)
+        values |= {"title": title, "page": page, "config": script_json(config), "told": told}
+        html = render(self.template, self.language, here=self.request.uri, **values)
         self.render_page(html, told.status if told else 200)
 
 
@@ -85,16 +96,28 @@ class Home(_Shell):
     """`/`: paste an address."""
 
     entry = "src/home/main.ts"
+    template = "home.html"
 
     def get(self) -> None:
-        """The page."""
-        self.shell("repolaunch", {"baseUrl": "/", "provider": "", "spec": "", "urlpath": ""})
+        """The page; with `url`, and without a script, what that becomes."""
+        asked = {name: self.get_query_argument(name, "") for name in ("url", "ref", "labpath")}
+        told = link = None
+        if asked["url"].strip():
+            try:
+                link = links.shown(self, links.asked(self))
+            except LauncherError as error:
+                told = explain.explain(error)
+        config = {"baseUrl": "/", "provider": "", "spec": "", "urlpath": ""}
+        made = {"badges": link.badges.model_dump(), "qr": links.qr_address(link.link)} if link else {}
+        self.set_status(HTTPStatus.OK)
+        self.shell("repolaunch", config, told, asked=asked, link=link, address=self.address, **made)
 
 
 class LaunchPage(_Shell):
     """`/v2/<provider>/<spec>`: the launch page. Its status says whether the link can be one."""
 
     entry = "src/launch/main.ts"
+    template = "launch.html"
 
     def get(self, provider: str, spec: str) -> None:
         """The page; it starts nothing by itself: its script does, as the person who opened it."""
@@ -109,11 +132,7 @@ class LaunchPage(_Shell):
 
     def _urlpath(self) -> str:
         ask = self.get_query_argument
-        if ask("labpath", ""):
-            return f"doc/tree/{ask('labpath')}"
-        if ask("filepath", ""):
-            return f"tree/{ask('filepath')}"
-        return ask("urlpath", "")
+        return arrival(ask("urlpath", ""), ask("labpath", ""), ask("filepath", ""))
 
 
 class StoppedSession(HtmlPage):
@@ -132,7 +151,8 @@ class StoppedSession(HtmlPage):
         upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
             way = f"{self.web.public_url}/api/v1/projects/{found[1]}/open" if found else ""
-            self.render_page(error_page(told, action=way, action_text="Start it again"), told.status)
+            again = texts.text(self.language, "error.again")
+            self.render_page(error_page(told, self.language, action=way, action_text=again), told.status)
             return
         self.set_status(told.status)
         self.set_header("Content-Type", "application/json")
@@ -156,7 +176,7 @@ class ProxyError(HtmlPage):
             body = as_json(told)
             self.finish(json.dumps({"error": body, "message": told.seen}))
             return
-        self.render_page(error_page(told), code)
+        self.render_page(error_page(told, self.language), code)
 
 
 def _proxys_word(status: str) -> Failed:
@@ -201,4 +221,18 @@ class ErrorsPage(HtmlPage):
     def get(self) -> None:
         """The page."""
         rows: list[Any] = list(error_texts())
-        self.render_page(TEMPLATES.get_template("errors.html").render(title="What can go wrong", rows=rows))
+        title = texts.text(self.language, "errors.title")
+        self.render_page(render("errors.html", self.language, title=title, rows=rows))
+
+
+class Language(Handler):
+    """`/language/<code>`: reads on in another language, and remembers it."""
+
+    def get(self, language: str) -> None:
+        """Back to the page `next`."""
+        if language not in texts.LANGUAGES:
+            raise HTTPError(HTTPStatus.NOT_FOUND)
+        self.set_cookie(
+            texts.COOKIE, language, expires_days=texts.COOKIE_DAYS, httponly=True, samesite="Lax", secure=self.secure
+        )
+        self.redirect(auth.local_page(self.get_query_argument("next", "/")))

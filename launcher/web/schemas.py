@@ -147,14 +147,43 @@ class Entry(BaseModel):
     token: str
 
 
+class Badges(BaseModel):
+    """The link behind a badge, in each kind of markup."""
+
+    markdown: str
+    rst: str = Field(description="reStructuredText.")
+    html: str
+    latex: str = Field(description="For papers: a framed word, with the package hyperref.")
+    org: str = Field(description="For org-mode.")
+
+
 class Link(BaseModel):
-    """The launch link of an address."""
+    """The launch link of what was pasted."""
 
     link: str
     provider: str
     spec: str
     url: str
     ref: str
+    urlpath: str = Field(description="Where in the session it arrives; empty: where sessions begin.")
+    site: str = Field(description="The provider's name, for people.")
+    moves: bool | None = Field(
+        description="Whether it may lead to something else tomorrow; null: only the provider knows."
+    )
+    badges: Badges
+
+
+RefKind = Literal["branch", "tag", "commit", "record"]
+
+
+class LinkFound(BaseModel):
+    """What a link leads to now, as its host says."""
+
+    link: Link = Field(description="The link; its branch is corrected where the address of a folder was pasted.")
+    kind: RefKind
+    name: str = Field(description="The branch or tag; of the default branch too.")
+    version: str = Field(description="The commit, or the record's version.")
+    pinned: Link | None = Field(description="The link that cannot move; null: the provider has none.")
 
 
 class Me(BaseModel):
@@ -193,8 +222,11 @@ class HealthAnswer(BaseModel):
 
 
 def launch_link(provider: str, spec: str, urlpath: str = "") -> str:
-    """The launch link of a canonical spec."""
-    return f"/v2/{provider}/{spec}" + (f"?urlpath={quote(urlpath, safe='/')}" if urlpath else "")
+    """The launch link of a canonical spec; a file in JupyterLab as BinderHub's links name it."""
+    file = urlpath.removeprefix("doc/tree/")
+    name = "urlpath" if file in {urlpath, ""} or set("?#") & set(file) else "labpath"
+    value = urlpath if name == "urlpath" else file
+    return f"/v2/{provider}/{spec}" + (f"?{name}={quote(value, safe='/')}" if urlpath else "")
 
 
 class CollectionRequest(BaseModel):

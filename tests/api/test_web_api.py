@@ -9,7 +9,7 @@ import pytest
 from launcher.errors import BadRequest, WorkspaceNearlyFull
 from launcher.model import Role, Stage, Started
 from launcher.web import auth
-from launcher.web.api import checked_urlpath
+from launcher.web.urlpath import checked_urlpath
 from tests.fakes.web import Running, a_project
 from tests.fixtures.web import OPERATOR_TOKEN, SECRET
 
@@ -306,13 +306,6 @@ async def test_the_way_back_to_a_project(projects: Site) -> None:
         assert answer.headers["Location"] == "/api/v1/login?next=%2Fapi%2Fv1%2Fprojects%2Faaaaaaaaaa%2Fopen"
     async with projects.client.get(path, headers=projects.cookie("guest-token"), allow_redirects=False) as answer:
         assert answer.status == 404
-
-
-async def test_links(site: Site) -> None:
-    found = await site.json("GET", "/api/v1/links?url=https://github.com/ada/nice/tree/v1")
-    assert found["link"] == "/v2/gh/ada/nice/v1"
-    bad = await site.json("GET", "/api/v1/links?url=ext::sh", status=400)
-    assert bad["error"]["code"] in {"bad-url", "protocol-refused"}
 
 
 @pytest.mark.parametrize("text", ["", "lab", "/lab/tree/a b.ipynb", "doc/tree/x?reset", "lab/tree/ü..txt"])

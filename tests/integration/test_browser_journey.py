@@ -175,7 +175,7 @@ async def test_wrong_links_say_what_is_wrong(stranger: Person, git_daemon: GitHo
     await stranger.open(link(repo, "mian"))
     await expect(page.get_by_role("region", name="There is no such branch, tag or commit")).to_contain_text("“mian”")
     await page.get_by_role("link", name="Launch another repository").click()
-    await expect(page.get_by_label("Repository address")).to_be_visible()
+    await expect(page.get_by_label("Repository, DOI or link")).to_be_visible()
 
 
 async def test_a_stopped_session_leads_back(stranger: Person, git_daemon: GitHost) -> None:
@@ -224,7 +224,7 @@ async def test_stopped_by_the_button_and_back_by_the_same_link(stranger: Person,
 
 async def test_strangers_see_no_projects_and_are_sent_to_no_login(stranger: Person) -> None:
     page = await stranger.open("/")
-    await expect(page.get_by_label("Repository address")).to_be_visible()
+    await expect(page.get_by_label("Repository, DOI or link")).to_be_visible()
     await page.wait_for_load_state("networkidle")
     await expect(page.get_by_text("Your projects")).to_have_count(0)
     assert not any("/api/v1/login" in url for url in stranger.visited)

@@ -6,21 +6,36 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import logging
 import secrets
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from tests.ui.scenarios import FINAL, SCENARIOS, PlayedLaunch, waiting
+from launcher.compose import display_config
+from launcher.errors import RefMissing, RepositoryMissing
+from launcher.model import Record, ResolvedRepo
+from launcher.rates import Rates
+from launcher.repos.providers import PROVIDERS, parse_spec
+from launcher.repos.recognise import folders, recognise
+from launcher.web import links
+from launcher.web.assets import OWN, Assets
+from launcher.web.context import Links, Web
+from launcher.web.looking import Looking
+from launcher.web.pages import Language, render, script_json
+from launcher.web.texts import COOKIE, chosen
+from tests.ui.scenarios import COMMIT, FINAL, SCENARIOS, PlayedLaunch, waiting
+
+if TYPE_CHECKING:
+    from launcher.model import RepoRef
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +80,7 @@ class ScenarioServer:
         self.projects: dict[str, dict[str, Any]] = {}
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.streams: set[EventsHandler] = set()
+        self.host = PlayedHost()
         self._sockets = bind_sockets(0, "127.0.0.1")
         self.address = f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
         self._server = HTTPServer(application(self))
@@ -81,6 +97,7 @@ class ScenarioServer:
         """Forget everything: the next test begins."""
         self.drop()
         self.faults = Faults()
+        self.host.slow = None
         self.launches.clear()
         self.projects.clear()
         self.seen.clear()
@@ -142,22 +159,14 @@ class ShellHandler(Handler):
         self.page = page
 
     def get(self, provider: str = "", spec: str = "") -> None:
-        entry = f"src/{self.page}/main.ts"
-        manifest = json.loads((self.played.dist / ".vite/manifest.json").read_text())
-        styles = "".join(f'<link rel="stylesheet" href="/static/{css}">' for css in sorted(styles_of(manifest, entry)))
+        language = chosen(self.get_cookie(COOKIE, ""), self.request.headers.get("Accept-Language", ""))
         raw = self.request.path.removeprefix(f"/v2/{provider}/") if spec else ""
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self.get_argument("urlpath", "")}
-        data = json.dumps(config).replace("<", "\\u003c")
+        page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=language)
+        values = {"title": "repolaunch", "page": page, "config": script_json(config), "told": None}
+        asked = {"url": "", "ref": "", "labpath": ""}
         self.set_header("Content-Security-Policy", CSP)
-        self.finish(
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>repolaunch</title>'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">{styles}'
-            f'<script id="page-config" type="application/json">{data}</script>'
-            f'<script type="module" src="/static/{manifest[entry]["file"]}"></script></head>'
-            f'<body><div id="app"></div><noscript>This page needs JavaScript: '
-            f'<a href="/build/{html.escape(provider)}/{html.escape(raw)}">the launch as text</a>.</noscript>'
-            "</body></html>"
-        )
+        self.finish(render(f"{self.page}.html", language, here=self.request.uri, asked=asked, link=None, **values))
 
 
 def styles_of(manifest: dict[str, Any], entry: str) -> set[str]:
@@ -280,14 +289,37 @@ class StopHandler(Handler):
         self.set_status(204)
 
 
-class LinksHandler(Handler):
-    def get(self) -> None:
-        url, ref = self.get_argument("url"), self.get_argument("ref", "")
-        if not url.startswith("https://github.com/"):
-            self.refuse(400, "bad-url", "That is not the address of a repository")
-            return
-        spec = url.removeprefix("https://github.com/") + "/" + (ref or "HEAD")
-        self.finish({"link": f"/v2/gh/{spec}", "provider": "gh", "spec": spec})
+@dataclass
+class PlayedHost:
+    """Is a `Finder`: `main` is everywhere the default branch, `v1` a tag; of a record there is a newer version."""
+
+    slow: asyncio.Event | None = None
+    """An answer comes once this is set."""
+
+    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+        if self.slow is not None:
+            await self.slow.wait()
+        if "nonsense" in ref.url:
+            raise RepositoryMissing(ref.url)
+        if PROVIDERS[ref.provider].is_record:
+            return ResolvedRepo(ref, "", "", record=Record("10.5281/zenodo.3242075", 0, ()))
+        names = {"": "refs/heads/main", "main": "refs/heads/main", "v1": "refs/tags/v1", COMMIT: ""}
+        if ref.ref not in names:
+            raise RefMissing(ref.url, ref.ref, ("main", "v1"))
+        return ResolvedRepo(ref, COMMIT, names[ref.ref])
+
+
+def links_of(server: ScenarioServer) -> Web:
+    """The launcher's own reading of links, over a played host."""
+    nobody = cast("Any", None)
+    return Web(
+        **dict.fromkeys(("launches", "projects", "sessions", "hub", "resolve", "health", "metrics"), nobody),
+        links=Links(parse_spec, recognise, folders, [display_config(row) for row in PROVIDERS.values()]),
+        looking=Looking(server.host, Rates(0, time.monotonic)),
+        secret=b"s" * 32,
+        operator_token="",
+        internal_token="",
+    )
 
 
 class SessionHandler(Handler):
@@ -307,6 +339,7 @@ class BadgeHandler(Handler):
 
 def application(server: ScenarioServer) -> Application:
     """The routes of the contract that the pages use."""
+    web = links_of(server)
     return Application(
         [
             ("/", ShellHandler, {"page": "home"}),
@@ -319,12 +352,18 @@ def application(server: ScenarioServer) -> Application:
             ("/api/v1/projects", ProjectsHandler),
             ("/api/v1/projects/([a-z0-9]+)", ProjectHandler),
             ("/api/v1/sessions/([a-z0-9]+)", StopHandler),
-            ("/api/v1/links", LinksHandler),
+            ("/api/v1/links", links.Links, {"web": web}),
+            ("/api/v1/links/found", links.LinkFound, {"web": web}),
+            (r"/api/v1/links/qr\.svg", links.QrCode, {"web": web}),
+            (r"/api/v1/links/qr\.png", links.QrCode, {"web": web, "form": "png"}),
+            ("/language/([a-z]+)", Language, {"web": web}),
             ("/user/.*", SessionHandler),
             ("/badge_logo.svg", BadgeHandler),
+            ("/static/(icon.svg)", StaticFileHandler, {"path": str(OWN)}),
             ("/static/(.*)", StaticFileHandler, {"path": str(server.dist)}),
         ],
         played=server,
+        cookie_secret="of the tests",
         log_function=lambda _: None,
     )
 

@@ -96,9 +96,9 @@ async def test_a_launcher_that_restarts_is_waited_for(visitor: Visitor, played: 
 
 async def test_a_reload_shows_the_same_launch(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go(BUILDING)
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     await page.reload()
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     assert await log_lines(page) == list(build_lines(2000))
     assert played.count("POST", "/api/v1/launches") == 1
 
@@ -190,7 +190,7 @@ async def test_cancelling_ends_in_a_page_that_offers_another_try(visitor: Visito
 
 async def test_twenty_thousand_lines_do_not_freeze_the_page(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go(BUILDING)
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     await page.evaluate(
         """() => {
             window.longest = 0; let last = performance.now();
@@ -203,7 +203,7 @@ async def test_twenty_thousand_lines_do_not_freeze_the_page(visitor: Visitor, pl
     for start in range(2000, 20_000, 100):
         played.only.tell("log", stage="build", message="\n".join(lines[start : start + 100]) + "\n")
         await asyncio.sleep(0)
-    await expect(page.locator(".log-count", has_text="20005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="20,005 lines")).to_be_visible()
     assert await log_lines(page) == lines
     assert await page.evaluate("() => window.longest") < 1000
     at_end = "s => s.scrollHeight - s.scrollTop - s.clientHeight"
@@ -213,12 +213,12 @@ async def test_twenty_thousand_lines_do_not_freeze_the_page(visitor: Visitor, pl
 async def test_the_log_stays_where_the_reader_scrolled_to(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go(BUILDING)
     scroller = page.locator(".log-scroller")
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     await expect(scroller).not_to_have_js_property("scrollTop", 0)
     await scroller.evaluate("s => { s.scrollTop = 0 }")
     await expect(page.get_by_role("button", name="Go to the end")).to_be_visible()
     played.only.tell("log", stage="build", message="one more line\n")
-    await expect(page.locator(".log-count", has_text="2006 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,006 lines")).to_be_visible()
     assert await scroller.evaluate("s => s.scrollTop") == 0
     await page.get_by_role("button", name="Go to the end").click()
     await expect(page.get_by_role("button", name="Go to the end")).to_be_hidden()
@@ -226,7 +226,7 @@ async def test_the_log_stays_where_the_reader_scrolled_to(visitor: Visitor, play
 
 async def test_the_log_stays_at_its_end_in_another_width(visitor: Visitor) -> None:
     page = await visitor.go(BUILDING)
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     for width in (400, 1280):
         await page.set_viewport_size({"width": width, "height": 700})
         await page.wait_for_function(

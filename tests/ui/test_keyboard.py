@@ -33,7 +33,7 @@ async def tab_to(page: Page, name: str) -> None:
 
 async def test_from_an_address_to_a_session(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go("/")
-    await tab_to(page, "Repository address")
+    await tab_to(page, "Repository, DOI or link")
     await page.keyboard.type("https://github.com/example/waiting")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/v2/gh/example/waiting/HEAD")
@@ -44,7 +44,7 @@ async def test_from_an_address_to_a_session(visitor: Visitor, played: ScenarioSe
 
 async def test_cancel_then_try_again(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go("/v2/gh/example/building/main")
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     await tab_to(page, "Cancel")
     await page.keyboard.press("Enter")
     heading = page.get_by_role("heading", level=1)
@@ -58,7 +58,7 @@ async def test_cancel_then_try_again(visitor: Visitor, played: ScenarioServer) -
 
 async def test_the_log_opens_and_scrolls(visitor: Visitor) -> None:
     page = await visitor.go("/v2/gh/example/building/main")
-    await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     await tab_to(page, "Log")
     await page.keyboard.press("Enter")
     await expect(page.locator("launch-log")).to_be_hidden()

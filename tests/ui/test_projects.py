@@ -59,7 +59,7 @@ async def test_home_lists_what_one_has(visitor: Visitor, two: ScenarioServer) ->
 async def test_a_stranger_sees_nothing_of_it(visitor: Visitor, two: ScenarioServer) -> None:
     two.faults.signed_in = False
     page = await visitor.go("/")
-    await expect(page.get_by_label("Repository address")).to_be_visible()
+    await expect(page.get_by_label("Repository, DOI or link")).to_be_visible()
     await page.wait_for_load_state("networkidle")
     await expect(page.get_by_text("Your projects")).to_have_count(0)
     assert two.count("GET", "/api/v1/me") == 1

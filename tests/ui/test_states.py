@@ -46,9 +46,8 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
     """Bring the page into that state."""
     if state == "home":
         page = await visitor.go("/")
-        await page.get_by_label("Repository address").fill("https://github.com/example/lecture")
-        await page.get_by_role("button", name="Get a link and a badge").click()
-        await expect(page.get_by_label("Badge for a README")).to_be_visible()
+        await page.get_by_label("Repository, DOI or link").fill("https://github.com/example/lecture/blob/main/a.ipynb")
+        await expect(page.locator(".recognised")).to_have_attribute("data-state", "found")
         return page
     if state == "projects":
         for number, (title, server) in enumerate(PROJECTS.items()):
@@ -70,7 +69,7 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
     if state == "stopped":
         await page.get_by_role("button", name="Stop the server").click()
     if state in {"building", "offline"}:
-        await expect(page.locator(".log-count", has_text="2005 lines")).to_be_visible()
+        await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
     if state == "offline":
         await visitor.context.set_offline(offline=True)
         played.drop()

@@ -1,162 +1,213 @@
-/** The home page: an address becomes a launch link and a badge. The launcher parses, not the page. */
-import { html, nothing, type TemplateResult } from "lit";
-import { Api, ApiError, localAddress, webAddress, type Explanation } from "../api";
-import { copyText, PageElement, pageConfig } from "../page";
-import { text } from "../texts";
+/** The home page: whatever was pasted becomes a launch link and badges. The launcher reads it, not the page. */
+import { html, type TemplateResult } from "lit";
+import { showAccount } from "../account";
+import { Api, localAddress, type Link, type Pasted } from "../api";
+import { PageElement, pageConfig } from "../page";
+import { text, type TextKey } from "../texts";
 import "./own-projects";
+import { Recogniser } from "./recogniser";
+import { recognisedView } from "./recognised-view";
+import "./share-view";
 
-type Purpose = "launch" | "share";
+const WAYS = ["labpath", "filepath", "urlpath"] as const;
+type Way = (typeof WAYS)[number];
 
 export class HomePage extends PageElement {
   readonly #api = new Api(pageConfig().baseUrl);
-  #busy: Purpose | null = null;
-  #problem: Explanation | null = null;
-  #message = "";
-  #link: URL | null = null;
-  #copied = "";
+  readonly #recogniser = new Recogniser(this.#api, () => {
+    this.requestUpdate();
+  });
+  #pasted: Pasted;
+  #way: Way;
+  #pinned = false;
+  #leaving = false;
+  #told = "";
+
+  constructor() {
+    super();
+    const asked = new URLSearchParams(location.search);
+    this.#way = WAYS.find((way) => asked.has(way)) ?? "labpath";
+    this.#pasted = { url: asked.get("url") ?? "", ref: asked.get("ref") ?? "", [this.#way]: asked.get(this.#way) ?? "" };
+    if (this.#pasted.url !== "") this.#recogniser.look(this.#pasted);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#recogniser.stop();
+  }
+
+  protected override firstUpdated(): void {
+    // A pasted text may have lines, which this kind of field would run together.
+    this.querySelector("#url")?.addEventListener("paste", this.#pastedLines as EventListener);
+  }
+
+  /** The link to launch and to share: the pinned one where that was chosen. */
+  get #link(): Link | null {
+    const { now } = this.#recogniser;
+    if (now.state !== "read") return null;
+    return this.#pinned ? (now.found?.pinned ?? now.link) : now.link;
+  }
 
   protected override render(): TemplateResult {
-    const asked = new URLSearchParams(location.search);
+    const { now } = this.#recogniser;
+    const shareable = now.state === "read" && now.problem === null ? this.#link : null;
     return html`
-      <header class="top"><a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a></header>
       <main class="card home">
         <div class="head">
           <h1>${text("home.title")}</h1>
           <p class="lead">${text("home.lead")}</p>
         </div>
         <form @submit=${this.#submitted} @input=${this.#changed} novalidate>
-          <div class="fields">
-            ${this.#field("url", "url", asked.get("url") ?? "", "https://github.com/user/repository")}
-            ${this.#field("ref", "text", asked.get("ref") ?? "", "main")}
-          </div>
-          ${this.#problemView()}
+          ${this.#urlField()}
+          <div class="fields">${this.#refField()} ${this.#fileField()}</div>
           <div class="actions">
-            <button class="button primary" name="purpose" value="launch" ?disabled=${this.#busy !== null}>
-              ${text(this.#busy === "launch" ? "home.busy" : "home.launch")}
-            </button>
-            <button class="button" name="purpose" value="share" ?disabled=${this.#busy !== null}>
-              ${text(this.#busy === "share" ? "home.busy" : "home.badge")}
+            <button class="button primary" aria-disabled=${this.#leaving ? "true" : "false"}>
+              ${text(this.#leaving ? "home.busy" : "home.launch")}
             </button>
           </div>
         </form>
-        ${this.#link === null ? nothing : this.#shareView(this.#link.href)}
-        <own-projects .api=${this.#api}></own-projects>
+        <share-view .api=${this.#api} .link=${shareable}></share-view>
+        <own-projects .api=${this.#api} @known=${this.#known}></own-projects>
       </main>
-      <p class="off-screen" role="status" aria-live="polite">${this.#copied === "" ? "" : text("action.copied")}</p>
     `;
   }
 
-  #field(name: "url" | "ref", type: string, value: string, example: string): TemplateResult {
-    const wrong = name === "url" && (this.#problem !== null || this.#message !== "");
-    return html`<div class="field" data-field=${name}>
-      <label for=${name}>${text(`home.${name}`)}</label>
+  #urlField(): TemplateResult {
+    const { now } = this.#recogniser;
+    const wrong = now.state === "refused" || this.#told !== "";
+    return html`<div class="field" data-field="url">
+      <label for="url">${text("home.url")}</label>
       <input
-        id=${name}
-        name=${name}
-        type=${type}
-        value=${value}
-        placeholder=${example}
-        inputmode=${type}
+        id="url"
+        name="url"
+        class="address"
+        value=${this.#pasted.url}
+        placeholder="https://github.com/user/repository"
+        inputmode="url"
+        enterkeyhint="go"
         autocomplete="off"
         autocapitalize="off"
         spellcheck="false"
-        aria-describedby="${name}-hint${wrong ? " problem" : ""}"
+        aria-describedby="url-hint recognised"
         aria-invalid=${wrong ? "true" : "false"}
       />
-      <p class="hint" id="${name}-hint">${text(`home.${name}.hint`)}</p>
-    </div>`;
-  }
-
-  #problemView(): TemplateResult | typeof nothing {
-    if (this.#message !== "") return html`<p class="banner problem" id="problem" role="alert">${this.#message}</p>`;
-    if (this.#problem === null) return nothing;
-    const { title, seen, todo } = this.#problem;
-    return html`<div class="banner problem" id="problem" role="alert">
-      <strong>${title}</strong>
-      <p dir="auto">${seen}</p>
-      <p dir="auto">${todo}</p>
-    </div>`;
-  }
-
-  #shareView(link: string): TemplateResult {
-    const image = webAddress(this.#api.address("/badge_logo.svg"), location.origin)?.href ?? "";
-    const markdown = `[![${text("home.badge.alt")}](${image})](${link})`;
-    return html`<section class="share" aria-labelledby="share-title">
-      <h2 id="share-title">${text("home.share")}</h2>
-      <p><a href=${link}><img class="badge" src=${image} alt=${text("home.badge.alt")} /></a></p>
-      ${this.#copyView("link", link)} ${this.#copyView("markdown", markdown)}
-    </section>`;
-  }
-
-  #copyView(what: "link" | "markdown", value: string): TemplateResult {
-    return html`<div class="field">
-      <label for="share-${what}">${text(`home.${what}`)}</label>
-      <div class="with-button">
-        <input id="share-${what}" readonly .value=${value} @focus=${selectAll} />
-        <button
-          type="button"
-          class="button small"
-          aria-label=${text(`home.copy.${what}`)}
-          @click=${() => void this.#copy(what, value)}
-        >
-          ${text(this.#copied === what ? "action.copied" : "home.copy")}
-        </button>
+      <p class="hint" id="url-hint">${text("home.url.hint")}</p>
+      <div id="recognised" aria-live="polite">
+        ${this.#told !== ""
+          ? html`<p class="banner problem" role="alert">${this.#told}</p>`
+          : recognisedView(now, this.#pinned, this.#pin)}
       </div>
     </div>`;
   }
 
-  async #copy(what: string, value: string): Promise<void> {
-    if (!(await copyText(value))) return;
-    this.#copied = what;
-    this.requestUpdate();
-    setTimeout(() => {
-      this.#copied = "";
-      this.requestUpdate();
-    }, 2000);
+  #refField(): TemplateResult {
+    const { now } = this.#recogniser;
+    const record = now.state === "read" && now.found?.kind === "record";
+    return html`<div class="field">
+      <label for="ref">${text("home.ref")}</label>
+      <input
+        id="ref"
+        name="ref"
+        value=${this.#pasted.ref ?? ""}
+        placeholder=${now.state === "read" && now.link.ref !== "" ? now.link.ref : text("launch.ref.default")}
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck="false"
+        ?disabled=${record}
+        aria-describedby="ref-hint"
+      />
+      <p class="hint" id="ref-hint">${text(record ? "home.ref.record" : "home.ref.hint")}</p>
+    </div>`;
   }
 
-  readonly #changed = (): void => {
-    this.#problem = null;
-    this.#message = "";
-    this.#link = null;
+  #fileField(): TemplateResult {
+    const { now } = this.#recogniser;
+    const arrives = now.state === "read" ? now.link.urlpath.replace(/^(?:doc|lab)\/tree\//, "") : "";
+    return html`<div class="field">
+      <label for="file">${text(this.#way === "urlpath" ? "home.urlpath" : "home.file")}</label>
+      <div class="joined">
+        <input
+          id="file"
+          name="file"
+          value=${this.#pasted[this.#way] ?? ""}
+          placeholder=${arrives || (this.#way === "urlpath" ? "rstudio/" : "notebooks/index.ipynb")}
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck="false"
+          aria-describedby="file-hint"
+        />
+        <select name="way" aria-label=${text("home.way")}>
+          ${WAYS.map(
+            (way) => html`<option value=${way} ?selected=${way === this.#way}>${text(`home.way.${way}` satisfies TextKey)}</option>`,
+          )}
+        </select>
+      </div>
+      <p class="hint" id="file-hint">${text("home.file.hint")}</p>
+    </div>`;
+  }
+
+  readonly #known = (): void => {
+    showAccount(this.#api, this.#api.who);
+  };
+
+  readonly #pin = (pinned: boolean): void => {
+    this.#pinned = pinned;
     this.requestUpdate();
+  };
+
+  readonly #changed = (): void => {
+    const form = this.querySelector("form");
+    if (form === null) return;
+    const given = new FormData(form);
+    const value = (name: string): string => {
+      const one = given.get(name);
+      return typeof one === "string" ? one.trim() : "";
+    };
+    this.#way = WAYS.find((way) => way === value("way")) ?? "labpath";
+    const before = this.#pasted.url;
+    this.#pasted = { url: value("url"), ref: value("ref"), [this.#way]: value("file") };
+    if (before !== this.#pasted.url) this.#pinned = false;
+    this.#told = "";
+    this.#recogniser.look(this.#pasted);
+    this.requestUpdate();
+  };
+
+  readonly #pastedLines = (event: ClipboardEvent): void => {
+    const lines = event.clipboardData?.getData("text/plain") ?? "";
+    if (!(event.target instanceof HTMLInputElement) || !/[\r\n]/.test(lines.trim())) return;
+    event.preventDefault();
+    const { selectionStart, selectionEnd } = event.target;
+    event.target.setRangeText(lines.trim().replace(/\s+/g, " "), selectionStart ?? 0, selectionEnd ?? 0, "end");
+    this.#changed();
   };
 
   readonly #submitted = (event: SubmitEvent): void => {
     event.preventDefault();
-    if (!(event.target instanceof HTMLFormElement)) return;
-    const form = new FormData(event.target);
-    const value = (name: string): string => {
-      const given = form.get(name);
-      return typeof given === "string" ? given.trim() : "";
-    };
-    const share = event.submitter instanceof HTMLButtonElement && event.submitter.value === "share";
-    void this.#ask(value("url"), value("ref"), share ? "share" : "launch");
+    this.#changed();
+    void this.#launch();
   };
 
-  async #ask(url: string, ref: string, purpose: Purpose): Promise<void> {
-    this.#changed();
-    if (url === "") {
-      this.#message = text("home.empty");
-      this.querySelector<HTMLElement>("#url")?.focus();
+  async #launch(): Promise<void> {
+    if (this.#pasted.url === "") {
+      this.#refuse(text("home.empty"));
       return;
     }
-    this.#busy = purpose;
-    try {
-      const link = localAddress((await this.#api.link(url, ref)).link);
-      if (purpose === "launch" && link !== null) location.assign(link);
-      this.#link = purpose === "share" ? link : null;
-    } catch (error) {
-      if (error instanceof ApiError) this.#problem = error.explanation;
-      else this.#message = text("home.offline");
-    }
-    this.#busy = null;
+    this.#leaving = true;
     this.requestUpdate();
+    if (this.#link === null || this.#recogniser.stale(this.#pasted)) await this.#recogniser.read(this.#pasted);
+    const link = localAddress(this.#link?.link ?? "");
+    this.#leaving = false;
+    if (link === null) this.#refuse(""); // the recogniser says why
+    else location.assign(link);
+  }
+
+  /** Why not; the keyboard goes on in the field. `""`: the recogniser has said it. */
+  #refuse(told: string): void {
+    this.#told = told;
+    this.requestUpdate();
+    this.querySelector<HTMLElement>("#url")?.focus();
   }
 }
 
-function selectAll(event: FocusEvent): void {
-  if (event.target instanceof HTMLInputElement) event.target.select();
-}
 
 customElements.define("home-page", HomePage);

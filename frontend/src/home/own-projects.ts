@@ -114,6 +114,8 @@ export class OwnProjects extends PageElement {
       await this.api?.me();
     } catch {
       return; // nobody is logged in, or nobody answers: the form is all there is
+    } finally {
+      this.dispatchEvent(new Event("known"));
     }
     this.#known = true;
     await this.#load();

@@ -1,8 +1,9 @@
 /** The launch page: draws what the controller knows. */
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { showAccount } from "../account";
 import { Api } from "../api";
 import { copyText, PageElement, pageConfig } from "../page";
-import { duration, moment, text, type TextKey } from "../texts";
+import { counted, duration, moment, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
 import { connectionView, details, explanationView, pinningView, repositoryName, repositoryView, stageView } from "./views";
@@ -79,6 +80,7 @@ export class LaunchPage extends PageElement {
   protected override updated(changed: PropertyValues): void {
     super.updated(changed);
     document.title = `${this.#title()} · ${this.#name()}`;
+    if (this.#control.me !== null) showAccount(this.#api, this.#control.me);
     // A button that was pressed and is gone must not leave the keyboard at the top of the page: go on at the
     // heading, which says what became of it.
     if (this.#actionHadFocus && document.activeElement === document.body) this.querySelector("h1")?.focus();
@@ -100,11 +102,7 @@ export class LaunchPage extends PageElement {
     const actions = html`<div class="actions">${this.#actionsView()}</div>`;
     const wrong = this.#control.cancelProblem || this.#control.stopProblem;
     return html`
-      <header class="top">
-        <a class="wordmark" href=${this.#api.address("/")}>${text("app.name")}</a>
-        ${this.#accountView()}
-      </header>
-      <main class="card" data-phase=${phase} aria-busy=${busy ? "true" : "false"}>
+      <main data-phase=${phase} aria-busy=${busy ? "true" : "false"}><div class="card">
         <div class="head">
           <h1 tabindex="-1">${this.#title()}</h1>
           ${repositoryView(launch, this.#config.provider, this.#config.spec)}
@@ -122,21 +120,11 @@ export class LaunchPage extends PageElement {
         ${progress.declared === null ? nothing : pinningView(progress.declared)}
         ${wrong === "" ? nothing : html`<p class="banner" role="alert">${wrong}</p>`}
         ${busy ? actions : nothing} ${launch === null ? nothing : this.#logView()}
+      </div>
+      <p class="foot-note">${phase === "working" ? text("launch.note") : this.#total()}</p>
       </main>
-      <footer class="foot"><p>${phase === "working" ? text("launch.note") : this.#total()}</p></footer>
       <p class="off-screen" role="status" aria-live="polite">${this.#summary()}</p>
     `;
-  }
-
-  #accountView(): TemplateResult | typeof nothing {
-    const { me } = this.#control;
-    if (me === null) return nothing;
-    if (me.kind !== "guest") return html`<p class="account">${text("launch.account", { name: me.name })}</p>`;
-    const next = encodeURIComponent(location.pathname + location.search);
-    const login = this.#api.address(`/api/v1/login?as=member&next=${next}`);
-    return html`<p class="account">
-      <span>${text("launch.guest")}</span> <a href=${login}>${text("action.member")}</a>
-    </p>`;
   }
 
   #outcomeView(): TemplateResult | typeof nothing {
@@ -239,7 +227,7 @@ export class LaunchPage extends PageElement {
         }}
       >
         <span>${text("log.title")}</span>
-        <span class="log-count">${count === 1 ? text("log.line") : text("log.lines", { count })}</span>
+        <span class="log-count">${counted("log.lines", count)}</span>
       </summary>
       ${this.#log}
       <button type="button" class="button small log-copy" @click=${this.#copyLog}>

@@ -2,8 +2,8 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch } from "../api";
 import type { Connection } from "../events";
-import { shortAddress } from "../page";
-import { duration, text } from "../texts";
+import { sentence, shortAddress } from "../page";
+import { duration, text, wholeDuration } from "../texts";
 import type { StageView, Status } from "./progress";
 
 const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
@@ -66,7 +66,7 @@ export function stageView(view: StageView, now: number): TemplateResult {
 function stageTime(view: StageView, now: number): string {
   if (view.seconds !== null) return duration(view.seconds);
   if (view.status !== "running" || view.startedAt === null) return "";
-  return duration(Math.floor(Math.max(0, now - view.startedAt) / 1000)).replace(".0", "");
+  return wholeDuration(Math.floor(Math.max(0, now - view.startedAt) / 1000));
 }
 
 export function connectionView(connection: Connection): TemplateResult | typeof nothing {
@@ -81,7 +81,7 @@ export function explanationView(problem: Explanation): TemplateResult {
     <h3>${text("error.title")}</h3>
     <p class="seen" dir="auto">${problem.seen}</p>
     <h3>${text("error.todo")}</h3>
-    <p class="todo" dir="auto">${problem.todo}</p>
+    <p class="todo" dir="auto">${sentence(problem.todo)}</p>
     ${link === null ? nothing : html`<p><a href=${link.href} rel="noopener noreferrer">${text("action.more")}</a></p>`}
   </section>`;
 }

@@ -1,0 +1,16 @@
+/** Who is here: a line in the page's head, which the launcher wrote without knowing it. */
+import { html, nothing, render } from "lit";
+import type { Api, Me } from "./api";
+import { text } from "./texts";
+
+/** `me` null: nobody has signed in. */
+export function showAccount(api: Api, me: Me | null): void {
+  const place = document.getElementById("account");
+  if (place === null) return;
+  const next = encodeURIComponent(location.pathname + location.search);
+  const login = api.address(`/api/v1/login?as=member&next=${next}`);
+  const who =
+    me === null ? nothing : html`<span>${me.kind === "guest" ? text("account.guest") : text("account.name", { name: me.name })}</span>`;
+  const way = me !== null && me.kind !== "guest" ? nothing : html` <a href=${login}>${text("action.signin")}</a>`;
+  render(html`${who}${way}`, place);
+}

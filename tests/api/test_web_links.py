@@ -1,0 +1,175 @@
+"""What was pasted becomes a link, badges and a QR code; and what it leads to is looked up, not too often."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from launcher.errors import RefMissing
+from launcher.model import Record, RepoRef, ResolvedRepo
+from launcher.rates import Rates
+from launcher.web import looking
+from launcher.web.looking import Looking
+from tests.fixtures.web import served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.fixtures.web import Site
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def at(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"
+
+
+@dataclass
+class Host:
+    """Is a `Finder`: has the reference `main` and its commit, a tag, and one record."""
+
+    asked: list[RepoRef] = field(default_factory=list)
+    slow: bool = False
+
+    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+        self.asked.append(ref)
+        if self.slow:
+            await asyncio.sleep(60)
+        if ref.provider == "zenodo":
+            return ResolvedRepo(ref, "", "", record=Record("10.5281/zenodo.124", 0, ()))
+        names = {"": "refs/heads/main", "main": "refs/heads/main", "v1": "refs/tags/v1", COMMIT: ""}
+        if ref.ref not in names:
+            raise RefMissing(ref.url, ref.ref, ("main",))
+        return ResolvedRepo(ref, COMMIT, names[ref.ref])
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+@pytest.fixture
+async def looks(bare_site: Site, host: Host) -> AsyncIterator[Site]:
+    """A site that looks up at most four links for one address within ten minutes."""
+    web = replace(bare_site.web, public_url="https://hub.example.org", looking=Looking(host, Rates(4, time.monotonic)))
+    async with served(bare_site, web) as site:
+        yield site
+
+
+async def test_a_page_with_a_file(looks: Site, host: Host) -> None:
+    pasted = "https://github.com/ada/nice/blob/main/a%20b/c.ipynb"
+    found = await looks.json("GET", at("/api/v1/links", url=pasted))
+    link = "/v2/gh/ada/nice/main?labpath=a%20b/c.ipynb"
+    assert {name: found[name] for name in ("link", "site", "ref", "urlpath", "moves")} == {
+        "link": link,
+        "site": "GitHub",
+        "ref": "main",
+        "urlpath": "doc/tree/a b/c.ipynb",
+        "moves": True,
+    }
+    whole, badge = f"https://hub.example.org{link}", "https://hub.example.org/badge_logo.svg"
+    assert found["badges"] == {
+        "markdown": f"[![Launch with repolaunch]({badge})]({whole})",
+        "rst": f".. image:: {badge}\n   :target: {whole}\n   :alt: Launch with repolaunch",
+        "html": f'<a href="{whole}"><img src="{badge}" alt="Launch with repolaunch"></a>',
+        "latex": r"\href{https://hub.example.org/v2/gh/ada/nice/main?labpath=a\%20b/c.ipynb}"
+        r"{\fbox{\textsf{\small launch \textbar{} repolaunch}}}",
+        "org": f"[[{whole}][{badge}]]",
+    }
+    for text in (found["link"], *found["badges"].values()):
+        again = await looks.json("GET", at("/api/v1/links", url=text))
+        assert again == found, "what it gives can be pasted"
+    assert host.asked == []
+
+
+@pytest.mark.parametrize(
+    "asked,link",
+    [
+        ({"labpath": "x.ipynb"}, "/v2/gh/ada/nice/HEAD?labpath=x.ipynb"),
+        ({"labpath": "x?y.ipynb"}, "/v2/gh/ada/nice/HEAD?urlpath=doc/tree/x%3Fy.ipynb"),
+        ({"filepath": "/x.ipynb"}, "/v2/gh/ada/nice/HEAD?urlpath=tree/x.ipynb"),
+        ({"urlpath": "rstudio/"}, "/v2/gh/ada/nice/HEAD?urlpath=rstudio/"),
+        ({"ref": "v1"}, "/v2/gh/ada/nice/v1"),
+    ],
+)
+async def test_what_to_open(looks: Site, asked: dict[str, str], link: str) -> None:
+    found = await looks.json("GET", at("/api/v1/links", url="ada/nice", **asked))
+    assert found["link"] == link
+
+
+@pytest.mark.parametrize("path", ["", "/found", "/qr.svg", "/qr.png"])
+async def test_nonsense_is_a_sentence(looks: Site, path: str) -> None:
+    bad = await looks.json("GET", at("/api/v1/links" + path, url="hello world"), status=400)
+    assert bad["error"]["title"] == "This is not the address of a repository"
+    assert bad["error"]["seen"] == "The address is “hello world”: it holds a space."
+    bad = await looks.json("GET", at("/api/v1/links" + path, url="ada/nice", labpath="../x"), status=400)
+    assert bad["error"]["code"] == "bad-request"
+
+
+# ---- what it leads to
+@pytest.mark.parametrize(
+    "url,kind,name",
+    [("ada/nice", "branch", "main"), ("ada/nice@v1", "tag", "v1"), (f"ada/nice@{COMMIT}", "commit", "")],
+)
+async def test_what_a_link_leads_to(looks: Site, url: str, kind: str, name: str) -> None:
+    found = await looks.json("GET", at("/api/v1/links/found", url=url, labpath="x.ipynb"))
+    assert (found["kind"], found["name"], found["version"]) == (kind, name, COMMIT)
+    assert found["pinned"]["link"] == f"/v2/gh/ada/nice/{COMMIT}?labpath=x.ipynb"
+    assert found["pinned"]["moves"] is False
+    assert found["link"]["moves"] is (kind != "commit")
+
+
+@pytest.mark.parametrize("number,moves", [("123", True), ("124", False)])
+async def test_a_record_is_pinned_to_its_version(looks: Site, number: str, *, moves: bool) -> None:
+    found = await looks.json("GET", at("/api/v1/links/found", url=f"10.5281/zenodo.{number}"))
+    assert (found["kind"], found["version"], found["link"]["moves"]) == ("record", "10.5281/zenodo.124", moves)
+    assert found["pinned"]["link"] == "/v2/zenodo/10.5281/zenodo.124"
+
+
+async def test_the_page_of_a_folder_is_understood(looks: Site, host: Host) -> None:
+    found = await looks.json("GET", at("/api/v1/links/found", url="https://github.com/ada/nice/tree/main/notes"))
+    assert found["link"]["link"] == "/v2/gh/ada/nice/main?urlpath=lab/tree/notes"
+    assert [one.ref for one in host.asked] == ["main/notes", "main"]
+
+
+async def test_what_is_not_there_is_told_of_what_was_pasted(looks: Site) -> None:
+    path = at("/api/v1/links/found", url="https://github.com/ada/nice/tree/other/notes")
+    bad = await looks.json("GET", path, status=404)
+    assert "called exactly “other/notes”. It has: main." in bad["error"]["seen"].replace("\n", " ")
+
+
+async def test_who_is_not_known_may_look_so_often(looks: Site) -> None:
+    path = at("/api/v1/links/found", url="ada/nice")
+    for _ in range(4):
+        await looks.json("GET", path)
+    told = await looks.json("GET", path, status=429)
+    assert told["error"]["seen"].startswith("From your network address 4 links may be looked up within ten minutes")
+    await looks.json("GET", path, headers=looks.headers())
+
+
+async def test_a_slow_host_is_not_waited_for(looks: Site, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LONGEST_S", 0.05)
+    host.slow = True
+    told = await looks.json("GET", at("/api/v1/links/found", url="ada/nice"), status=502)
+    assert told["error"]["seen"].endswith("it did not answer in time.")
+
+
+# ---- QR codes
+async def test_a_qr_code(looks: Site) -> None:
+    async with looks.client.get(looks.base + at("/api/v1/links/qr.svg", url="ada/nice")) as answer:
+        assert answer.headers["Content-Type"] == "image/svg+xml"
+        assert "https://hub.example.org/v2/gh/ada/nice/HEAD" in await answer.text()
+    async with looks.client.get(looks.base + at("/api/v1/links/qr.png", url="ada/nice")) as answer:
+        assert answer.headers["Content-Type"] == "image/png"
+        assert (await answer.read()).startswith(b"\x89PNG")
+
+
+async def test_a_link_that_no_qr_code_can_hold(looks: Site) -> None:
+    path = at("/api/v1/links/qr.svg", url="ada/nice", labpath=quote("x" * 1600))
+    bad = await looks.json("GET", path, status=400)
+    assert bad["error"]["todo"] == "Expected: at most 1500."

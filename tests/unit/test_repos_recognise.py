@@ -1,0 +1,128 @@
+"""A table: what a person pasted, and the link that it is."""
+
+# ruff: noqa: E501  # a row of a table is a line
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launcher.errors import BadUrl, LauncherError
+from launcher.repos.providers import parse_spec
+from launcher.repos.recognise import LONGEST, folders, may_move, recognise
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+BADGE = "https://mybinder.org/v2/gh/u/r/HEAD?labpath=x%2Fa.ipynb"
+
+
+def q(url: str) -> str:
+    return quote(url, safe="")
+
+
+@pytest.mark.parametrize(
+    "pasted,provider,spec,urlpath",
+    [
+        # pages with a file or a folder in them
+        ("https://github.com/u/r/blob/main/a/b%20c.ipynb", "gh", "u/r/main", "doc/tree/a/b c.ipynb"),
+        ("github.com/u/r/raw/main/a.py?raw=true#L3", "gh", "u/r/main", "doc/tree/a.py"),
+        ("https://github.com/u/r/tree/feature/x", "gh", "u/r/feature/x", ""),
+        (f"https://github.com/u/r/tree/{SHA}/notes", "gh", f"u/r/{SHA}", "lab/tree/notes"),
+        ("https://raw.githubusercontent.com/u/r/refs/heads/main/d/x.ipynb", "gh", "u/r/main", "doc/tree/d/x.ipynb"),
+        ("https://nbviewer.org/github/u/r/blob/main/x.ipynb", "gh", "u/r/main", "doc/tree/x.ipynb"),
+        ("https://colab.research.google.com/github/u/r/blob/v1/x.ipynb#scrollTo=1", "gh", "u/r/v1", "doc/tree/x.ipynb"),
+        ("https://gitlab.com/g/s/p/-/blob/main/x.ipynb?ref_type=heads", "gl", "g%2Fs%2Fp/main", "doc/tree/x.ipynb"),
+        ("https://git.example.org/g/s/p/-/blob/main/x.ipynb", "git", q("https://git.example.org/g/s/p.git") + "/main", "doc/tree/x.ipynb"),
+        ("https://git.example.org/g/p/-/tree/v1/notes", "git", q("https://git.example.org/g/p.git") + "/v1/notes", ""),
+        ("https://codeberg.org/u/r/src/branch/main/x.ipynb", "git", q("https://codeberg.org/u/r.git") + "/main", "doc/tree/x.ipynb"),
+        (f"https://codeberg.org/u/r/src/commit/{SHA}/notes", "git", q("https://codeberg.org/u/r.git") + f"/{SHA}", "lab/tree/notes"),
+        ("https://bitbucket.org/u/r/src/main/x.py", "git", q("https://bitbucket.org/u/r") + "/main", "doc/tree/x.py"),
+        # names
+        ("u/r", "gh", "u/r/HEAD", ""),
+        ("u/r@v1.0", "gh", "u/r/v1.0", ""),
+        (f"swh:1:dir:{SHA}", "swh", f"swh:1:dir:{SHA}", ""),
+        ("doi:10.5281/zenodo.123", "zenodo", "10.5281/zenodo.123", ""),
+        # links of this hub and of others
+        ("/v2/gh/u/r/main?filepath=x.ipynb", "gh", "u/r/main", "tree/x.ipynb"),
+        ("https://mybinder.org/v2/gh/u/r/main?urlpath=%2Flab%2Ftree%2Fx.ipynb", "gh", "u/r/main", "lab/tree/x.ipynb"),
+        ("https://mybinder.org/repo/u/r", "gh", "u/r/HEAD", ""),
+        (f"https://hub.example.org/hub/user-redirect/git-pull?repo={q('https://github.com/u/r')}&branch=main&urlpath=lab%2Ftree%2Fr%2Fa%2Fi.ipynb", "gh", "u/r/main", "doc/tree/a/i.ipynb"),
+        # badges
+        (f"[![Binder](https://mybinder.org/badge_logo.svg)]({BADGE})", "gh", "u/r/HEAD", "doc/tree/x/a.ipynb"),
+        (f".. image:: https://mybinder.org/badge_logo.svg\n :target: {BADGE}", "gh", "u/r/HEAD", "doc/tree/x/a.ipynb"),
+        ('<a href="https://mybinder.org/v2/gh/u/r/HEAD?urlpath=lab&amp;x=1"><img src="https://mybinder.org/badge.svg"></a>', "gh", "u/r/HEAD", "lab"),
+        ("\\href{https://mybinder.org/v2/gh/u/r\\_x/HEAD?labpath=a\\%20b.ipynb}{go}", "gh", "u/r_x/HEAD", "doc/tree/a b.ipynb"),
+        (f"[[{BADGE}][https://mybinder.org/badge_logo.svg]]", "gh", "u/r/HEAD", "doc/tree/x/a.ipynb"),
+        ("The code is at https://github.com/u/r.", "gh", "u/r/HEAD", ""),
+        # commands
+        ("git clone -b dev --depth 1 https://github.com/u/r.git here", "gh", "u/r/dev", ""),
+        ("$ git clone --branch=dev 'git@git.example.org:u/r.git'", "git", q("git@git.example.org:u/r.git") + "/dev", ""),
+    ],
+)  # fmt: skip
+def test_what_is_pasted_is_recognised(pasted: str, provider: str, spec: str, urlpath: str) -> None:
+    found = recognise(f" {pasted}\n")
+    assert (found.ref.provider, found.ref.spec, found.urlpath) == (provider, spec, urlpath)
+    assert parse_spec(provider, spec) == found.ref
+
+
+@pytest.mark.parametrize(
+    "pasted,url,reason",
+    [
+        ("hello world", "hello world", "it holds a space"),
+        ("nonsense", "nonsense", "it has not the form protocol://host/path"),
+        (f"{BADGE} https://mybinder.org/v2/gh/u/other/HEAD", f"{BADGE} https://mybinder.org/v2/gh/u/other/HEAD", "it holds 2 links: paste one of them"),
+        ("git clone 'https://h.org/r", "git clone 'https://h.org/r", "its quotation marks do not match"),
+        ("git clone --depth 1", "git clone --depth 1", "it names no repository"),
+        ("[x](https://me:secret@h.org/r)", "https://h.org/r", "it carries a user name or a password, and links are public"),
+        ("https://github.com/u/r/issues/3", "https://github.com/u/r/issues/3", "the page /issues/3 is not a branch, tag or commit of a repository"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused(pasted: str, url: str, reason: str) -> None:
+    with pytest.raises(BadUrl) as caught:
+        recognise(pasted)
+    assert vars(caught.value) == {"url": url, "reason": reason}
+
+
+def test_a_whole_readme_is_not_read() -> None:
+    with pytest.raises(BadUrl) as caught:
+        recognise("x" * (LONGEST + 1))
+    assert caught.value.reason == f"it is longer than {LONGEST} characters"
+
+
+def test_a_reference_of_ones_own_wins() -> None:
+    assert recognise("git clone -b dev https://github.com/u/r", "v1").ref.ref == "v1"
+
+
+def test_where_a_branch_ends_in_the_page_of_a_folder() -> None:
+    found = folders(recognise("https://github.com/u/r/tree/a/b/c"))
+    assert [(one.ref.spec, one.urlpath) for one in found] == [("u/r/a", "lab/tree/b/c"), ("u/r/a/b", "lab/tree/c")]
+    assert folders(recognise("u/r")) == folders(recognise(f"swh:1:dir:{SHA}")) == []
+
+
+@pytest.mark.parametrize(
+    "pasted,moves",
+    [
+        ("u/r", True),
+        ("u/r@v1", True),
+        (f"u/r@{SHA}", False),
+        (f"swh:1:dir:{SHA}", False),
+        ("10.6084/m9.figshare.9782777.v3", False),
+        ("10.6084/m9.figshare.9782777", None),
+        ("10.5281/zenodo.123", None),
+        ("https://c.org/dataset/a?activity_id=1-2", False),
+    ],
+)
+def test_whether_a_link_can_move(pasted: str, moves: bool | None) -> None:
+    assert may_move(recognise(pasted).ref) is moves
+
+
+@given(st.text(max_size=200))
+def test_whatever_is_pasted_is_read_or_refused(text: str) -> None:
+    for pasted in (text, f"https://github.com/u/r/{text}", f"[a](https://h.org/v2/gh/{text})", f"git clone {text}"):
+        try:
+            found = recognise(pasted)
+        except LauncherError:
+            continue
+        assert parse_spec(found.ref.provider, found.ref.spec) == found.ref
