@@ -76,6 +76,7 @@ from launcher.web.context import Links, Web
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.health import Health
 from launcher.web.hub import Client, OAuthHub
+from launcher.web.launch_log import LaunchEnds, LaunchLog, Sink
 from launcher.web.looking import Looking
 from launcher.web.metrics import Metrics
 from launcher.web.serving import BACKLOG, serve
@@ -98,7 +99,8 @@ class Composed:
         """Put them together; nothing runs yet."""
         self._given = given
         settings, data = given.settings, given.data
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.metrics_repositories)
+        self.launch_log = LaunchLog(Sink(settings.launch_log, data / OWN), settings.base_url)
         self.site_policy = PolicyFile(
             policy_path(data, settings),
             data / OWN / f"{POLICY}.kept",
@@ -171,6 +173,7 @@ class Composed:
             explain,
             clock=time.time,
             new_id=_new_id,
+            ends=LaunchEnds(self.metrics, self.launch_log),
         )
 
     def _compose_images(self) -> None:
@@ -229,6 +232,7 @@ class Composed:
             resolve=self._resolve(),
             health=Health(self._checks(), time.monotonic),
             metrics=self.metrics,
+            launch_log=self.launch_log,
             measure=partial(self.disks.measure, self.metrics.disk_free),
             storage=self.watch,
             collection=self.collecting,

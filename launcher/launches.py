@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 Story = Callable[[Asked, LaunchTell], Awaitable[Session | Image]]
 """`launcher/launch.py`, with its stages bound."""
 
+Ends = Callable[["Launch", "Event", "Session | Image | None"], None]
+"""Told of a launch that ended, its final event, and what it made."""
+
 
 class _Telling:
     """Tells a launch's log, and remembers which stage it is in."""
@@ -78,7 +81,9 @@ class Launches:
         *,
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        ends: Ends | None = None,
     ) -> None:
+        self._ends = ends
         self._story = story
         self._rows = rows
         self._logs = logs
@@ -214,14 +219,16 @@ class Launches:
         else:
             if isinstance(made, Session):
                 live.launch = replace(launch, project=made.project.id, commit=made.project.commit)
-            self._end(live, _ready(made), State.READY)
+            self._end(live, _ready(made), State.READY, made)
         await self._logs.flush()
         self._live.pop(launch.id, None)
 
-    def _end(self, live: _Live, event: Event, state: State) -> None:
+    def _end(self, live: _Live, event: Event, state: State, made: Session | Image | None = None) -> None:
         live.launch = replace(live.launch, state=state, ended=self._clock())
         self.standings.end(live.launch.ref, state, event)
         live.log.tell(event, launch_ended(live.launch))
+        if self._ends is not None:
+            self._ends(live.launch, event, made)
 
 
 def _ready(made: Session | Image) -> Ready:

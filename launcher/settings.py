@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from launcher.binder_settings import BinderSettings
 from launcher.build_settings import BuildSettings
 from launcher.collect_settings import CollectSettings
+from launcher.observe_settings import ObserveSettings
 from launcher.provider_settings import ProviderSettings
 from launcher.setting_kinds import (
     Addresses,
@@ -56,7 +57,7 @@ class SettingWrong(Exception):
         return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
 
 
-class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings):
+class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings, ObserveSettings):
     """Everything an operator may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -11,6 +11,7 @@ from launcher.gate.gate import Gate
 from launcher.gate.policy import Policy
 from launcher.rates import LOOPBACK, Rates
 from launcher.web.build_tokens import BuildTokens
+from launcher.web.launch_log import LaunchLog
 from launcher.web.looking import Looking
 from launcher.web.watching import Watching
 
@@ -294,6 +295,7 @@ class Web:
     watching: Watching = field(default_factory=Watching)
     looking: Looking = field(default_factory=lambda: Looking(None, Rates(0, time.monotonic)))
     """Asks hosts what links lead to."""
+    launch_log: LaunchLog = field(default_factory=lambda: LaunchLog(lambda _: None))
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word about a visitor's address is taken."""
 

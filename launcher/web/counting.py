@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
-from launcher.explain import row_of
-from launcher.model import Ended
+from launcher.model import Ended, Image, Stage, Started
 
 if TYPE_CHECKING:
     from launcher.builds.interface import Build, BuildRequest
     from launcher.launches import Story
-    from launcher.model import Event, Image, ImageFacts, Session
+    from launcher.model import Event, ImageFacts, Session
     from launcher.stages import Asked, LaunchTell, Tell
+    from launcher.web.binder_metrics import Status
     from launcher.web.metrics import Metrics
+
+STARTING = {Stage.WORKSPACE, Stage.SESSION}
 
 
 class CountedStory:
-    """A launch whose stages, and whose end, are counted."""
+    """A launch whose stages are counted; its end is counted by `ends.py`."""
 
     def __init__(self, story: Story, metrics: Metrics) -> None:
         """Wrap `story`."""
@@ -25,16 +28,25 @@ class CountedStory:
 
     async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
         """As the story."""
+        tap, public = _Tap(tell, self._metrics), False
+        status: Status | None = "failure"
         try:
-            made = await self._story(asked, _Tap(tell, self._metrics))
+            made = await self._story(asked, tap)
+            public, status = everybodys(made), "success"
         except asyncio.CancelledError:
-            self._metrics.launch_ended("cancelled")
+            status = None
             raise
-        except Exception as error:
-            self._metrics.launch_ended("failed", row_of(error).code)
-            raise
-        self._metrics.launch_ended("ready")
+        finally:
+            if tap.starting is not None:
+                seconds = time.perf_counter() - tap.starting
+                self._metrics.binder.launch_ends(status, asked.ref, seconds, public=public)
         return made
+
+
+def everybodys(made: Session | Image) -> bool:
+    """Whether it is of a repository that everybody may have."""
+    image = made if isinstance(made, Image) else made.project.image
+    return not getattr(image, "space", "")
 
 
 class _Tap:
@@ -43,10 +55,15 @@ class _Tap:
     def __init__(self, tell: LaunchTell, metrics: Metrics) -> None:
         self._tell, self._metrics = tell, metrics
         self.splice, self.resume = tell.splice, tell.resume
+        self.starting: float | None = None
+        """When the session began to start."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Ended):
             self._metrics.stage_ended(event.stage, event.seconds)
+        elif isinstance(event, Started) and event.stage in STARTING and self.starting is None:
+            self.starting = time.perf_counter()
+            self._metrics.binder.launch_begins()
         self._tell(event)
 
 
@@ -59,5 +76,6 @@ class CountedBuild:
 
     async def build(self, request: BuildRequest, tell: Tell) -> ImageFacts:
         """As the build."""
-        with self._metrics.building():
+        public = getattr(request.repo, "private", None) is None
+        with self._metrics.building(), self._metrics.binder.building(request.repo.origin, public=public):
             return await self._build.build(request, tell)

@@ -16,6 +16,7 @@ from launcher.explain import row_of
 from launcher.model import Kind
 from launcher.rates import address_of, visitor
 from launcher.web import auth, origins, texts
+from launcher.web.launch_log import Asking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -149,7 +150,10 @@ class Handler(RequestHandler):
         finally:
             self._rate = self.web.gate.standing(account, self.visitor)
             self._tell_rate()
-        return await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
+        begun = await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
+        origin = self.request.headers.get("Origin", "")
+        self.web.launch_log.asked(begun.id, Asking(self.request.host, origin, freed))
+        return begun
 
     def _tell_rate(self) -> None:
         """How often one may still launch, in the headers that BinderHub has."""

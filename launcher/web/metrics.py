@@ -1,4 +1,4 @@
-"""`/metrics`, by Prometheus's rules for names. Labels never hold what a stranger wrote."""
+"""`/metrics`, by Prometheus's rules. What strangers write is a label in BinderHub's numbers alone, and bounded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from launcher.web.binder_metrics import BinderMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +27,10 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
-        """Begin at zero."""
+    def __init__(self, repositories: int = 100) -> None:
+        """Begin at zero; at most so many `repositories` are named."""
         self.registry = CollectorRegistry()
+        self.binder = BinderMetrics(self.registry, repositories)
         ProcessCollector(registry=self.registry)
         self._begin_launches(self.registry)
         self._begin_disks(self.registry)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from launcher.gate.policy import Policy, ProviderPolicy
 from launcher.settings import PREFIX, Settings
+from launcher.web import launch_log
 from launcher.web.app import ROUTES
 from launcher.web.metrics import Metrics
 from launcher.web.pages import error_texts
@@ -35,7 +36,16 @@ What can go wrong, by code. Codes stay; texts may change. `<name>` stands for wh
 list at `/docs/errors`, where the `link` of every error leads.
 """
 METRICS_INTRO: Final = """\
-`/metrics` in Prometheus's text format. Labels hold routes, stages and codes, never what a visitor wrote.
+`/metrics` in Prometheus's text format. Labels hold routes, stages and codes; what a visitor wrote is in `repo` alone,
+and bounded (`metrics_repositories`): the addresses of repositories that everybody may have and that are launched most,
+else `other`. `binderhub_…` are counted as BinderHub counts them, by its names, labels and buckets, so that dashboards
+made for it go on working.
+"""
+LAUNCH_LOG_INTRO: Final = """\
+For every launch that ended one line of JSON is written, and for every session one more, by BinderHub's schema, so that
+what reads its event log goes on working: to `launcher/launches.jsonl` in the data folder, where 10 MiB begin a
+new file and five older ones stay (setting `launch_log`). No line holds a name, a network address or a token. Lines by
+BinderHub's schema are of repositories that everybody may have; of ours, those with `public: true`.
 """
 PROVIDER: Final = "<provider>"
 POLICY_INTRO: Final = """\
@@ -98,10 +108,21 @@ def settings_md() -> str:
     return _head("Settings", SETTINGS_INTRO) + "\n" + _table(("name", "variable", "default", "meaning"), rows)
 
 
+def launch_log_md() -> str:
+    """The record of launches."""
+    parts = [_head("Record of launches", LAUNCH_LOG_INTRO)]
+    for schema in (launch_log.OWN, launch_log.BINDER):
+        rows = [(f"`{name}`", _kind(one), one.get("description", "")) for name, one in schema["properties"].items()]
+        parts.append(f"## {schema['$id']}\n\nVersion {schema['version']}. {schema['description']}\n")
+        parts.append(_table(("field", "type", "meaning"), rows))
+    return "\n".join(parts)
+
+
 PAGES: Final = {
     "http.md": http_md,
     "errors.md": errors_md,
     "metrics.md": metrics_md,
+    "launch-log.md": launch_log_md,
     "settings.md": settings_md,
     "policy.md": policy_md,
 }
@@ -146,6 +167,13 @@ def _exposed(metric: Any) -> str:
 def _labels(registry: Any, name: str) -> str:
     known = registry._names_to_collectors.get(name)  # noqa: SLF001  # the library keeps labels nowhere else
     return ", ".join(f"`{label}`" for label in getattr(known, "_labelnames", ()))
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return " or ".join(kinds)
 
 
 def _default(value: object) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launcher.explain import ROWS, SPOKEN
 from launcher.model import Stage
 from launcher.settings import Settings
-from launcher.web import reference
+from launcher.web import launch_log, reference
 from launcher.web.app import ROUTES
 from launcher.web.events import TYPES
 from launcher.web.metrics import Metrics
@@ -47,6 +48,13 @@ def test_every_route_is_documented(route: object) -> None:
 def test_every_metric_is_documented(metric: object) -> None:
     name = getattr(metric, "name", "")
     assert re.search(rf"^\| `{name}(_total)?` \|", (DOCS / "reference" / "metrics.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("schema", [launch_log.OWN, launch_log.BINDER], ids=lambda schema: schema["$id"])
+def test_every_field_of_the_record_of_launches_is_documented(schema: dict[str, Any]) -> None:
+    text = (DOCS / "reference" / "launch-log.md").read_text().partition(f"\n## {schema['$id']}\n")[2]
+    assert all(f"| `{name}` |" in text for name in schema["properties"])
+    assert all(one["description"] for one in schema["properties"].values())
 
 
 def test_every_type_of_event_and_every_stage_is_documented() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
+from launcher.builds.interface import BuildRequest
 from launcher.errors import BuildFailed
 from launcher.model import Account, Ended, Event, Kind, RepoRef, Session, Stage, Started
 from launcher.stages import Asked
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.metrics import Metrics
-from tests.fakes.web import Script
+from tests.fakes.builds import REPO, environment
+from tests.fakes.web import Script, a_project
 
 ASKED = Asked("1" * 32, Account("ada", Kind.MEMBER), RepoRef("gh", "a/b/c", "https://github.com/a/b", "c"), "")
 
@@ -45,30 +46,6 @@ async def test_a_launch_that_ends_well() -> None:
     assert told.events == events
     value = metrics.registry.get_sample_value
     assert value("repolaunch_stage_seconds_sum", {"stage": "resolve"}) == 0.3
-    assert value("repolaunch_launches_total", {"outcome": "ready"}) == 1
-    assert value("repolaunch_launches_total", {"outcome": "failed"}) == 0
-
-
-@pytest.mark.parametrize(
-    "error, code", [(BuildFailed("b", "s", (), 1), "build-failed"), (RuntimeError("x"), "internal")]
-)
-async def test_a_launch_that_fails(error: Exception, code: str) -> None:
-    metrics, script = Metrics(), Script(outcome=error)
-    script.gate.set()
-    with pytest.raises(type(error)):
-        await CountedStory(script, metrics)(ASKED, Told())
-    assert metrics.registry.get_sample_value("repolaunch_launches_total", {"outcome": "failed"}) == 1
-    assert metrics.registry.get_sample_value("repolaunch_launch_failures_total", {"code": code}) == 1
-
-
-async def test_a_launch_that_is_cancelled() -> None:
-    metrics = Metrics()
-    task = asyncio.create_task(CountedStory(Script(), metrics)(ASKED, Told()))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert metrics.registry.get_sample_value("repolaunch_launches_total", {"outcome": "cancelled"}) == 1
 
 
 async def test_splices_pass() -> None:
@@ -77,6 +54,7 @@ async def test_splices_pass() -> None:
     async def story(_: Asked, tell: Any) -> Any:
         tell.splice("build")
         tell.resume(7)
+        return Session(a_project("aaaaaaaaaa", "ada"), "/user/project-aaaaaaaaaa/")
 
     await CountedStory(story, Metrics())(ASKED, told)
     assert told.splices == ["build", 7]
@@ -87,12 +65,12 @@ async def test_builds_in_progress() -> None:
 
     class Build:
         async def build(self, request: Any, tell: Any) -> Any:
-            del tell
+            del request, tell
             seen.append(metrics.registry.get_sample_value("repolaunch_builds_in_progress"))
-            raise request
+            raise BuildFailed("b", "s", (), 1)
 
     with pytest.raises(BuildFailed):
-        await CountedBuild(Build(), metrics).build(BuildFailed("b", "s", (), 1), Told())  # type: ignore[arg-type]  # only passed on
+        await CountedBuild(Build(), metrics).build(BuildRequest(REPO, environment("a")), Told())
     assert seen == [1]
     assert metrics.registry.get_sample_value("repolaunch_builds_in_progress") == 0
     assert metrics.registry.get_sample_value("repolaunch_build_seconds_count") == 1
