@@ -26,7 +26,7 @@ from builders.detect import find, find_by, fingerprint, look
 from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull, Stopped
 from builders.interface import (
     READING,
-    REVISION_LABEL,
+    TREE_LABEL,
     VIEWS,
     Built,
     Error,
@@ -46,6 +46,7 @@ from builders.interface import (
     format_line,
 )
 from builders.keep import keep
+from builders.key import tree_id
 from builders.oci import commands
 from builders.turns import building, stores, uploading
 
@@ -192,7 +193,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     engine_id = await _named(found.builder).build(order, speaker)
     from builders.oci import provenance  # noqa: PLC0415  # what it needs takes long to import
 
-    told = provenance.about(found, inputs, order.labels)
+    told = provenance.about(order)
     await asyncio.to_thread(provenance.save, workshop.stores, engine_id, told)
     if not asked.push:
         return Built(engine_id)
@@ -214,11 +215,13 @@ async def _inspect(asked: argparse.Namespace, speaker: Speaker) -> Facts:
     # Only this verb and those below need the Docker SDK.
     from builders import content  # noqa: PLC0415
 
-    files = await content.tracked(asked.checkout, asked.commit) if asked.checkout and asked.commit else {}
-    return await asyncio.to_thread(_look, asked, files, speaker)
+    if asked.checkout is None or not asked.commit:
+        return await asyncio.to_thread(_look, asked, "", {}, speaker)
+    tree, files = await tree_id(asked.checkout), await content.tracked(asked.checkout, asked.commit)
+    return await asyncio.to_thread(_look, asked, tree, files, speaker)
 
 
-def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) -> Facts:
+def _look(asked: argparse.Namespace, tree: str, files: dict[str, str], speaker: Speaker) -> Facts:
     from builders import content, facts, volumes  # noqa: PLC0415  # as above
     from builders.container import has, opened  # noqa: PLC0415
     from builders.oci import view  # noqa: PLC0415
@@ -237,8 +240,9 @@ def _look(asked: argparse.Namespace, files: dict[str, str], speaker: Speaker) ->
         volumes.declared(client.api.inspect_image(name))  # type: ignore[no-untyped-call]
         with opened(client, name, dict(asked.mark), seen.mounts if seen else None) as image:
             found = facts.look(image)
-            made_of = (image.config.get("Labels") or {}).get(REVISION_LABEL)
-            if made_of != asked.commit or not asked.contents or not content.save(image, found, files, asked.contents):
+            made_of = (image.config.get("Labels") or {}).get(TREE_LABEL, "")
+            is_of = tree and made_of == tree
+            if not is_of or not asked.contents or not content.save(image, found, files, asked.contents):
                 return found
     speaker(Log(f"The image carries the repository's files and more in {found.repo_dir}"))
     return replace(found, content=found.repo_dir)

@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import RegistryDown
-from builders.interface import REVISION_LABEL, SOURCE_LABEL
+from builders.interface import RECORD, REVISION_LABEL, SOURCE_LABEL
 from builders.oci import record
 from builders.oci.closure import name_of
 from builders.oci.image import MANIFEST_TYPE, canonical
 from builders.oci.referrers import Descriptor, Paper, attach
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from builders.interface import Found, Inputs
+    from builders.interface import Order
     from builders.oci.closure import Closure
     from builders.oci.registry import Repository
 
@@ -34,6 +34,8 @@ CLOSURE_TYPE = "application/vnd.repolaunch.closure.v1+json"
 BUILD_TYPE = "urn:repolaunch:build:v1"
 IMAGE_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
 _HASH = "sha256-"
+_DIGESTS = ("md5", "sha1", "sha256", "sha512")
+"""As in-toto calls them, and providers of records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ class About:
     source: str
     """The repository that it was first built from; without credentials."""
     commit: str
+    record: str = ""
+    """Of files that are no repository's: the record that they are, as `interface.RECORD` has it."""
 
 
-def about(found: Found, inputs: Inputs, labels: Mapping[str, str]) -> About:
-    """Of a build that was ordered."""
+def about(order: Order) -> About:
+    """Of a build that was ordered. Blocks."""
+    found, inputs, labels = order.found, order.inputs, order.labels
     return About(
         key=found.key,
         builder=found.builder,
@@ -67,7 +72,16 @@ def about(found: Found, inputs: Inputs, labels: Mapping[str, str]) -> About:
         inputs=inputs.digest,
         source=labels.get(SOURCE_LABEL, ""),
         commit=labels.get(REVISION_LABEL, ""),
+        record=_record_in(order.directory),
     )
+
+
+def _record_in(directory: Path) -> str:
+    """As it was written when the files were downloaded, in one form; `""`: they are of no record."""
+    try:
+        return canonical(json.loads((directory / RECORD).read_bytes())).decode()
+    except (OSError, ValueError, RecursionError):
+        return ""
 
 
 def save(stores: Path, engine_id: str, told: About) -> None:
@@ -116,7 +130,7 @@ def statement(name: str, digest: str, about: About, closure: Closure) -> bytes:
                     "pinning": about.pinning,
                     "loose": list(about.loose),
                 },
-                "resolvedDependencies": [_source(about), *_dependencies(closure)],
+                "resolvedDependencies": [*_sources(about), *_dependencies(closure)],
             },
             "runDetails": {
                 "builder": {
@@ -155,8 +169,20 @@ def _place(stores: Path, engine_id: str) -> Path:
     return record.place(stores, engine_id).with_suffix(".about.json")
 
 
-def _source(about: About) -> dict[str, Any]:
-    return {"uri": f"git+{about.source}@{about.commit}", "digest": {"gitCommit": about.commit}}
+def _sources(about: About) -> Iterator[dict[str, Any]]:
+    """The commit; or the version of a record, the commit that its files were made into, and then each file."""
+    try:
+        body = json.loads(about.record)
+        files = [_file(one) for one in body["files"]]
+        yield {"uri": about.source, "name": str(body["id"]), "digest": {"gitCommit": about.commit}}
+        yield from files
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield {"uri": f"git+{about.source}@{about.commit}", "digest": {"gitCommit": about.commit}}
+
+
+def _file(one: Mapping[str, Any]) -> dict[str, Any]:
+    digests = {kind: str(one[kind]) for kind in _DIGESTS if one.get(kind)}
+    return {"uri": str(one["url"]), "name": str(one["path"]), "digest": digests}
 
 
 def _dependencies(closure: Closure) -> list[dict[str, Any]]:

@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders.errors import BuildFailed, EngineDown, EnvironmentBroken
 from builders.folders import within
-from builders.interface import KEY_LABEL, READING, Inputs, Progress, Step
-from builders.key import declared_files
+from builders.interface import (
+    KEY_LABEL,
+    READING,
+    REVISION_LABEL,
+    SOURCE_LABEL,
+    TREE_LABEL,
+    Inputs,
+    Progress,
+    Step,
+)
+from builders.key import declared_files, tree_id
 from builders.lease import Lease, leased
 from builders.repo2docker import files, pinning
 from builders.repo2docker.bases import bases, permitted
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
     from builders.interface import Declaration, Log, Order, Tell, Workshop
     from builders.repo2docker.render import Context
 
-_REVISION = 2
+_REVISION = 3
 """Of how this package uses repo2docker: raise it whenever the same directory would become another image."""
 AGAIN = "The build engine ended while it built; the build begins again"
 """Told once: an engine that ends a second time is told of as it is."""
@@ -83,7 +92,7 @@ class Repo2Docker:
         ):
             await has_buildx(env)
             scratch = Path(name)
-            labels = _labels(order)
+            labels = _labels(order, await tree_id(order.directory) if order.found.tree else "")
             if lock := files.locked(order.directory, order.found.evidence):
                 locked = Locked(order.directory, lock, order.found.platform)
                 context = await locked.context(Run(self.name, order, Lease(order.workshop.limits), env, tell), scratch)
@@ -126,11 +135,13 @@ class Repo2Docker:
             raise BuildFailed(self.name, READING, (*tail, *str(error).splitlines()), 1) from error
 
 
-def _labels(order: Order) -> dict[str, str]:
+def _labels(order: Order, tree: str) -> dict[str, str]:
+    """Equal key, equal labels: those of the order that name a repository are for the papers (`oci/provenance.py`)."""
     found = order.found
     about = {"org.repolaunch.builder": found.builder, "org.repolaunch.builder-version": found.builder_version}
-    # An image that has nothing of a repository but its specification is no commit's: equal key, equal labels.
-    return {**(order.labels if found.tree else {}), KEY_LABEL: found.key, **about}
+    # An image that has nothing of a repository but its specification is no tree's.
+    named = {name: text for name, text in order.labels.items() if name not in {SOURCE_LABEL, REVISION_LABEL}}
+    return {**(named | {TREE_LABEL: tree} if tree else {}), KEY_LABEL: found.key, **about}
 
 
 def _specification(order: Order, scratch: Path) -> Path:

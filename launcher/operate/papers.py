@@ -69,7 +69,7 @@ class Papers:
     async def verify(self, image: str) -> lines.Verified:
         """Build an image's commit again in an empty store, and compare. Raises InstallationError."""
         statement = (await self.papers(image)).get(STATEMENT) or {}
-        source, _, commit = _origin(statement).rpartition("@")
+        source, commit, _ = _origin(statement)
         with tempfile.TemporaryDirectory(prefix="verify-", dir=self.installation.path("tmp")) as folder:
             checkout = Path(folder, "checkout")
             await self._restored(source, commit, checkout)
@@ -172,8 +172,10 @@ def told(documents: Mapping[str, Any]) -> list[str]:
     about = definition.get("internalParameters", {})
     external = definition.get("externalParameters", {})
     held = (documents.get(COMPONENTS) or {}).get("components", [])
+    source, commit, version = _origin(statement)
     rows = {
-        "built from": _origin(statement),
+        "built from": f"{version}: {source}" if version else f"{source}@{commit}",
+        "files": "" if not version else _files(definition),
         "declared by": ", ".join(external.get("evidence", ())),
         "platform": external.get("platform", ""),
         "pinning": about.get("pinning", ""),
@@ -185,11 +187,20 @@ def told(documents: Mapping[str, Any]) -> list[str]:
     return [*found, *(f"{'not pinned':<12} {line}" for line in about.get("loose", ()))]
 
 
-def _origin(statement: Mapping[str, Any]) -> str:
-    """`URL@commit`."""
+def _files(definition: Mapping[str, Any]) -> str:
+    """Of a record: how many, and the first with what it has to be."""
+    found = [one for one in definition["resolvedDependencies"][1:] if "name" in one]
+    one: Mapping[str, Any] = found[0] if found else {"name": "", "digest": {}}
+    digests = " ".join(f"{kind}:{text}" for kind, text in sorted(one["digest"].items()))
+    return f"{len(found)}: {one['name']} {digests}" + (", …" if len(found) > 1 else "")
+
+
+def _origin(statement: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Address, commit, and the version of a record, `""` for a repository's commit."""
     try:
-        uri = statement["predicate"]["buildDefinition"]["resolvedDependencies"][0]["uri"]
-        return str(uri).removeprefix("git+")
+        one = statement["predicate"]["buildDefinition"]["resolvedDependencies"][0]
+        commit = str(one["digest"]["gitCommit"])
+        return str(one["uri"]).removeprefix("git+").removesuffix(f"@{commit}"), commit, str(one.get("name", ""))
     except (KeyError, IndexError, TypeError):
         raise InstallationError("What the registry says of the image cannot be read.") from None
 

@@ -74,16 +74,16 @@ class Site:
         self.told: list[Event] = []
         self.checkouts = OneCheckout(self.folder)
 
-    def commit(self, files: dict[str, str]) -> Checkout:
+    def commit(self, files: dict[str, str], of: str = "https://example.org/x.git") -> Checkout:
         for name, text in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text)
         git = ("git", "-C", str(self.folder))
         subprocess.run((*git, "init", "-q"), check=True)
         subprocess.run((*git, "add", "-A"), check=True)
-        subprocess.run((*git, *WHO, "commit", "-q", "-m", "x"), check=True)
+        subprocess.run((*git, *WHO, "commit", "-q", "--allow-empty", "-m", "x"), check=True)
         commit = subprocess.run((*git, "rev-parse", "HEAD"), check=True, capture_output=True, text=True).stdout.strip()
-        ref = RepoRef("git", "x", "https://example.org/x.git", "main")
+        ref = RepoRef("git", "x", of, "main")
         return Checkout(ResolvedRepo(ref, commit, "refs/heads/main"), self.folder, "tree")
 
     async def build(self, files: dict[str, str]) -> tuple[BuildRequest, ImageFacts]:
@@ -108,8 +108,9 @@ async def test_from_a_checkout_to_a_registry_and_back(
     text = f"FROM {BASE_IMAGE}\nRUN true\n"
     request, facts = await site.build({"binder/Dockerfile": text, "a.txt": secrets.token_hex(4)})
     image = engine.images.get(facts.engine_id)
-    assert image.labels["org.opencontainers.image.source"] == "https://example.org/x.git"
-    assert image.labels["org.opencontainers.image.revision"] == request.repo.commit
+    # A fork with the same files has the same key, so the same image: it names neither.
+    assert not [name for name in image.labels if name.startswith("org.opencontainers.image.")]
+    assert image.labels["org.repolaunch.tree"].startswith("git:")
     assert facts.server == ("/opt/server/bin/repolaunch-singleuser",)
     assert facts.home == "/home/jovyan"
     assert ":1000:" in facts.passwd
@@ -149,6 +150,13 @@ async def test_what_an_image_carries_besides_the_commit_is_kept(site: Site) -> N
         by_name = {member.name: member for member in members}
     assert set(by_name) == {"Dockerfile", "product", "inside", "sub", "sub/a.txt"}
     assert {(member.uid, member.gid, member.mode & 0o7000) for member in by_name.values()} == {(1000, 1000, 0)}
+    # A fork whose files are the same has the same image, and what it carries.
+    archive.unlink()
+    fork = site.commit({}, of="https://example.org/fork.git")
+    assert (await site.builders.inspect(facts.engine_id, fork, _nobody)).content == "/home/jovyan/x"
+    assert list(site.contents.iterdir()) == [archive]
+    other = site.commit({"sub/a.txt": "b"})
+    assert (await site.builders.inspect(facts.engine_id, other, _nobody)).content == ""
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.errors import BuildBroken, RegistryDown
-from builders.interface import REVISION_LABEL, SOURCE_LABEL, Found, Inputs
+from builders.interface import REVISION_LABEL, SOURCE_LABEL, Found, Inputs, Order, Workshop
 from builders.oci import archive, provenance
 from builders.oci.archive import Origin, commit_tag, find, keep, ref_tag, restore
 from builders.oci.closure import Closure
@@ -195,7 +195,9 @@ def test_where_an_image_came_from_is_kept_beside_it(repository: Repository, tmp_
     repository.put_manifest("tag", image)
     digest, engine_id = digest_of(image), "sha256:" + "9" * 64
     found = Found("repo2docker", "1", ("Dockerfile",), "f" * 64, "linux/amd64", "not-pinned", ("Dockerfile:1: x",), ())
-    told = provenance.about(found, Inputs("git:1"), {SOURCE_LABEL: URL, REVISION_LABEL: "c" * 40})
+    labels = {SOURCE_LABEL: URL, REVISION_LABEL: "c" * 40}
+    order = Order(tmp_path, found, Inputs("git:1"), "x:y", labels, 0, Workshop(tmp_path / "stores"))
+    told = provenance.about(order)
     provenance.save(tmp_path / "stores", engine_id, told)
     assert provenance.find(tmp_path / "stores", engine_id) == told
     assert provenance.find(tmp_path / "stores", "sha256:" + "8" * 64) is None

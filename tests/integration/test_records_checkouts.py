@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
+import json
 import os
 import stat
 import struct
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from builders.interface import Pushed
+from builders.interface import RECORD, Pushed
 from builders.oci import archive as archives
 from builders.oci.registry import Access, Repository
 from launcher.builds.run import Builders
@@ -408,6 +410,26 @@ def test_what_is_too_much_is_known_before_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(packed(member("top/a"), member("top/b", 1000)))
     with pytest.raises(pack.TooLarge):
         next(pack.members(plan, pack.Taken(plan)))
+
+
+async def test_what_the_files_are_is_noted_beside_them(providers: StandIn, tmp_path: Path) -> None:
+    content = b"of a record"
+    doi = providers.zenodo(7, {"notes.txt": content})
+    async with checkouts(tmp_path) as shared, shared.open(await resolved(providers, doi)) as checkout:
+        noted = json.loads((checkout.path / RECORD).read_text())
+        assert git(checkout.path, "status", "--porcelain") == ""
+    assert noted == {
+        "id": doi,
+        "files": [
+            {
+                "path": "notes.txt",
+                "url": f"{providers.base}/api/records/7/files/0/content",
+                "size": len(content),
+                "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+        ],
+    }
 
 
 class Kept:

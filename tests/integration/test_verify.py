@@ -47,7 +47,7 @@ async def pushed(workshop: Workshop, folder: Path, registry: RunningRegistry, en
     name = f"repolaunch-test-env:{secrets.token_hex(6)}"
     order = Order(folder, found, inputs, name, {}, 0, workshop)
     engine_id = await NixBuilder().build(order, hush)
-    provenance.save(workshop.stores, engine_id, provenance.about(found, inputs, {}))
+    provenance.save(workshop.stores, engine_id, provenance.about(order))
     repository = f"{registry.host}/t{secrets.token_hex(6)}/env"
     digest = push_recorded(engine_id, f"{repository}:{found.key}", workshop.stores, hush)
     assert digest is not None

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from builders.catalogue import BUILDERS
 from builders.detect import find, look
-from builders.interface import REVISION_LABEL, Found, Inputs, Order, Workshop
+from builders.interface import REVISION_LABEL, SOURCE_LABEL, TREE_LABEL, Found, Inputs, Order, Workshop
 from builders.repo2docker import (
     packs,
     render,  # noqa: F401  # quiets what importing repo2docker warns of
@@ -273,8 +273,11 @@ def test_the_build_of_a_pure_specification_is_given_these_files_alone(tmp_path: 
 def test_an_image_of_a_specification_is_no_commits(tmp_path: Path, tree: tuple[str, ...], *, named: bool) -> None:
     """It must not give a workspace its content: other commits share it."""
     about = Found("repo2docker", "1", ("x",), "0" * 64, AMD, tree=tree)
-    order = Order(tmp_path, about, Inputs(""), "x:y", {REVISION_LABEL: "c" * 40}, 0, Workshop(tmp_path))
-    assert (REVISION_LABEL in _labels(order)) is named
+    given_ = {REVISION_LABEL: "c" * 40, SOURCE_LABEL: "https://git.example/a", "mine": "yes"}
+    labels = _labels(Order(tmp_path, about, Inputs(""), "x:y", given_, 0, Workshop(tmp_path)), "git:1" if tree else "")
+    assert labels.get(TREE_LABEL) == ("git:1" if named else None)
+    assert labels.get("mine") == ("yes" if named else None)
+    assert not {REVISION_LABEL, SOURCE_LABEL} & labels.keys()  # a fork with these files has this image too
 
 
 def test_the_build_of_another_sees_the_tree(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders.interface import RECORD
 from launcher.errors import (
     CheckoutRefused,
     HostUnreachable,
@@ -29,6 +30,7 @@ from launcher.repos.hops import Pace
 from launcher.repos.programs import Program, TimedOut
 from launcher.repos.records import pack
 from launcher.repos.records.api import WHO, limited
+from launcher.repos.urls import redact
 
 if TYPE_CHECKING:
     from launcher.model import Record, RecordFile, ResolvedRepo
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from launcher.repos.hops import Hops
 
 _OK = 200
+_OURS = "sha256"
 
 
 class RecordFetcher:
@@ -60,7 +63,8 @@ class RecordFetcher:
         incoming = path / ".git" / "repolaunch-record"
         await asyncio.to_thread(incoming.mkdir)
         try:
-            await self._download(repo, record, incoming, budget)
+            came = await self._download(repo, record, incoming, budget)
+            await asyncio.to_thread(_note, record, came, path / RECORD)
             empty = await self._pack(repo, record, path, budget)
         finally:
             await asyncio.to_thread(remove, incoming)
@@ -77,7 +81,10 @@ class RecordFetcher:
         if sum(max(one.size, 0) for one in record.files) > budget.limits.bytes:
             raise RepositoryTooLarge(repo.url, "bytes", budget.limits.bytes)
 
-    async def _download(self, repo: ResolvedRepo, record: Record, incoming: Path, budget: Budget) -> None:
+    async def _download(
+        self, repo: ResolvedRepo, record: Record, incoming: Path, budget: Budget
+    ) -> list[dict[str, str]]:
+        """Get its files; the digests of each."""
         transfers = [
             # A limit of 0 is none, to curl.
             Transfer(
@@ -90,8 +97,10 @@ class RecordFetcher:
             for number, one in enumerate(record.files)
         ]
         answers = await self._hops.run(transfers, Pace(budget.limits.seconds, budget.guard(incoming)))
-        for one, transfer, answer in zip(record.files, transfers, answers, strict=True):
+        return [
             await asyncio.to_thread(_check, repo, one, transfer, answer)
+            for one, transfer, answer in zip(record.files, transfers, answers, strict=True)
+        ]
 
     async def _pack(self, repo: ResolvedRepo, record: Record, path: Path, budget: Budget) -> int:
         """Make the commit; how many folders it lacks because nothing is in them."""
@@ -133,8 +142,17 @@ class RecordFetcher:
         return int(said["empty"])
 
 
-def _check(repo: ResolvedRepo, one: RecordFile, transfer: Transfer, answer: Answer) -> None:
-    """Raise what is wrong with a download. Blocks."""
+def _note(record: Record, came: list[dict[str, str]], path: Path) -> None:
+    """Write down what the files are: whoever builds from them says where they came from. Blocks."""
+    files = [
+        {"path": one.path, "url": redact(one.url), "size": one.size, **digests}
+        for one, digests in zip(record.files, came, strict=True)
+    ]
+    path.write_text(json.dumps({"id": record.id, "files": files}, ensure_ascii=False))
+
+
+def _check(repo: ResolvedRepo, one: RecordFile, transfer: Transfer, answer: Answer) -> dict[str, str]:
+    """Its digests, the record's own and SHA-256. Raises what is wrong with a download. Blocks."""
     if answer.reason:
         raise HostUnreachable(one.url.partition("?")[0], answer.reason)
     if answer.status != _OK:
@@ -149,7 +167,12 @@ def _check(repo: ResolvedRepo, one: RecordFile, transfer: Transfer, answer: Answ
     if one.size not in {-1, size}:
         raise RecordDamaged(repo.url, one.path, f"{size} bytes came where the record says {one.size}")
     kind, _, digest = one.checksum.partition(":")
-    if digest:
-        with transfer.output.open("rb") as file:
-            if hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest() != digest:
-                raise RecordDamaged(repo.url, one.path, f"what came has another {kind.upper()} than the record says")
+    came = {name: _digest(transfer.output, name) for name in {kind, _OURS} - {""}}
+    if digest and came[kind] != digest:
+        raise RecordDamaged(repo.url, one.path, f"what came has another {kind.upper()} than the record says")
+    return came
+
+
+def _digest(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
