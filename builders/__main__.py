@@ -203,7 +203,7 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
 
 def _workshop(asked: argparse.Namespace) -> Workshop:
     limits = Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None})
-    return Workshop(stores(), dict(asked.mark), limits, views=has_views())
+    return Workshop(stores(), dict(asked.mark), limits, views=has_views(), space=getattr(asked, "space", ""))
 
 
 def has_views() -> bool:

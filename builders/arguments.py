@@ -48,6 +48,8 @@ def _directory_verbs(verbs: Verbs) -> None:
     verify = verbs.add_parser("verify", help="build an image again in an empty store, and compare")
     for verb in (detect, read, prints, build, verify):
         verb.add_argument("--platform", default=engine.this_platform())
+    for verb in (detect, read, build):
+        verb.add_argument("--space", default="", help="namespace of a private repository: its keys are its own")
     for verb in (detect, read, build, verify):
         verb.add_argument("directory", type=_directory)
         _add_limits(verb)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from builders.errors import EnvironmentConflict, EnvironmentMissing
+from builders.errors import EnvironmentConflict, EnvironmentMissing, EnvironmentNotPrivate
 from builders.interface import Found, Grounded
 from builders.key import FORM, environment_key
 from builders.near import near
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from builders.interface import Builder, Declaration, Inputs, Tell, Workshop
 
 
+IN_STORES = frozenset({"nix", "guix"})
+"""Builders whose stores all repositories share."""
+
+
 async def find(
     directory: Path, builders: Sequence[Builder], platform: str, workshop: Workshop, tell: Tell
 ) -> tuple[Found, Inputs]:
-    """What the directory declares, and what its image depends on.
+    """What the directory declares, and what its image depends on. Of a private repository: `workshop.space`.
 
-    Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, and what `Builder.inputs` raises.
+    Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, EnvironmentNotPrivate, and what `Builder.inputs`
+    raises.
     """
     return await find_by(look(directory, builders), directory, platform, workshop, tell)
 
@@ -33,9 +38,13 @@ async def find_by(
 ) -> tuple[Found, Inputs]:
     """As `find`, by what `look` gave. Raises EnvironmentBroken, and what `Builder.inputs` raises."""
     builder, declared = looked
+    if workshop.space and builder.name in IN_STORES:
+        # Its store is everybody's: what is evaluated in it may list it (docs/adr/0019).
+        raise EnvironmentNotPrivate(builder.name, declared.evidence)
     inputs = await builder.inputs(directory, declared, platform, workshop, tell)
-    key = environment_key(inputs.digest, builder=builder.name, version=builder.version, platform=platform)
-    about = (inputs.pinning, inputs.loose, inputs.advice, declared.tree)
+    about_builder = {"builder": builder.name, "version": builder.version, "platform": platform}
+    key = environment_key(inputs.digest, **about_builder, space=workshop.space)
+    about = (inputs.pinning, inputs.loose, inputs.advice, declared.tree, workshop.space)
     return Found(builder.name, builder.version, declared.evidence, key, platform, *about), inputs
 
 

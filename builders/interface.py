@@ -64,6 +64,8 @@ class Found:
     """Lines that would pin it."""
     tree: tuple[str, ...] = ()
     """Why every file of the directory counts, each as `file:line: what`; none: what declares it alone does."""
+    space: str = ""
+    """The namespace that the key is of: that of a private repository, or `""`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +407,8 @@ class Workshop:
     limits: Limits = field(default_factory=Limits)
     views: bool = False
     """Whether sessions are given views of the stores: the engine then gets an image without what is in them."""
+    space: str = ""
+    """Namespace of the private repository that the directory is of; `""`: everybody's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,13 @@ FORM = 2
 _GIT_S = 30
 
 
-def environment_key(inputs: str, *, builder: str, version: str, platform: str) -> str:
-    """64 hexadecimal digits; `inputs` is the builder's own `Inputs.digest`."""
+def environment_key(inputs: str, *, builder: str, version: str, platform: str, space: str = "") -> str:
+    """64 hexadecimal digits; `inputs` is the builder's own `Inputs.digest`.
+
+    `space`: namespace of a private repository, whose keys are equal to no other's; `""`: everybody's.
+    """
     form = {"form": FORM, "builder": builder, "version": version, "platform": platform, "inputs": inputs}
+    form |= {"space": space} if space else {}
     return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

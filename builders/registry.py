@@ -1,6 +1,7 @@
 """The registry, asked by the build worker: an image is found by its environment key, with one request.
 
-Images are `<prefix>/env:<key>`; whoever starts one uses the digest that `find` gives, never the tag.
+Images are `<prefix>/env:<key>`, those of private repositories `<prefix>/private/<namespace>/env:<key>`; whoever
+starts one uses the digest that `find` gives, never the tag.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Registry:
     ) -> None:
         """Of the registry at `host[:port]`; `ca_file` holds the authority that signed its certificate."""
         self.host = host
-        self.repository = f"{prefix}/env" if prefix else "env"
+        self._prefix = f"{prefix}/" if prefix else ""
         self._base = f"{'https' if tls else 'http'}://{host}"
         self._login = (username, password) if username else None
         self._timeout_s = timeout_s
@@ -56,30 +57,45 @@ class Registry:
         self._ssl = ssl.create_default_context(cafile=str(ca_file) if ca_file else None) if tls else None
         self._client: AsyncHTTPClient | None = None
 
-    def target(self, key: str) -> str:
+    def target(self, key: str, space: str = "") -> str:
         """Where an environment's image is pushed to: `host/repository:key`."""
-        return f"{self.name}:{key}"
+        return f"{self.name(space)}:{key}"
+
+    def repository(self, space: str = "") -> str:
+        """The images of a private repository's namespace, or everybody's."""
+        return f"{self._prefix}private/{space}/env" if space else f"{self._prefix}env"
+
+    def name(self, space: str = "") -> str:
+        """What stands before `:<key>` and `@<digest>`: `host/repository`."""
+        return f"{self.host}/{self.repository(space)}"
+
+    def space_of(self, name: str) -> str | None:
+        """The namespace of an image by its name with a tag or a digest; None: it is none of ours."""
+        start = re.escape(f"{self.host}/{self._prefix}")
+        found = re.fullmatch(rf"{start}(?:private/(?P<space>[0-9a-f]{{32}})/)?env[:@].*", name)
+        return (found["space"] or "") if found else None
 
     @property
-    def name(self) -> str:
-        """What stands before `:<key>` and `@<digest>`: `host/repository`."""
-        return f"{self.host}/{self.repository}"
+    def place(self) -> str:
+        """What all of our repositories' names begin with: `host/prefix`, or the host alone."""
+        return f"{self.host}/{self._prefix}".rstrip("/")
 
     @property
     def sources(self) -> str:
         """Where repositories' files are archived."""
-        return f"{self.name.removesuffix('env')}source"
+        return f"{self.place}/source"
 
-    async def find(self, key: str) -> str:
+    async def find(self, key: str, space: str = "") -> str:
         """The digest of an environment's image; `""` if the registry has none. Raises RegistryDown."""
-        url = f"{self._base}/v2/{self.repository}/manifests/{key}"
-        response = await self._ask("HEAD", url, scope=f"repository:{self.repository}:pull")
+        repository = self.repository(space)
+        url = f"{self._base}/v2/{repository}/manifests/{key}"
+        response = await self._ask("HEAD", url, scope=f"repository:{repository}:pull")
         if response.code == _MISSING:
             return ""
         digest = response.headers.get("Docker-Content-Digest", "")
         if not digest:
             # The specification lets a registry leave it out; the digest is then that of what it answers.
-            response = await self._ask("GET", url, scope=f"repository:{self.repository}:pull")
+            response = await self._ask("GET", url, scope=f"repository:{repository}:pull")
             digest = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
         if not _DIGEST.fullmatch(digest):
             raise self._down(f"it names an image by {digest[:80]!r}")

@@ -19,10 +19,10 @@ LONGEST = 16 * 1024
 
 VERBS: Mapping[str, tuple[str, ...]] = {
     "fingerprint": (),
-    "detect": ("checkout",),
-    "build": ("checkout", "key", "platform", "date", "source", "commit", "afresh"),
+    "detect": ("checkout", "space"),
+    "build": ("checkout", "key", "space", "platform", "date", "source", "commit", "afresh"),
     "inspect": ("image", "checkout", "commit"),
-    "push": ("engine_id", "key"),
+    "push": ("engine_id", "key", "space"),
     "archive": ("checkout", "source", "ref", "commit", "name", "tree"),
     "archived": ("source", "ref"),
     "restore": ("checkout", "source", "commit"),
@@ -30,7 +30,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "forget": ("kind", "thing"),
     "clear": ("place",),
     "has": ("engine_id",),
-    "find": ("key",),
+    "find": ("key", "space"),
     "registry": (),
 }
 """Each verb and all of its fields: `python -m builders VERB`; the last three are answered by the worker itself."""
@@ -77,6 +77,8 @@ _FIELDS: Mapping[str, Callable[[object], bool]] = {
     # Which registry and repository it names is for the worker to compare.
     "image": _matches(r"(?:[a-z0-9][A-Za-z0-9._:/-]{0,400}@)?sha256:[0-9a-f]{64}"),
     "key": _matches(r"[0-9a-f]{64}"),
+    # The namespace of a private repository; none: everybody's.
+    "space": _matches(r"([0-9a-f]{32})?"),
     "platform": _matches(r"[a-z0-9]{1,20}/[a-z0-9]{1,20}(/v[0-9]{1,2})?"),
     # What a link says, and what that was found to be: any one line of text, or none.
     "ref": _matches(r"[^\x00-\x1f\x7f]{0,1000}"),

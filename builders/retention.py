@@ -119,7 +119,7 @@ class Retention:
 
     def _is_ours(self, name: str) -> bool:
         local = f"repolaunch-{self._installation}-env:"
-        return name.startswith((local, f"{self._registry.name}:", f"{self._registry.name}@"))
+        return name.startswith(local) or self._registry.space_of(name) is not None
 
     async def _remove(self, image: _Unused) -> None:
         if not await self._is_kept_elsewhere(image):
@@ -133,7 +133,9 @@ class Retention:
         """Whether the registry has it: under its key still, and by the digest that the engine knows it by."""
         known = {name.partition("@")[2] for name in image.names if "@" in name}
         keys = {name.rpartition(":")[2] for name in image.names if "@" not in name}
-        asked = [await self._registry.find(reference) for reference in keys or known]
+        # By no namespace where only the engine knows it: it was not pushed.
+        space = next((found for name in image.names if (found := self._registry.space_of(name)) is not None), "")
+        asked = [await self._registry.find(reference, space) for reference in keys or known]
         return bool(known) and all(digest in known for digest in asked)
 
     async def _is_tight(self) -> bool:

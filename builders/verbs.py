@@ -131,7 +131,7 @@ class Verbs:
                 self._used(fields["engine_id"])
                 await send(_known(fields["engine_id"] if found and self._can_start(found) else ""))
             case "find":
-                await send(_known(await self._registry.find(fields["key"])))
+                await send(_known(await self._registry.find(fields["key"], fields["space"])))
             case "registry":
                 await self._registry.health()
                 await send(_known(""))
@@ -142,13 +142,14 @@ class Verbs:
                 await self._builder("inspect", await self._inspect(fields), send)
             case "push":
                 await self._ours(fields["engine_id"])
-                where = ("--", fields["engine_id"], self._registry.target(fields["key"]))
+                where = ("--", fields["engine_id"], self._registry.target(fields["key"], fields["space"]))
                 await self._builder("push", where, send)
                 self._pushed.set()
             case "archive" | "archived" | "restore":
                 await self._builder(request.verb, self._archive(request), send)
             case "detect":
-                await self._detect((*self._site.limits, "--", str(self._checkout(fields))), send)
+                about = (*self._site.limits, f"--space={fields['space']}", "--", str(self._checkout(fields)))
+                await self._detect(about, send)
             case "holdings" | "forget" | "clear":
                 await self._collect(request, send)
             case _:
@@ -184,6 +185,7 @@ class Verbs:
         return (
             *(("--afresh",) if again else ()),
             f"--key={fields['key']}",
+            f"--space={fields['space']}",
             f"--platform={fields['platform']}",
             f"--name={self._local}{fields['key']}{again}",
             f"--date={fields['date']}",
@@ -211,7 +213,7 @@ class Verbs:
 
     async def _collect(self, request: Request, send: Send) -> None:
         """The verbs of `builders/collect/commands.py`; whether something is used, the launcher has looked."""
-        fields, where = request.fields, self._registry.name.removesuffix("/env")
+        fields, where = request.fields, self._registry.place
         match request.verb:
             case "holdings":
                 measure = ("--measure",) if fields["measure"] == "yes" else ()
@@ -231,7 +233,7 @@ class Verbs:
         digest = await self._registry.find(thing) if kind == "image" else ""
         await self._builder("forget", (f"--kind={kind}", f"--thing={thing}", "--", where), hold)
         if digest and not await self._registry.find(thing):
-            names = (f"{self._local}{thing}", self._registry.target(thing), f"{self._registry.name}@{digest}")
+            names = (f"{self._local}{thing}", self._registry.target(thing), f"{self._registry.name()}@{digest}")
             await let_go(self._engine, self._site.installation, names)
         for line in said:
             await send(line)
@@ -240,7 +242,7 @@ class Verbs:
         image: str = fields["image"]
         if "@" not in image:
             await self._ours(image)
-        elif image.partition("@")[0] != self._registry.name:
+        elif self._registry.space_of(image) is None:
             raise BuildBroken("the build worker refused: the image is in another registry or repository")
         return (
             f"--checkout={self._checkout(fields)}",
@@ -285,8 +287,7 @@ class Verbs:
         labels = (found.get("Config") or {}).get("Labels") or {}
         names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
         # What is assembled carries no installation's label: its bytes are the same everywhere. It has our name here.
-        named = (f"{self._registry.name}:", f"{self._registry.name}@", self._local)
-        is_named = any(name.startswith(named) for name in names)
+        is_named = any(name.startswith(self._local) or self._registry.space_of(name) is not None for name in names)
         if labels.get("repolaunch.installation") != self._site.installation and not is_named:
             raise BuildBroken("the build worker refused: the image is none of this installation")
 

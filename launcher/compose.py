@@ -31,6 +31,8 @@ from launcher.builds.remembered import Remembered
 from launcher.builds.run import Builders, Engine, Registry
 from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
 from launcher.builds.worker import Worker
+from launcher.credentials.keyring import Keyring
+from launcher.credentials.vault import Vault
 from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
 from launcher.gate.file import PolicyFile
@@ -50,6 +52,7 @@ from launcher.repos.addresses import AddressPolicy
 from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
+from launcher.repos.private import PrivateResolver
 from launcher.repos.provider import sites_of
 from launcher.repos.providers import PROVIDERS, parse_spec
 from launcher.repos.recognise import folders, recognise
@@ -62,6 +65,7 @@ from launcher.sessions.noticed import Noticed
 from launcher.sessions.resolve import Limits as SessionLimits
 from launcher.sessions.resolve import Resolve, Site
 from launcher.sessions.sessions import HubSessions
+from launcher.store.credentials import CredentialRows
 from launcher.store.database import Database
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
@@ -124,7 +128,11 @@ class Composed:
         self.worker = Worker(data / "run" / "worker" / "worker.sock")
         self.builders = Builders(self.worker, build_s=int(settings.build_timeout_s))
         archive = self.builders if settings.archive_max_bytes else None
-        self.checkouts = GitCheckouts(data / "checkouts", policy, settings.allowed_protocols, limits, archive=archive)
+        vault = Vault(given.secrets.credentials_key, given.secrets.namespace_secret)
+        self.keyring = Keyring(CredentialRows(self.database), vault, time.time)
+        self.checkouts = GitCheckouts(
+            data / "checkouts", policy, settings.allowed_protocols, limits, archive=archive, keyring=self.keyring
+        )
         self.engine = Engine(self.worker)
         self.registry = Registry(self.worker, given.registry, settings.registry_prefix)
         self.volumes = HelperVolumes(
@@ -146,7 +154,8 @@ class Composed:
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
         self.resolver, self.api = GitResolver(*asking), Api(*asking, settings.provider_fresh_s)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
-        self.finder = resolver = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
+        self.finder = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
+        resolver = PrivateResolver(self.finder, self.resolver, self.keyring)
         self.disks = Disks(_places(given), settings.disk_floor_bytes)
         self.watch = Watch(
             settings.workspace_max_bytes,
@@ -222,6 +231,7 @@ class Composed:
             launches=self.launches,
             projects=self.project_rows,
             sessions=self.sessions,
+            credentials=self.keyring,
             links=Links(
                 partial(parse_spec, sites=links),
                 partial(recognise, sites=links),

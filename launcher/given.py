@@ -8,7 +8,7 @@
 | DATA | the data folder |
 | INSTALLATION | the installation's id |
 | PORT | where it listens, on the loopback address |
-| TOKEN, RESOLVE_SECRET, COOKIE_SECRET, OPERATOR_TOKEN | secrets |
+| TOKEN, RESOLVE_SECRET, COOKIE_SECRET, OPERATOR_TOKEN, CREDENTIALS_KEY, NAMESPACE_SECRET | secrets |
 | HUB_API | the hub's REST interface |
 | REGISTRY | host:port of the registry |
 | ENGINE_ROOT | the folder where the container engine keeps its images; "" where it is not known |
@@ -34,6 +34,10 @@ class Secrets:
     resolve_secret: str
     cookie_secret: str
     operator_token: str
+    credentials_key: str
+    """Locks people's credentials; several, the first in use, after a rotation."""
+    namespace_secret: str
+    """Names private repositories' namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Given:
 def given(environ: dict[str, str]) -> Given:
     """Read the table above."""
     told = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
-    secrets = Secrets(told["TOKEN"], told["RESOLVE_SECRET"], told["COOKIE_SECRET"], told["OPERATOR_TOKEN"])
+    locks = (told["CREDENTIALS_KEY"], told["NAMESPACE_SECRET"])
+    secrets = Secrets(told["TOKEN"], told["RESOLVE_SECRET"], told["COOKIE_SECRET"], told["OPERATOR_TOKEN"], *locks)
     return Given(
         Settings.model_validate_json(told["SETTINGS"]),
         Path(told["DATA"]),

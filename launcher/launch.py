@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from launcher.errors import AfreshPinned
+from launcher.errors import AfreshPinned, HostUnreachable, RefAmbiguous, RefMissing, RepositoryMissing
 from launcher.model import Declared, Ended, Progress, Stage, Started
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Resolver,
         Room,
         Sessions,
+        StoryTell,
         Tell,
     )
 
@@ -50,7 +51,7 @@ class Launch:
         """Keep the stages."""
         self._stages = stages
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
+    async def __call__(self, asked: Asked, tell: StoryTell) -> Session | Image:
         """Resume the project that this account has for this link, or make one; then start its server.
 
         Who asked for a build afresh has this one project moved to the new image; all others keep theirs.
@@ -68,10 +69,11 @@ class Launch:
         elif asked.afresh:
             project = await self._renewed(asked, project, tell)
         else:
+            await self._admitted(asked, project, tell)
             tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
         return await self._session(asked, project, tell)
 
-    async def _build(self, asked: Asked, tell: LaunchTell) -> Image:
+    async def _build(self, asked: Asked, tell: StoryTell) -> Image:
         repo = await self._resolve(asked, tell)
         _, image = await self._image(repo, tell, afresh=asked.afresh)
         if image.ref is not None:
@@ -81,10 +83,25 @@ class Launch:
             ended.message = f"The registry has it: {pushed.name}"
         return pushed
 
-    async def _resolve(self, asked: Asked, tell: Tell) -> ResolvedRepo:
+    async def _admitted(self, asked: Asked, project: Project, tell: StoryTell) -> None:
+        """Ask the host of a private repository whether this person may still have it. Raises its refusals.
+
+        A host that does not answer ends no project: there is nothing in it but what the person has already.
+        """
+        if not project.image.space:
+            return
+        tell.hide()
+        with suppress(HostUnreachable, RefMissing, RefAmbiguous):
+            repo = await self._stages.resolver.resolve(asked.ref, asked.account)
+            if repo.archived:  # a copy from the time when it was everybody's
+                raise RepositoryMissing(repo.url)
+
+    async def _resolve(self, asked: Asked, tell: StoryTell) -> ResolvedRepo:
         with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:
             await self._stages.room.check()
-            repo = await self._stages.resolver.resolve(asked.ref)
+            repo = await self._stages.resolver.resolve(asked.ref, asked.account)
+            if repo.private:
+                tell.hide()
             ended.message = f"{repo.name or 'The commit'} is at {repo.version}"
             if repo.name and asked.ref.ref in {"main", "master"} and not repo.name.endswith(f"/{asked.ref.ref}"):
                 ended.message = f"There is no {asked.ref.ref}; the default branch {repo.name} is at {repo.version}"
@@ -119,7 +136,7 @@ class Launch:
             ended.message = "The workspace is ready"
         return project
 
-    async def _renewed(self, asked: Asked, project: Project, tell: LaunchTell) -> Project:
+    async def _renewed(self, asked: Asked, project: Project, tell: StoryTell) -> Project:
         """The project at the commit that it has, on an image that was built now; its server has been stopped."""
         repo = await self._resolve(asked, tell)
         if repo.record is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, LaunchMissing
 from launcher.model import Cancelled, Ended, Image, Kind, Progress, Ready, Session, Stage, Started, State
-from launcher.stages import Asked, Explain, LaunchTell
+from launcher.stages import Asked, Explain, StoryTell
 from launcher.standings import Standings
 from launcher.store.launches import Launch, launch_ended
 from launcher.tasks import Tasks
@@ -30,7 +30,7 @@ __all__ = ["Launch", "Launches", "Story"]
 
 log = logging.getLogger(__name__)
 
-Story = Callable[[Asked, LaunchTell], Awaitable[Session | Image]]
+Story = Callable[[Asked, StoryTell], Awaitable[Session | Image]]
 """`launcher/launch.py`, with its stages bound."""
 
 Ends = Callable[["Launch", "Event", "Session | Image | None"], None]
@@ -40,8 +40,10 @@ Ends = Callable[["Launch", "Event", "Session | Image | None"], None]
 class _Telling:
     """Tells a launch's log, and remembers which stage it is in."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, live: _Live, standings: Standings) -> None:
+        self._live = live
+        self._log = live.log
+        self._standings = standings
         self.stage: Stage | None = None
 
     def __call__(self, event: Event) -> None:
@@ -49,7 +51,12 @@ class _Telling:
             self.stage = event.stage
         elif isinstance(event, Ended):
             self.stage = None
+            if event.stage is Stage.RESOLVE:
+                self._live.count(self._standings)
         self._log.tell(event)
+
+    def hide(self) -> None:
+        self._live.launch = replace(self._live.launch, private=True)
 
     def splice(self, stream: str) -> None:
         self.stage = Stage.BUILD
@@ -67,6 +74,14 @@ class _Live:
     log: EventLog
     stopper: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    counted: bool = False
+    """Whether its link is known to be under way."""
+
+    def count(self, standings: Standings) -> None:
+        """Let everybody know that its link is under way, where everybody may."""
+        if not self.counted and not self.launch.private:
+            self.counted = True
+            standings.began(self.launch.ref)
 
 
 class Launches:
@@ -196,12 +211,14 @@ class Launches:
         return next((launch for launch in running if _asked(launch) == _asked(wanted)), None)
 
     def _run(self, live: _Live) -> None:
-        self.standings.began(live.launch.ref)
+        # What a person launches may be private: that is known when its host has answered.
+        if live.launch.account.kind is not Kind.MEMBER:
+            live.count(self.standings)
         live.task = self._tasks.start(self._tell_story(live), name=f"launch-{live.launch.id}")
 
     async def _tell_story(self, live: _Live) -> None:
         launch = live.launch
-        telling = _Telling(live.log)
+        telling = _Telling(live, self.standings)
         asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath, launch.afresh, launch.build_only)
         try:
             made = await self._story(asked, telling)
@@ -218,14 +235,15 @@ class Launches:
             self._end(live, self._explain(error, telling.stage), State.FAILED)
         else:
             if isinstance(made, Session):
-                live.launch = replace(launch, project=made.project.id, commit=made.project.commit)
+                live.launch = replace(live.launch, project=made.project.id, commit=made.project.commit)
             self._end(live, _ready(made), State.READY, made)
         await self._logs.flush()
         self._live.pop(launch.id, None)
 
     def _end(self, live: _Live, event: Event, state: State, made: Session | Image | None = None) -> None:
         live.launch = replace(live.launch, state=state, ended=self._clock())
-        self.standings.end(live.launch.ref, state, event)
+        if not live.launch.private:
+            self.standings.end(live.launch.ref, state, event, counted=live.counted)
         live.log.tell(event, launch_ended(live.launch))
         if self._ends is not None:
             self._ends(live.launch, event, made)

@@ -63,6 +63,18 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Private:
+    """How a repository was opened that does not open to everybody. Nothing of it is a secret."""
+
+    account: str
+    """Whose credential opened it."""
+    credential: str
+    """The credential's id."""
+    space: str
+    """The namespace of all that is made of it: 32 hexadecimal digits that nobody can guess (docs/adr/0019)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedRepo:
     """One commit of one repository, or one version of a record; it cannot move.
 
@@ -77,6 +89,13 @@ class ResolvedRepo:
     archived: bool = False
     """The repository did not give it, or its files: these are the ones that were archived."""
     record: Record | None = None
+    private: Private | None = None
+    """None: everybody may have it."""
+
+    @property
+    def space(self) -> str:
+        """The namespace of what is made of it; `""`: the one of everybody."""
+        return self.private.space if self.private else ""
 
     @property
     def url(self) -> str:
@@ -123,6 +142,8 @@ class Environment:
     """Lines that would pin it."""
     tree: tuple[str, ...] = ()
     """Why every file of the checkout counts, each as `file:line: what`; none: what declares it alone does."""
+    space: str = ""
+    """As Private has it; the key is one of this namespace alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +201,8 @@ class Image:
     """When this site built it, seconds since the epoch, UTC; 0: another one did, or it is not known."""
     pinning: str = ""
     """As Environment has it; `""`: not known."""
+    space: str = ""
+    """As Private has it, of the repository that it was built from."""
 
     @property
     def name(self) -> str:

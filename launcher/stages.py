@@ -57,6 +57,14 @@ class LaunchTell(Protocol):
         ...
 
 
+class StoryTell(LaunchTell, Protocol):
+    """What the story of a launch tells with."""
+
+    def hide(self) -> None:
+        """It is of a private repository: where its link stands is told to nobody else."""
+        ...
+
+
 class Room(Protocol):
     """Knows whether there is room for more."""
 
@@ -68,10 +76,10 @@ class Room(Protocol):
 class Resolver(Protocol):
     """Turns what may move into what cannot."""
 
-    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
-        """Ask the repository, exactly.
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo:
+        """Ask the repository, exactly; with the account's own credentials where it does not open to everybody.
 
-        Raises RepositoryMissing, RepositoryPrivate, RefMissing, RefAmbiguous, AddressRefused, HostUnreachable.
+        Raises RepositoryMissing, CredentialRefused, RefMissing, RefAmbiguous, AddressRefused, HostUnreachable.
         """
         ...
 

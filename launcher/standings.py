@@ -48,10 +48,10 @@ class Standings:
         old = self.of(ref)
         self._keep(_link(ref), Standing(old.running + 1, old.ended, old.pinning))
 
-    def end(self, ref: RepoRef, state: State, event: Event) -> None:
-        """It has ended so; a launch that somebody stopped says nothing of its link."""
+    def end(self, ref: RepoRef, state: State, event: Event, *, counted: bool = True) -> None:
+        """It has ended so; a launch that somebody stopped says nothing of its link. `counted`: `began` was told."""
         old = self.of(ref)
-        running = max(0, old.running - 1)
+        running = max(0, old.running - 1) if counted else old.running
         if state is State.CANCELLED:
             self._keep(_link(ref), Standing(running, old.ended, old.pinning))
             return

@@ -42,7 +42,8 @@ class Archiving:
         """As stages.Images."""
         image = await self._inner.get(repo, environment, tell, afresh=afresh)
         what = (repo.url, repo.origin.ref, repo.commit)
-        if not repo.archived and what not in self._done:
+        # What is private is never launched without its host's word: a copy could not be used.
+        if not repo.archived and repo.private is None and what not in self._done:
             self._done[what] = None
             while len(self._done) > _MOST:
                 del self._done[next(iter(self._done))]

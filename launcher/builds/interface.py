@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from launcher.model import Environment, ImageFacts, ImageRef, ResolvedRepo
+    from launcher.model import Environment, Image, ImageFacts, ImageRef, ResolvedRepo
     from launcher.stages import Tell
 
 
@@ -44,8 +44,8 @@ class Build(Protocol):
 class Push(Protocol):
     """Copies an image from the engine to the registry."""
 
-    async def push(self, facts: ImageFacts, key: str, tell: Tell) -> ImageRef:
-        """Push under the key's name; pushing again what is there already is quick and gives the same answer.
+    async def push(self, image: Image, tell: Tell) -> ImageRef:
+        """Push under the key's name, in its namespace; again what is there already: quick, and the same answer.
 
         Tells Log and Progress of stage PUSH only. Raises RegistryDown, EngineDown, BuildBroken.
         """
@@ -74,6 +74,6 @@ class Engine(Protocol):
 class Finder(Protocol):
     """Finds images in the registry by their environment key."""
 
-    async def find(self, key: str) -> ImageRef | None:
-        """Ask the registry, with one request. Raises RegistryDown."""
+    async def find(self, key: str, space: str = "") -> ImageRef | None:
+        """Ask the registry, with one request; in the namespace of a private repository. Raises RegistryDown."""
         ...

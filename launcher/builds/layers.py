@@ -62,8 +62,11 @@ class _Audience:
             say(tell)
 
 
-_Wanted = tuple[str, bool]
-"""A key, and whether it is to be built afresh."""
+_Wanted = tuple[str, bool, str]
+"""A key, whether it is to be built afresh, and of a private repository for whom: each builds with their own credential.
+
+(Of one key one build runs at a time all the same, and the next one finds it: `Cached`.)
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +87,7 @@ class Shared:
         self, repo: ResolvedRepo, environment: Environment, tell: LaunchTell, *, afresh: bool = False
     ) -> Image:
         """Join the flight of this key, or begin one."""
-        wanted = (environment.key, afresh)
+        wanted = (environment.key, afresh, repo.private.account if repo.private else "")
         flight = self._flights.get(wanted)
         if flight is None or flight.task.done() or flight.task.cancelling():
             flight = self._begin(repo, environment, wanted, flight)
@@ -154,7 +157,7 @@ class Cached:
         """Look, with one request to the registry; a registry that is down is told, and stops nothing."""
         known = await self._rows.get(environment.key)
         try:
-            ref = await self._finder.find(environment.key)
+            ref = await self._finder.find(environment.key, environment.space)
         except RegistryDown as error:
             told = self._explain(error, Stage.IMAGE)
             tell(Progress(Stage.IMAGE, f"{told.title}. {told.seen} The launch goes on without it."))
@@ -169,7 +172,7 @@ class Cached:
             if local or ref is None:
                 return local
         facts = await self._inspect.inspect(ref, BuildRequest(repo, environment), tell)
-        image = Image(environment.key, facts, ref)
+        image = Image(environment.key, facts, ref, space=environment.space)
         await self._rows.save(image)
         await self._rows.pushed(image.key, facts.engine_id, ref)
         return image

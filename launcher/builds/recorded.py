@@ -92,7 +92,7 @@ class Recorded:
         began = self._clock()
         try:
             facts = await self._inner.build(BuildRequest(repo, environment, afresh), build.tell)
-            image = Image(environment.key, facts, None, built=self._clock())
+            image = Image(environment.key, facts, None, built=self._clock(), space=environment.space)
             await self._images.save(image)
         except BaseException as error:
             tell.resume(build.told)
@@ -226,7 +226,7 @@ class Pushing:
 
     async def _attempt(self, image: Image, tell: Tell) -> ImageRef | Exception:
         try:
-            return await self._push.push(image.facts, image.key, tell)
+            return await self._push.push(image, tell)
         except LauncherError as error:
             return error
         except Exception as error:

@@ -38,7 +38,7 @@ class Builders:
 
     async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
         """As stages.Detector."""
-        asked = {"checkout": checkout.path.name}
+        asked = {"checkout": checkout.path.name, "space": checkout.repo.space}
         told = _telling(tell, Stage.DETECT)
         found = await self._worker.ask(lines.Found, "detect", asked, told=told, limit_s=self._build_s)
         return _same(Environment, found)
@@ -51,6 +51,7 @@ class Builders:
         asked: dict[str, str | int] = {
             "checkout": checkout.path.name,
             "key": environment.key,
+            "space": environment.space,
             "platform": environment.platform,
             "date": await _commit_date(checkout.path),
             "source": checkout.repo.url,
@@ -101,9 +102,9 @@ class Builders:
         asked = {"checkout": folder, "source": url, "commit": commit}
         return (await self._worker.ask(lines.Archived, "restore", asked, limit_s=LIMITS_S["restore"])).tree
 
-    async def push(self, engine_id: str, key: str, tell: Tell) -> str:
+    async def push(self, engine_id: str, key: str, tell: Tell, *, space: str = "") -> str:
         """Push under the key's name; the digest. Raises RegistryDown, EngineDown, BuildBroken."""
-        asked = {"engine_id": engine_id, "key": key}
+        asked = {"engine_id": engine_id, "key": key, "space": space}
         told = _telling(tell, Stage.PUSH)
         return (await self._worker.ask(lines.Pushed, "push", asked, told=told, limit_s=LIMITS_S["push"])).digest
 
@@ -132,14 +133,15 @@ class Registry:
     host: str
     prefix: str
 
-    def ref(self, digest: str) -> ImageRef:
-        """The image with this digest."""
-        return ImageRef(self.host, f"{self.prefix}/env" if self.prefix else "env", digest)
+    def ref(self, digest: str, space: str = "") -> ImageRef:
+        """The image with this digest, of a private repository's namespace or of everybody's."""
+        folders = (self.prefix, f"private/{space}" if space else "", "env")
+        return ImageRef(self.host, "/".join(filter(None, folders)), digest)
 
-    async def find(self, key: str) -> ImageRef | None:
+    async def find(self, key: str, space: str = "") -> ImageRef | None:
         """As interface.Finder."""
-        digest = (await self.worker.ask(lines.Known, "find", {"key": key})).digest
-        return self.ref(digest) if digest else None
+        digest = (await self.worker.ask(lines.Known, "find", {"key": key, "space": space})).digest
+        return self.ref(digest, space) if digest else None
 
     async def health(self) -> None:
         """Ask whether it is a registry and lets us in. Raises RegistryDown."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from launcher.builds.interface import BuildRequest
     from launcher.builds.run import Builders, Registry
-    from launcher.model import ImageFacts, ImageRef
+    from launcher.model import Image, ImageFacts, ImageRef
     from launcher.stages import Checkouts, Tell
 
 
@@ -48,6 +48,7 @@ class WorkerPush:
         self._builders = builders
         self._registry = registry
 
-    async def push(self, facts: ImageFacts, key: str, tell: Tell) -> ImageRef:
+    async def push(self, image: Image, tell: Tell) -> ImageRef:
         """As interface.Push."""
-        return self._registry.ref(await self._builders.push(facts.engine_id, key, tell))
+        digest = await self._builders.push(image.facts.engine_id, image.key, tell, space=image.space)
+        return self._registry.ref(digest, image.space)

@@ -38,6 +38,13 @@ from launcher.errors.builds import (
     UserUnfit,
     VolumeUnfit,
 )
+from launcher.errors.credentials import (
+    CredentialDamaged,
+    CredentialMissing,
+    CredentialRefused,
+    CredentialsFull,
+    EnvironmentNotPrivate,
+)
 from launcher.errors.limits import (
     LaunchClosed,
     NetworkBanned,
@@ -104,6 +111,10 @@ __all__ = [
     "BuildTokenRefused",
     "BuildTooManyProcesses",
     "CheckoutRefused",
+    "CredentialDamaged",
+    "CredentialMissing",
+    "CredentialRefused",
+    "CredentialsFull",
     "DatabaseDown",
     "DiskFull",
     "DiskLow",
@@ -112,6 +123,7 @@ __all__ = [
     "EnvironmentConflict",
     "EnvironmentImpure",
     "EnvironmentMissing",
+    "EnvironmentNotPrivate",
     "Forbidden",
     "HostUnreachable",
     "HubDown",

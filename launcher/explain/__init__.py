@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from launcher import errors
-from launcher.explain import asking, builds, limits, links, repositories, sessions
+from launcher.explain import asking, builds, credentials, limits, links, repositories, sessions
 from launcher.explain.row import Row
 from launcher.explain.spoken import (
     FRONTEND_MISSING,
@@ -62,6 +62,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     **sessions.ROWS,
     **asking.ROWS,
     **limits.ROWS,
+    **credentials.ROWS,
 }
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")

@@ -23,7 +23,7 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         404,
         "There is no such repository",
         "The server of {url} says that it has no such repository, or none that is public.",
-        "Check the spelling, and that the repository is public.",
+        "Check the spelling. If it is private: sign in, keep a token for its server, and open the link again.",
     ),
     errors.RepositoryPrivate: Row(
         "repository-private",

@@ -28,6 +28,8 @@ SECRETS = (
     "cookie-secret",  # launcher's cookies
     "hub-cookie-secret",
     "operator-token",  # command line → launcher
+    "credentials-key",  # launcher: locks people's own credentials
+    "namespace-secret",  # launcher: names what is made of private repositories
     "registry-password",  # launcher, hub → the registry of our own
 )
 

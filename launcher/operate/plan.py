@@ -65,6 +65,8 @@ LAUNCHER_SECRETS = {
     "RESOLVE_SECRET": "resolve-secret",
     "COOKIE_SECRET": "cookie-secret",
     "OPERATOR_TOKEN": "operator-token",
+    "CREDENTIALS_KEY": "credentials-key",
+    "NAMESPACE_SECRET": "namespace-secret",
 }
 """What the launcher is told of the folder of secrets, which it may not read."""
 ENGINE = ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONFIG")

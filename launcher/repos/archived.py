@@ -26,7 +26,7 @@ from launcher.repos import tree
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from launcher.model import RepoRef
+    from launcher.model import Account, RepoRef
     from launcher.stages import Resolver
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,13 @@ class ArchivedResolver:
         self._inner = inner
         self._archive = archive
 
-    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
-        """As stages.Resolver; whatever is wrong with the archive, the repository's own error is raised."""
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo:
+        """As stages.Resolver; whatever is wrong with the archive, the repository's own error is raised.
+
+        What is private is in no archive; what a repository gave to everybody, before it was hidden, may be.
+        """
         try:
-            return await self._inner.resolve(ref)
+            return await self._inner.resolve(ref, account)
         except GONE:
             found = await self._find(ref)
             if found is None:
@@ -103,7 +106,7 @@ async def fetched(fetcher: Fetches, archive: Archive | None, repo: ResolvedRepo,
     try:
         return await fetcher.fetch(repo, path)
     except LauncherError as error:
-        if archive is None or not isinstance(_cause(error), WITHHELD):
+        if archive is None or repo.private is not None or not isinstance(_cause(error), WITHHELD):
             raise
         try:
             return await _restored(archive, await _version(archive, repo), path)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.model import ResolvedRepo
+    from launcher.repos.access import Keyring
     from launcher.repos.addresses import AddressPolicy
     from launcher.repos.archived import Archive
 
@@ -74,14 +75,15 @@ class GitCheckouts:
         keep: Keep | None = None,
         clock: Callable[[], float] = time.monotonic,
         archive: Archive | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         """`root` belongs to this object alone; call `recover` before the first `open`.
 
-        `archive` has the files of commits that their repository does not give.
+        `archive` has the files of commits that their repository does not give; `keyring` opens what is private.
         """
         self._archive = archive
         self._root = root
-        self._fetcher = Fetcher(policy, allowed_protocols, limits or Limits())
+        self._fetcher = Fetcher(policy, allowed_protocols, limits or Limits(), keyring)
         self._keep = keep or Keep()
         self._clock = clock
         self._shared: dict[str, _Shared] = {}
@@ -105,8 +107,7 @@ class GitCheckouts:
         Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, RefMissing (the commit is gone), and what the
         resolver raises.
         """
-        version = repo.record.id if repo.record else repo.commit
-        key = hashlib.sha256(f"{repo.url}\0{version}\0{repo.name}".encode()).hexdigest()[:16]
+        key = _folder_key(repo)
         shared = self._shared.get(key)
         if shared is None:
             shared = self._begin(key, repo)
@@ -116,7 +117,8 @@ class GitCheckouts:
             shared.removal = None
         try:
             checkout, _ = await asyncio.shield(shared.task)
-            found = replace(repo, commit=checkout.repo.commit, archived=checkout.repo.archived)
+            known = checkout.repo
+            found = replace(repo, commit=known.commit, archived=known.archived, private=known.private)
             yield Checkout(found, checkout.path, checkout.tree)
         finally:
             shared.leases -= 1
@@ -194,3 +196,10 @@ class GitCheckouts:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._removals, return_exceptions=True)
         self._fetcher.close()
+
+
+def _folder_key(repo: ResolvedRepo) -> str:
+    """Equal key, one folder. What is private is each person's own: fetched with their own credential."""
+    version = repo.record.id if repo.record else repo.commit
+    whose = f"\0{repo.private.account}" if repo.private else ""
+    return hashlib.sha256(f"{repo.url}\0{version}\0{repo.name}{whose}".encode()).hexdigest()[:16]

@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.errors import CheckoutRefused, DiskFull, LauncherError, RepositoryTooLarge, SubmoduleFailed
+from launcher.errors import (
+    CheckoutRefused,
+    CredentialRefused,
+    DiskFull,
+    LauncherError,
+    RepositoryMissing,
+    RepositoryPrivate,
+    RepositoryTooLarge,
+    SubmoduleFailed,
+)
 from launcher.model import Checkout
 from launcher.repos import submodules, tree
 from launcher.repos.budget import Budget, Limits
@@ -23,6 +32,7 @@ from launcher.repos.remote import Remote, full_disk_told
 
 if TYPE_CHECKING:
     from launcher.model import ResolvedRepo
+    from launcher.repos.access import Access, Keyring
     from launcher.repos.addresses import AddressPolicy
     from launcher.repos.submodules import Module
 
@@ -33,17 +43,21 @@ PARTS = Path(".git", "repolaunch.json")
 class Fetcher:
     """Fetches commits. Knows nothing of sharing."""
 
-    def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits) -> None:
+    def __init__(
+        self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits, keyring: Keyring | None = None
+    ) -> None:
+        """`keyring` opens what is private; None: nothing is."""
         self._remote = Remote(policy, protocols, limits.memory)
-        commits, hops = CommitFetcher(self._remote), Hops(policy, self._remote.curl, protocols)
-        self._sources = _Sources(commits, LargeFiles(commits, hops), RecordFetcher(commits, hops), protocols)
+        self._hops = Hops(policy, self._remote.curl, protocols)
+        self._protocols = protocols
         self._limits = limits
+        self._keyring = keyring
 
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
 
-        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, LfsFailed, RefMissing, DiskFull, what
-        Remote.run raises, and what RecordFetcher.get raises.
+        Raises RepositoryTooLarge, CheckoutRefused, SubmoduleFailed, LfsFailed, RefMissing, DiskFull,
+        CredentialRefused, what Remote.run raises, and what RecordFetcher.get raises.
         """
         try:
             async with asyncio.timeout(self._limits.seconds):
@@ -58,12 +72,34 @@ class Fetcher:
             raise
 
     async def _fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
+        one = _Checkout(self._sources(await self._access(repo)), Budget(repo.url, self._limits), path)
         await asyncio.to_thread(path.mkdir, mode=0o755, parents=True)
-        one = _Checkout(self._sources, Budget(repo.url, self._limits), path)
         got = await one.get(repo)
         if escaped := await asyncio.to_thread(tree.escaping_declaration, path):
             raise CheckoutRefused(repo.url, escaped, "it is a link that leads out of the repository")
-        return Checkout(got.repo, path, one.tree_of(got)), one.budget.bytes
+        return Checkout(self._narrowed(got.repo, alone=one.alone), path, one.tree_of(got)), one.budget.bytes
+
+    async def _access(self, repo: ResolvedRepo) -> Access | None:
+        """The credential that opened the repository. Raises CredentialRefused where it was taken back since."""
+        if repo.private is None:
+            return None
+        access = await self._keyring.opened(repo.private, repo.url) if self._keyring else None
+        if access is None:
+            raise CredentialRefused(repo.url)
+        return access
+
+    def _sources(self, access: Access | None) -> _Sources:
+        everybody = CommitFetcher(self._remote)
+        commits = CommitFetcher(self._remote.opened(access)) if access else everybody
+        large, records = LargeFiles(everybody, self._hops, access), RecordFetcher(everybody, self._hops)
+        return _Sources(commits, everybody, large, records, self._protocols, access)
+
+    def _narrowed(self, repo: ResolvedRepo, *, alone: bool) -> ResolvedRepo:
+        """Where a submodule needed the credential too: nobody asked whether others may have it."""
+        if repo.private is None or self._keyring is None or not alone:
+            return repo
+        space = self._keyring.space(repo.url, repo.private.account)
+        return replace(repo, private=replace(repo.private, space=space))
 
     def close(self) -> None:
         """Let the threads end."""
@@ -75,9 +111,12 @@ class _Sources:
     """Where a checkout's files come from."""
 
     commits: CommitFetcher
+    """With the credential that opened the repository, if one did."""
+    everybody: CommitFetcher
     large: LargeFiles
     records: RecordFetcher
     protocols: tuple[str, ...]
+    access: Access | None = None
 
 
 class _Checkout:
@@ -89,6 +128,8 @@ class _Checkout:
         self._modules: list[dict[str, str]] = []
         self._lfs: dict[str, list[str]] = {}
         self.budget = budget
+        self.alone = False
+        """Whether a submodule came by the credential."""
 
     async def get(self, repo: ResolvedRepo) -> Got:
         """The repository, then its submodules, theirs, and so on; then the large files of each.
@@ -104,13 +145,16 @@ class _Checkout:
                 self.budget.take_submodule(depth + 1)
                 found.append((await self._submodule(got, module, commit), depth + 1))
         for got, _ in found:
-            above = self._inside(got.path)
-            if paths := await self._sources.large.get(got, f"{above}/" if above else "", self.budget):
-                self._lfs[above] = paths
+            await self._large(got)
         if self._modules or self._lfs:
             text = json.dumps({"modules": self._modules, "lfs": self._lfs})
             await asyncio.to_thread((self._root / PARTS).write_text, text)
         return root
+
+    async def _large(self, got: Got) -> None:
+        above = self._inside(got.path)
+        if paths := await self._sources.large.get(got, f"{above}/" if above else "", self.budget):
+            self._lfs[above] = paths
 
     def tree_of(self, got: Got) -> str:
         """As `model.Checkout.tree`."""
@@ -143,13 +187,27 @@ class _Checkout:
             if not await asyncio.to_thread(tree.is_empty_folder, parent.path, module.path):
                 raise CheckoutRefused(parent.repo.url, tree.shown(module.path), "there is something in its place")
             repo = submodules.repository(module, commit, parent.repo.url, self._sources.protocols)
-            got = await self._sources.commits.get(repo, target, self.budget)
+            got = await self._module(replace(repo, private=parent.repo.private), target)
         except (RepositoryTooLarge, DiskFull):
             raise
         except LauncherError as error:
             raise SubmoduleFailed(self.budget.url, tree.shown(where), error) from None
         facts = {"path": where, "parent": self._inside(parent.path), "name": module.name}
         self._modules.append({**facts, "url": repo.url, "commit": commit})
+        return got
+
+    async def _module(self, repo: ResolvedRepo, target: Path) -> Got:
+        """As everybody has it; with the credential where that may be, and is needed."""
+        access = self._sources.access
+        try:
+            return await self._sources.everybody.get(replace(repo, private=None), target, self.budget)
+        except (RepositoryMissing, RepositoryPrivate):
+            if access is None or repo.private is None or not access.reaches(repo.url):
+                raise
+        await asyncio.to_thread(remove, target)
+        await asyncio.to_thread(target.mkdir)
+        got = await self._sources.commits.get(repo, target, self.budget)
+        self.alone = True
         return got
 
     def _inside(self, path: Path) -> str:

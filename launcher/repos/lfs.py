@@ -13,8 +13,9 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from launcher.errors import (
     BadUrl,
@@ -25,7 +26,7 @@ from launcher.errors import (
     RepositoryPrivate,
     RepositoryTooLarge,
 )
-from launcher.repos import pointers, tree
+from launcher.repos import pointers, tree, urls
 from launcher.repos.curl import Transfer
 from launcher.repos.folders import remove
 from launcher.repos.git import GitFailed
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from launcher.repos.access import Access
     from launcher.repos.budget import Budget
     from launcher.repos.commit import CommitFetcher, Got
     from launcher.repos.curl import Answer
@@ -58,6 +60,8 @@ class _Wanted:
     files: Mapping[str, Pointer]
     incoming: Path
     pace: Pace
+    login: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers for what lies in the repository's own place: a person's credential."""
 
     def sizes(self) -> list[tuple[str, int]]:
         """Each file once."""
@@ -81,9 +85,11 @@ class _FileFailed(Exception):
 class LargeFiles:
     """Replaces pointers by what they point at."""
 
-    def __init__(self, commits: CommitFetcher, hops: Hops) -> None:
+    def __init__(self, commits: CommitFetcher, hops: Hops, access: Access | None = None) -> None:
+        """`access`: what opened the private ones of the repositories."""
         self._commits = commits
         self._hops = hops
+        self._access = access
 
     async def get(self, got: Got, prefix: str, budget: Budget) -> list[str]:
         """The paths in the repository that are now whole files. `prefix`: where it lies in the whole.
@@ -98,7 +104,8 @@ class LargeFiles:
         await asyncio.to_thread(incoming.mkdir)
         try:
             server = pointers.server(got.repo.url, await self._configured(got))
-            wanted = _Wanted(server, files, incoming, Pace(budget.limits.seconds, budget.guard(incoming)))
+            pace = Pace(budget.limits.seconds, budget.guard(incoming))
+            wanted = _Wanted(server, files, incoming, pace, self._login(got, server))
             await self._download(wanted)
             await asyncio.to_thread(_place, got, wanted)
         except (RepositoryTooLarge, DiskFull):
@@ -110,6 +117,14 @@ class LargeFiles:
         finally:
             await asyncio.to_thread(remove, incoming)
         return sorted(files)
+
+    def _login(self, got: Got, server: str) -> dict[str, str]:
+        """For the server beside the repository; `.lfsconfig` may name any other."""
+        access = self._access
+        if access is None or access.kind != "token" or got.repo.private is None:
+            return {}
+        own = server == pointers.server(got.repo.url, "") and access.opens(urls.split(server))
+        return access.header if own else {}
 
     async def _pointers(self, got: Got) -> dict[str, Pointer]:
         """The pointers among the files that `.gitattributes` gives to the filter `lfs`."""
@@ -142,7 +157,7 @@ class LargeFiles:
         """What the server says of each file."""
         objects = [{"oid": oid, "size": size} for oid, size in asked.items()]
         body = json.dumps({"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"})
-        headers = {"Accept": _TYPE, "Content-Type": _TYPE}
+        headers = {"Accept": _TYPE, "Content-Type": _TYPE, **wanted.login}
         output = wanted.incoming / "batch"
         transfer = Transfer(f"{wanted.server}/objects/batch", output, _ANSWER_BYTES, headers, body)
         [answer] = await self._hops.run([transfer], wanted.pace)
@@ -195,8 +210,15 @@ def _transfer(oid: str, size: int, told: Mapping[str, Any], wanted: _Wanted) -> 
             raise _FileFailed(wanted.path_of(oid), wanted.failed("it answered, but not as a server of Git LFS"))
         if name.lower() not in _OURS:
             kept[name] = value
+    if not any(name.lower() == "authorization" for name in kept) and _is_beside(href, wanted.server):
+        kept |= wanted.login
     # A limit of 0 is none, to curl.
     return Transfer(href, wanted.incoming / oid, max(size, 1), kept)
+
+
+def _is_beside(href: str, server: str) -> bool:
+    """Whether a file lies in the repository's own place, as the server's address has it."""
+    return href.startswith(server.removesuffix("info/lfs")) and ".." not in unquote(href.partition("?")[0])
 
 
 def _status(status: int) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import os
 import selectors
 import signal
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +102,8 @@ class Programs:
 
 
 def _run(argv: list[str], program: Program, stop: threading.Event) -> Done:
-    with tempfile.TemporaryFile() as stdin:
+    # In memory: what curl reads there may be a person's login.
+    with os.fdopen(os.memfd_create("stdin"), "w+b") as stdin:
         stdin.write(program.stdin)
         stdin.seek(0)
         started = GitPython(program.cwd or "/").execute(

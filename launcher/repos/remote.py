@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from launcher.errors import (
     RepositoryTooLarge,
 )
 from launcher.repos import urls
+from launcher.repos.access import helper, in_memory, told
 from launcher.repos.curl import Curl, Transfer
 from launcher.repos.git import Command, Git, GitFailed
 from launcher.repos.programs import MEMORY_LIMIT, OutputTooLarge, Programs
@@ -31,6 +33,7 @@ from launcher.repos.programs import MEMORY_LIMIT, OutputTooLarge, Programs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from launcher.repos.access import Access
     from launcher.repos.addresses import AddressPolicy, Checked
     from launcher.repos.urls import Address
 
@@ -107,6 +110,13 @@ class Remote:
         self.programs = Programs(memory=memory)
         self.git = Git(self.programs, protocols)
         self.curl = Curl(self.programs)
+        self.access: Access | None = None
+
+    def opened(self, access: Access | None) -> Remote:
+        """The same, with a person's credential; it is shown where that may be shown, and nowhere else."""
+        remote = copy(self)
+        remote.access = access
+        return remote
 
     async def run(self, url: str, call: Call) -> str:
         """What git prints.
@@ -125,9 +135,8 @@ class Remote:
         for _ in range(HOPS + 1):
             checked = await self._check(url, here, via)
             pinned = _pin(here, checked)
-            args = [*pinned.config, *call.command(pinned.url)]
             try:
-                return await self.git.run(Command(args, call.cwd, call.timeout_s, pinned.env, call.guard))
+                return await self._git(here, call, pinned)
             except OutputTooLarge:
                 raise HostUnreachable(url, "it names more branches and tags than can be read") from None
             except GitFailed as failed:
@@ -137,6 +146,14 @@ class Remote:
                     raise translate(url, failed, call.timeout_s) from None
             here, via = await self._next(url, here, checked), str(here)
         raise HostUnreachable(url, f"it redirects more than {HOPS} times")
+
+    async def _git(self, here: Address, call: Call, pinned: _Pinned) -> str:
+        with ExitStack() as stack:
+            login: tuple[str, ...] = ()
+            if self.access is not None and self.access.kind == "token" and self.access.opens(here):
+                login = helper(here, stack.enter_context(in_memory(told(self.access))))
+            args = [*pinned.config, *login, *call.command(pinned.url)]
+            return await self.git.run(Command(args, call.cwd, call.timeout_s, pinned.env, call.guard))
 
     async def _check(self, url: str, here: Address, via: str) -> Checked | None:
         if here.protocol == "file":
@@ -150,7 +167,9 @@ class Remote:
 
     async def _next(self, url: str, here: Address, checked: Checked) -> Address:
         """Where the host sends people from here."""
-        asked = Transfer(str(here) + _INFO, Path("/dev/null"), _REDIRECT_BYTES)
+        known = self.access if self.access is not None and self.access.kind == "token" else None
+        headers = known.header if known is not None and known.opens(here) else {}
+        asked = Transfer(str(here) + _INFO, Path("/dev/null"), _REDIRECT_BYTES, headers)
         [answer] = await self.curl.run([asked], checked, _REDIRECT_S)
         if answer.reason:
             raise HostUnreachable(url, "it redirects, and then does not answer")

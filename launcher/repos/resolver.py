@@ -11,6 +11,7 @@ import difflib
 import re
 import tempfile
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from launcher.model import RepoRef
+    from launcher.repos.access import Access
     from launcher.repos.addresses import AddressPolicy
 
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.IGNORECASE)
@@ -91,6 +93,12 @@ class GitResolver:
         self._remote = Remote(policy, allowed_protocols)
         self._timeout_s = timeout_s
         self._scratch = scratch
+
+    def opened(self, access: Access) -> GitResolver:
+        """The same, with a person's credential."""
+        resolver = copy(self)
+        resolver._remote = self._remote.opened(access)  # noqa: SLF001  # a copy of our own
+        return resolver
 
     async def resolve(self, ref: RepoRef) -> ResolvedRepo:
         """See `stages.Resolver.resolve`. Raises RepositoryTooLarge too, where only the history can tell."""

@@ -95,8 +95,9 @@ def image_of(
     ref: tuple[str | None, str | None, str | None],
     built: float | None = None,
     pinning: str | None = None,
+    space: str = "",
 ) -> Image:
     """An image from its columns; `ref`: registry, repository, digest."""
     registry, repository, digest = ref
     found = ImageRef(registry, repository, digest) if registry and repository and digest else None
-    return Image(key, parse_facts(facts), found, built or 0.0, pinning or "")
+    return Image(key, parse_facts(facts), found, built or 0.0, pinning or "", space)

@@ -42,6 +42,7 @@ class ImageRows:
                 created=created,
                 used=now,
                 built=image.built or None,
+                space=image.space,
                 **ref_columns(image.ref),
             )
             await session.merge(row)
@@ -100,4 +101,4 @@ def ref_columns(ref: ImageRef | None) -> dict[str, str | None]:
 
 def _image(row: ImageRow) -> Image:
     ref = (row.registry_host, row.repository, row.digest)
-    return image_of(row.key, row.facts, ref, row.built)
+    return image_of(row.key, row.facts, ref, row.built, space=row.space)

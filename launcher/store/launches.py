@@ -34,6 +34,8 @@ class Launch:
     ended: float | None = None
     afresh: bool = False
     build_only: bool = False
+    private: bool = False
+    """Of a private repository, as far as is known: where its link stands is told to nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class LaunchRows:
         query = (
             select(LaunchRow.provider, LaunchRow.spec, LaunchRow.state, ProjectRow.pinning)
             .join(ProjectRow, ProjectRow.id == LaunchRow.project, isouter=True)
-            .where(LaunchRow.state.in_([State.READY.value, State.FAILED.value]))
+            .where(LaunchRow.state.in_([State.READY.value, State.FAILED.value]), LaunchRow.private.is_(False))
             .order_by(LaunchRow.created.desc(), LaunchRow.id)
             .limit(limit)
         )
@@ -111,6 +113,7 @@ def launch_ended(launch: Launch) -> Executable:
         "project": launch.project,
         "commit": launch.commit,
         "ended": launch.ended,
+        "private": launch.private,
     }
     return update(LAUNCHES).where(LAUNCHES.c.id == launch.id).values(values)
 
@@ -163,6 +166,7 @@ def _row(launch: Launch) -> LaunchRow:
         ended=launch.ended,
         afresh=launch.afresh,
         build_only=launch.build_only,
+        private=launch.private,
     )
 
 
@@ -179,4 +183,5 @@ def _launch(row: LaunchRow) -> Launch:
         ended=row.ended,
         afresh=row.afresh,
         build_only=row.build_only,
+        private=row.private,
     )

@@ -46,7 +46,7 @@ class ProjectRows:
             known = await session.get(ImageRow, project.image.key)
             if project.image.ref is None and known and known.engine_id == project.image.facts.engine_id:
                 ref = (known.registry_host, known.repository, known.digest)
-                found = image_of(known.key, known.facts, ref, known.built, project.image.pinning)
+                found = image_of(known.key, known.facts, ref, known.built, project.image.pinning, known.space)
                 project = replace(project, image=found)
             session.add(_row(project, title, now))
             await session.flush()
@@ -93,6 +93,7 @@ class ProjectRows:
             "facts": facts_text(image.facts),
             "built": image.built or None,
             "pinning": image.pinning or None,
+            "space": image.space,
             **ref_columns(image.ref),
         }
         async with self._database.writing() as session:
@@ -124,6 +125,7 @@ def _row(project: Project, title: str, now: float) -> ProjectRow:
         used=now,
         built=project.image.built or None,
         pinning=project.image.pinning or None,
+        space=project.image.space,
         **ref_columns(project.image.ref),
     )
 
@@ -138,7 +140,7 @@ def _record(row: ProjectRow) -> ProjectRecord:
         url=row.url,
         ref=row.ref,
         commit=row.commit,
-        image=image_of(row.key, row.facts, ref, row.built, row.pinning),
+        image=image_of(row.key, row.facts, ref, row.built, row.pinning, row.space),
         temporary=row.temporary,
         token_entry=row.token_entry,
     )

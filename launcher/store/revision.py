@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration's; a test compares it with `launcher/store/migrations/versions/`."""
 
-KNOWN = ("0001", "0002", "0003", "0004")
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 """All migrations, the oldest first."""
 
 

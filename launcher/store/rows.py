@@ -40,6 +40,8 @@ class LaunchRow(Base):
     afresh: Mapped[bool] = mapped_column(default=False, server_default=false())
     build_only: Mapped[bool] = mapped_column(default=False, server_default=false())
 
+    private: Mapped[bool] = mapped_column(default=False, server_default=false())
+
     __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
 
 
@@ -94,6 +96,8 @@ class ImageRow(Base):
     used: Mapped[float] = mapped_column(Float(53))
     built: Mapped[float | None] = mapped_column(Float(53))
     """Null: not by this site, or by a version that did not note it."""
+    space: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """Namespace of a private repository; `""`: everybody's."""
 
 
 class EnvironmentRow(Base):
@@ -140,6 +144,8 @@ class ProjectRow(Base):
     built: Mapped[float | None] = mapped_column(Float(53))
     """As in `images`, of the image that it uses."""
     pinning: Mapped[str | None] = mapped_column(String(16))
+    space: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """As in `images`."""
 
     __table_args__ = (Index(None, "owner", "used"), Index(None, "key"))
 
@@ -150,5 +156,24 @@ class MemberRow(Base):
     project: Mapped[str] = mapped_column(String(32), ForeignKey("projects.id"), primary_key=True)
     account: Mapped[str] = mapped_column(String(255), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
+
+    __table_args__ = (Index(None, "account"),)
+
+
+class CredentialRow(Base):
+    __tablename__ = "credentials"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    account: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(16))
+    place: Mapped[str] = mapped_column(Text)
+    """What it opens: `https://host`, or the address of one repository."""
+    username: Mapped[str] = mapped_column(Text)
+    public: Mapped[str] = mapped_column(Text)
+    """The public half of a key; `""`: there is none."""
+    locked: Mapped[str] = mapped_column(Text)
+    """The secret, encrypted (`launcher/credentials/vault.py`)."""
+    created: Mapped[float] = mapped_column(Float(53))
+    used: Mapped[float | None] = mapped_column(Float(53))
 
     __table_args__ = (Index(None, "account"),)

@@ -198,7 +198,11 @@ class Build(StreamHandler):
             launch = await self.web.launches.get(shown[1])
         except LaunchMissing:
             return None
-        return (launch, shown[0]) if (launch.ref, launch.build_only) == (ref, build_only) else None
+        # A program without a login has the id alone to show; what a person began is that person's.
+        asker = self.who.account if self.who else Account("", Kind.ANONYMOUS)
+        mine = launch.account.kind is Kind.ANONYMOUS or launch.account == asker
+        same = (launch.ref, launch.build_only) == (ref, build_only)
+        return (launch, shown[0]) if same and mine else None
 
 
 @dataclass(frozen=True, slots=True)

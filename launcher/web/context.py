@@ -201,6 +201,39 @@ class Storage(Protocol):
         ...
 
 
+class CredentialView(Protocol):
+    """A credential, without what opens."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def place(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def used(self) -> float | None: ...
+
+
+class Credentials(Protocol):
+    """People's own credentials (`launcher.credentials.keyring.Keyring`)."""
+
+    async def list(self, account: str) -> Sequence[CredentialView]:
+        """This person's, the newest first."""
+        ...
+
+    async def keep_token(self, account: str, host: str, username: str, token: str) -> CredentialView:
+        """Keep one, in place of another for the same host. Raises BadRequest, CredentialsFull."""
+        ...
+
+    async def remove(self, account: str, credential: str) -> None:
+        """Forget it. Raises CredentialMissing."""
+        ...
+
+
 class Collection(Protocol):
     """What nobody uses (`launcher.builds.collecting.Collecting`). Raises RegistryDown, EngineDown, BuildBroken."""
 
@@ -263,6 +296,7 @@ class Web:
     sessions: Sessions
     links: Links
     hub: HubLogin
+    credentials: Credentials
     resolve: Resolver
     health: Health
     metrics: Metrics

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from launcher.builds.interface import Build, BuildRequest
     from launcher.launches import Story
     from launcher.model import Event, ImageFacts, Session
-    from launcher.stages import Asked, LaunchTell, Tell
+    from launcher.stages import Asked, StoryTell, Tell
     from launcher.web.binder_metrics import Status
     from launcher.web.metrics import Metrics
 
@@ -26,7 +26,7 @@ class CountedStory:
         """Wrap `story`."""
         self._story, self._metrics = story, metrics
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
+    async def __call__(self, asked: Asked, tell: StoryTell) -> Session | Image:
         """As the story."""
         tap, public = _Tap(tell, self._metrics), False
         status: Status | None = "failure"
@@ -50,11 +50,11 @@ def everybodys(made: Session | Image) -> bool:
 
 
 class _Tap:
-    """Is a `LaunchTell`."""
+    """Is a `StoryTell`."""
 
-    def __init__(self, tell: LaunchTell, metrics: Metrics) -> None:
+    def __init__(self, tell: StoryTell, metrics: Metrics) -> None:
         self._tell, self._metrics = tell, metrics
-        self.splice, self.resume = tell.splice, tell.resume
+        self.splice, self.resume, self.hide = tell.splice, tell.resume, tell.hide
         self.starting: float | None = None
         """When the session began to start."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -10,9 +11,9 @@ import pytest
 from yarl import URL
 
 from launcher.errors import RefMissing
-from launcher.model import Account, Image, Kind, Log, Ready, RepoRef, Stage, State
+from launcher.model import Account, Ended, Image, Kind, Log, Ready, RepoRef, Stage, State
 from launcher.standings import Standing, Standings
-from launcher.store.launches import Ended
+from launcher.store.launches import Ended as Ended_
 from launcher.web import state_badge
 from tests.fakes.web import FACTS, a_project
 
@@ -84,7 +85,27 @@ async def test_a_badge_of_what_failed_says_so_until_it_is_built(site: Site) -> N
     assert await shown(site) == "failed"
     site.script.gate.clear()
     await site.launch(SPEC)
+    assert await shown(site) == "failed", "of a person's launch it is not yet known whether it is everybody's"
+    site.script.events = [Ended(Stage.RESOLVE, "", 0.1)]
+    await site.launch(SPEC, urlpath="lab/tree/a.ipynb")
+    await site.web.launches.start(Account("", Kind.ANONYMOUS), ref(), build_only=True)
     assert await shown(site) == "building"
+
+
+async def test_a_badge_of_what_is_private_is_one_of_what_does_not_exist(site: Site) -> None:
+    """While it is launched, afterwards, and after a restart."""
+    site.script.hides, site.script.events = True, [Ended(Stage.RESOLVE, "", 0.1), Log(Stage.BUILD, "Step 1")]
+    launch = await site.launch(SPEC)
+    async with asyncio.timeout(10):
+        while not site.script.asked:  # nothing to wait on
+            await asyncio.sleep(0.01)
+    assert await shown(site) == "unknown"
+    site.script.gate.set()
+    await site.ended(launch["id"])
+    assert await shown(site) == "unknown"
+    again = Standings()
+    again.recall(await site.launches._rows.ended())
+    assert again.of(ref()) == Standing()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +146,7 @@ def ref(spec: str = SPEC) -> RepoRef:
 
 def test_what_is_known_of_links_has_an_end() -> None:
     standings = Standings(most=2)
-    standings.recall([Ended("gh", "a/a/HEAD", State.FAILED, ""), Ended("gh", SPEC, State.READY, "locked")])
+    standings.recall([Ended_("gh", "a/a/HEAD", State.FAILED, ""), Ended_("gh", SPEC, State.READY, "locked")])
     assert standings.of(ref()) == Standing(0, State.READY, "locked")
     standings.began(ref())
     standings.end(ref(), State.CANCELLED, Log(Stage.BUILD, ""))

@@ -11,6 +11,7 @@ from launcher.explain import explain as real_explain
 from launcher.model import (
     Environment,
     Failed,
+    Image,
     ImageFacts,
     ImageRef,
     Log,
@@ -97,14 +98,15 @@ class FakeRegistry:
     pushes: int = 0
     inspections: int = 0
 
-    async def find(self, key: str) -> ImageRef | None:
+    async def find(self, key: str, space: str = "") -> ImageRef | None:
+        del space
         self.asked += 1
         if self.down:
             raise RegistryDown("registry.example", "connection refused")
         await asyncio.sleep(0)
         return self.images.get(key)
 
-    async def push(self, image: ImageFacts, key: str, tell: Tell) -> ImageRef:
+    async def push(self, image: Image, tell: Tell) -> ImageRef:
         self.pushes += 1
         tell(Progress(Stage.PUSH, "layer 1 of 1", 100))
         if self.error:
@@ -112,9 +114,9 @@ class FakeRegistry:
         if self.failures:
             self.failures -= 1
             raise RegistryDown("registry.example", "connection refused")
-        ref = ImageRef("registry.example", "env", f"sha256:of-{image.engine_id}")
-        self.images[key] = ref
-        self.configurations[ref] = image
+        ref = ImageRef("registry.example", "env", f"sha256:of-{image.facts.engine_id}")
+        self.images[image.key] = ref
+        self.configurations[ref] = image.facts
         return ref
 
     async def inspect(self, image: ImageRef, request: BuildRequest, tell: Tell) -> ImageFacts:
@@ -125,7 +127,7 @@ class FakeRegistry:
 
 @dataclass
 class Told:
-    """A LaunchTell that is a list: events, `splice <stream>` and `resume <n>`."""
+    """A StoryTell that is a list: events, `splice <stream>`, `resume <n>` and `hide`."""
 
     events: list[Event | str] = field(default_factory=list)
 
@@ -137,6 +139,9 @@ class Told:
 
     def resume(self, last: int) -> None:
         self.events.append(f"resume {last}")
+
+    def hide(self) -> None:
+        self.events.append("hide")
 
     @property
     def texts(self) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from launcher.model import Event
-    from launcher.stages import Asked, LaunchTell
+    from launcher.stages import Asked, StoryTell
 
 ADA = Account("ada", Kind.MEMBER)
 BOB = Account("bob", Kind.MEMBER)
@@ -131,11 +131,14 @@ class Script:
     events: list[Event] = field(default_factory=list)
     rest: list[Event] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    hides: bool = False
     outcome: Project | Image | Exception = field(default_factory=lambda: a_project("aaaaaaaaaa", "ada"))
     asked: list[Asked] = field(default_factory=list)
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session | Image:
+    async def __call__(self, asked: Asked, tell: StoryTell) -> Session | Image:
         self.asked.append(asked)
+        if self.hides:
+            tell.hide()
         for event in self.events:
             tell(event)
         await self.gate.wait()

@@ -243,7 +243,7 @@ async def test_a_pasted_address_that_cannot_be_one(service: Service, url: str) -
 async def test_a_repository_that_is_not_there(service: Service, git_daemon: GitHost, git_http: GitHttpHost) -> None:
     for url in (f"{git_daemon.base}/nobody.git", f"{git_http.base}/nobody.git"):
         seen = f"The server of {url} says that it has no such repository, or none that is public."
-        todo = "Check the spelling, and that the repository is public."
+        todo = "Check the spelling. If it is private: sign in, keep a token for its server, and open the link again."
         await both(service, Told("repository-missing", 404, "There is no such repository", seen, todo, "resolve"), url)
 
 
@@ -267,12 +267,12 @@ async def test_references(service: Service, git_daemon: GitHost) -> None:
     await both(service, Told("ref-ambiguous", 400, title, seen, todo, "resolve"), repo.url, "twice")
 
 
-async def test_a_private_repository(service: Service, git_http: GitHttpHost) -> None:
+async def test_a_private_repository_is_told_as_one_that_is_not_there(service: Service, git_http: GitHttpHost) -> None:
     git_http.make_repo("hidden")
     url = f"{git_http.base}/private/hidden.git"
-    todo = "Make the repository public, or use one that is."
-    seen = f"The server of {url} asks for a login."
-    await both(service, Told("repository-private", 403, "The repository is private", seen, todo, "resolve"), url)
+    todo = "Check the spelling. If it is private: sign in, keep a token for its server, and open the link again."
+    seen = f"The server of {url} says that it has no such repository, or none that is public."
+    await both(service, Told("repository-missing", 404, "There is no such repository", seen, todo, "resolve"), url)
 
 
 async def test_a_redirect_into_a_private_network(service: Service, git_http: GitHttpHost) -> None:

@@ -73,7 +73,7 @@ async def test_what_it_refuses(running: RunningWorker, engine: docker.DockerClie
     fields = {"checkout": "mine", "commit": "c" * 40}
     (running.checkouts / "mine").mkdir()
     none_of_ours = "the build worker refused: the image is none of this installation"
-    assert refusal(running, verb="push", engine_id=base, key=KEY) == none_of_ours
+    assert refusal(running, verb="push", engine_id=base, key=KEY, space="") == none_of_ours
     assert refusal(running, verb="inspect", image=base, **fields) == none_of_ours
     elsewhere = "the build worker refused: the image is in another registry or repository"
     for name in ("docker.io/library/debian", f"{running.registry}/other/env"):
@@ -82,8 +82,8 @@ async def test_what_it_refuses(running: RunningWorker, engine: docker.DockerClie
     (running.checkouts / "link").symlink_to(tmp_path / "secret")
     (running.checkouts / "file").touch()
     for name in ("link", "file", "nothing"):
-        assert refusal(running, verb="detect", checkout=name) == "the checkout is gone"
-    assert refusal(running, verb="detect", checkout="../secret").endswith("the checkout is not of its form")
+        assert refusal(running, verb="detect", checkout=name, space="") == "the checkout is gone"
+    assert refusal(running, verb="detect", checkout="../secret", space="").endswith("the checkout is not of its form")
     assert refusal(running, verb="build", checkout="mine", memory=1).startswith("the build worker refused: the fields")
     assert refusal(running, verb="exec", argv=["sh"]) == "the build worker refused: there is no such verb"
     assert ask(running, b"x" * 100_000)[0]["facts"]["reason"] == "the build worker refused: it is too long"

@@ -50,8 +50,8 @@ class Site:
         engine_id = str(made.commit(f"repolaunch-{self.installation}-env", key, changes=changes).id)
         made.remove()
         if pushed:
-            self.engine.images.get(engine_id).tag(self.registry.name, key)
-            said = self.engine.images.push(self.registry.name, key)
+            self.engine.images.get(engine_id).tag(self.registry.name(), key)
+            said = self.engine.images.push(self.registry.name(), key)
             assert "error" not in said, said
         return engine_id
 
@@ -128,8 +128,8 @@ async def test_an_image_that_only_the_engine_has_stays(site: Site) -> None:
     only_here, replaced = site.image(pushed=False), site.image()
     key = site.engine.images.get(replaced).tags[0].rpartition(":")[2]
     other = site.image(pushed=False)
-    site.engine.images.get(other).tag(site.registry.name, key)
-    site.engine.images.push(site.registry.name, key)
+    site.engine.images.get(other).tag(site.registry.name(), key)
+    site.engine.images.push(site.registry.name(), key)
     site.now += 365 * DAY_S
     await site.retention(Keep(0, 30, ALL_ROOM)).look()
     assert site.has(only_here)

@@ -29,7 +29,7 @@ from launcher.errors import (
     UserUnfit,
     VolumeUnfit,
 )
-from launcher.model import Checkout, Event, Log, Progress, RepoRef, ResolvedRepo, Stage
+from launcher.model import Checkout, Event, Image, Log, Progress, RepoRef, ResolvedRepo, Stage
 from tests.fixtures.engine import BASE_IMAGE
 from tests.fixtures.worker import RunningWorker, running_worker
 
@@ -123,10 +123,10 @@ async def test_from_a_checkout_to_a_registry_and_back(
     found = site.registry
     assert await found.find(request.key) is None
     before = time.perf_counter()
-    ref = await WorkerPush(site.builders, found).push(facts, request.key, site.told.append)
+    ref = await WorkerPush(site.builders, found).push(Image(request.key, facts, None), site.told.append)
     print(f"push: {time.perf_counter() - before:.2f} s")
     assert await found.find(request.key) == ref
-    assert await WorkerPush(site.builders, found).push(facts, request.key, site.told.append) == ref
+    assert await WorkerPush(site.builders, found).push(Image(request.key, facts, None), site.told.append) == ref
     inspect = WorkerInspect(site.builders, site.checkouts)
     assert await inspect.inspect(ref, request, site.told.append) == facts
     for name in engine.images.get(facts.engine_id).tags:

@@ -479,7 +479,7 @@ async def test_the_worker_says_how_the_registry_is_spoken_to(
     target = f"{host}/repolaunch/env"
     try:
         with running_worker(tmp_path, installation, engine_environment | env, registry=host) as running:
-            asked = {"engine_id": made.engine_id, "key": key}
+            asked = {"engine_id": made.engine_id, "key": key, "space": ""}
             assert await running.worker.ask(Pushed, "push", asked) == Pushed(made.digest)
         assert engine.images.get(f"{target}@{made.digest}").id == made.engine_id
     finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from launcher.model import Environment, ImageFacts, ImageRef, ResolvedRepo
+    from launcher.model import Environment, ImageRef, ResolvedRepo
     from launcher.stages import Tell
     from launcher.store.database import Database
     from launcher.store.logs import EventLogs
@@ -60,11 +60,11 @@ class Late:
     def __init__(self, inner: FakeRegistry) -> None:
         self.inner, self.go, self.first = inner, asyncio.Event(), ""
 
-    async def push(self, facts: ImageFacts, key: str, tell: Tell) -> ImageRef:
-        self.first = self.first or facts.engine_id
-        if facts.engine_id == self.first:
+    async def push(self, image: Image, tell: Tell) -> ImageRef:
+        self.first = self.first or image.facts.engine_id
+        if image.facts.engine_id == self.first:
             await self.go.wait()
-        return await self.inner.push(facts, key, tell)
+        return await self.inner.push(image, tell)
 
 
 # --------------------------------------------------------------------------- images
@@ -154,7 +154,7 @@ class Behind:
 
     async def check(self) -> None: ...
 
-    async def resolve(self, _: object) -> ResolvedRepo:
+    async def resolve(self, *_: object) -> ResolvedRepo:
         return self.repo
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ GOOD: dict[str, str | int] = {
     "engine_id": ID,
     "image": f"127.0.0.1:5000/repolaunch/env@{ID}",
     "key": "b" * 64,
+    "space": "e" * 32,
     "platform": "linux/arm64/v8",
     "source": "https://git.example/x?y=--label=z",
     "ref": "",
@@ -63,6 +64,8 @@ def test_a_request_says_what_was_asked(verb: str) -> None:
         ("image", "unix:///x y@" + ID),
         ("key", "b" * 63),
         ("key", "latest"),
+        ("space", "../env"),
+        ("space", "e" * 31),
         ("platform", "linux"),
         ("platform", "linux/amd64 --privileged"),
         ("source", "https://x\n--label=y"),
@@ -94,7 +97,7 @@ def test_every_field_has_its_form(name: str, value: object) -> None:
         (b'{"verb": "prune"}', "there is no such verb"),
         (b'{"verb": ["build"]}', "there is no such verb"),
         (b'{"verb": "registry", "host": "x"}', "the fields of registry are none"),
-        (b'{"verb": "find"}', "the fields of find are key"),
+        (b'{"verb": "find"}', "the fields of find are key, space"),
     ],
 )
 def test_anything_else_is_refused(line: bytes, reason: str) -> None:

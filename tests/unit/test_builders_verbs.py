@@ -46,7 +46,7 @@ async def detected(made: Verbs, checkout: str, said: list[str] | None = None) ->
     async def send(text: str) -> None:
         said.append(text)
 
-    await made.run(Request("detect", {"checkout": checkout}), send)
+    await made.run(Request("detect", {"checkout": checkout, "space": ""}), send)
     return said
 
 

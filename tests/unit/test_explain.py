@@ -75,7 +75,48 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         404,
         "There is no such repository",
         "The server of https://git.example.org/a.git says that it has no such repository, or none that is public.",
-        "Check the spelling, and that the repository is public.",
+        "Check the spelling. If it is private: sign in, keep a token for its server, and open the link again.",
+    ),
+    (
+        errors.CredentialRefused("https://git.example.org/a.git"),
+        403,
+        "Your credential does not open the repository",
+        (
+            "The server of https://git.example.org/a.git says that it has no such repository, "
+            "or none that your credential may read."
+        ),
+        "Check the spelling. If it is right, make a new token that may read it, and keep that instead of the old one.",
+    ),
+    (
+        errors.CredentialMissing("5d"),
+        404,
+        "There is no such credential",
+        "You keep no credential that is called “5d”.",
+        "Look at the list of those that you keep.",
+    ),
+    (
+        errors.CredentialDamaged(),
+        500,
+        "Your credential cannot be opened",
+        "It was locked with a key that this site no longer has.",
+        "Remove it and keep it anew.",
+    ),
+    (
+        errors.CredentialsFull(20),
+        409,
+        "You keep too many credentials",
+        "One person may keep 20.",
+        "Remove one that you no longer use.",
+    ),
+    (
+        errors.EnvironmentNotPrivate("nix", ("flake.lock", "flake.nix")),
+        422,
+        "This environment cannot be built from a private repository",
+        "It is declared for nix (flake.lock, flake.nix), and all repositories of this site share one store of nix.",
+        (
+            "Declare the environment in another way (`requirements.txt`, `environment.yml`, a Dockerfile, …), "
+            "or make the repository public."
+        ),
     ),
     (
         errors.RepositoryPrivate("https://git.example.org/a.git"),

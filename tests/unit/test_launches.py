@@ -35,7 +35,7 @@ from tests.fakes.builds import REPO, explain, facts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from launcher.stages import Asked, LaunchTell
+    from launcher.stages import Asked, StoryTell
     from launcher.store.database import Database
 
 ANN = Account("ann", Kind.MEMBER)
@@ -67,7 +67,7 @@ class FakeStory:
     runs: list[Asked] = field(default_factory=list)
     stopped: int = 0
 
-    async def __call__(self, asked: Asked, tell: LaunchTell) -> Session:
+    async def __call__(self, asked: Asked, tell: StoryTell) -> Session:
         self.runs.append(asked)
         tell(Started(Stage.RESOLVE, "Asking"))
         try:
@@ -264,7 +264,7 @@ async def test_after_a_restart_a_launch_runs_again_in_its_log(serve: Callable[[]
 async def test_fifty_launches_of_one_build_each_have_its_whole_log(service: Service) -> None:
     build = service.logs.create("build")
 
-    async def story(asked: Asked, tell: LaunchTell) -> Session:
+    async def story(asked: Asked, tell: StoryTell) -> Session:
         tell(Started(Stage.IMAGE, "Looking"))
         tell.splice("build")
         await service.story.go.wait()
@@ -290,7 +290,7 @@ async def test_a_failure_in_the_spliced_part_is_the_builds(service: Service) -> 
     service.logs.create("build").tell(Log(Stage.BUILD, "x"))
     build = service.logs.live("build")
 
-    async def story(_asked: Asked, tell: LaunchTell) -> Session:
+    async def story(_asked: Asked, tell: StoryTell) -> Session:
         tell(Started(Stage.IMAGE, "Looking"))
         tell.splice("build")
         tell.resume(build.told)

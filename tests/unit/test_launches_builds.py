@@ -37,7 +37,7 @@ from tests.fakes.site import Site
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from launcher.stages import Asked, LaunchTell
+    from launcher.stages import Asked, StoryTell
     from launcher.store.database import Database
 
 
@@ -69,7 +69,7 @@ def serve(database: Database, clock: Callable[[], float], first_id: int = 1) -> 
     site = Site(database, EventLogs(database, clock), clock, prefix=f"build{first_id}-")
     names = itertools.count(first_id)
 
-    async def story(asked: Asked, tell: LaunchTell) -> Session:
+    async def story(asked: Asked, tell: StoryTell) -> Session:
         tell(Started(Stage.IMAGE, "Looking"))
         image = await site.shared.get(REPO, environment(), tell)
         tell(Ended(Stage.IMAGE, "Here", 0.0))

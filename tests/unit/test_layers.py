@@ -69,7 +69,7 @@ async def test_what_the_registry_has_is_not_built(site: Site) -> None:
 
 async def test_what_another_site_pushed_is_looked_at_once(site: Site) -> None:
     site.engine.images.add("sha256:other")
-    await site.registry.push(facts("sha256:other"), A.key, Told())
+    await site.registry.push(Image(A.key, facts("sha256:other"), None), Told())
     image = await site.get()
     assert image.facts == facts("sha256:other")
     assert await site.get() == image

@@ -23,7 +23,7 @@ from launcher.errors import (
     RepositoryTooLarge,
     SubmoduleFailed,
 )
-from launcher.model import Checkout, Record, RepoRef, ResolvedRepo
+from launcher.model import Account, Checkout, Kind, Record, RepoRef, ResolvedRepo
 from launcher.repos.archived import ArchivedResolver, fetched
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 URL = "https://git.example/a.git"
 COMMIT = "c" * 40
 VERSION = "10.5281/zenodo.7"
+ANN = Account("ann", Kind.MEMBER)
 
 
 def link(ref: str = "main") -> RepoRef:
@@ -44,7 +45,7 @@ class Upstream:
     def __init__(self, answer: ResolvedRepo | LauncherError) -> None:
         self.answer = answer
 
-    async def resolve(self, _: RepoRef) -> ResolvedRepo:
+    async def resolve(self, _: RepoRef, __: Account) -> ResolvedRepo:
         if isinstance(self.answer, LauncherError):
             raise self.answer
         return self.answer
@@ -72,7 +73,7 @@ class Kept:
 async def test_a_repository_that_answers_is_believed() -> None:
     archive = Kept()
     found = ResolvedRepo(link(), "d" * 40, "refs/heads/main")
-    assert await ArchivedResolver(Upstream(found), archive).resolve(link()) == found
+    assert await ArchivedResolver(Upstream(found), archive).resolve(link(), ANN) == found
     assert archive.asked == []
 
 
@@ -82,18 +83,18 @@ async def test_a_repository_that_answers_is_believed() -> None:
     ids=lambda one: type(one).__name__,
 )
 async def test_one_that_does_not_is_launched_from_the_archive(error: LauncherError) -> None:
-    found = await ArchivedResolver(Upstream(error), Kept()).resolve(link())
+    found = await ArchivedResolver(Upstream(error), Kept()).resolve(link(), ANN)
     assert found == ResolvedRepo(link(), COMMIT, "refs/heads/main", archived=True)
     with pytest.raises(type(error)):
-        await ArchivedResolver(Upstream(error), Kept()).resolve(link("other"))
+        await ArchivedResolver(Upstream(error), Kept()).resolve(link("other"), ANN)
 
 
 async def test_a_commit_that_was_taken_away_is_used_but_a_branch_is_not() -> None:
     missing = ArchivedResolver(Upstream(RefMissing(URL, COMMIT)), Kept())
-    assert (await missing.resolve(link(COMMIT))).archived
+    assert (await missing.resolve(link(COMMIT), ANN)).archived
     archive = Kept()
     with pytest.raises(RefMissing):
-        await ArchivedResolver(Upstream(RefMissing(URL, "main")), archive).resolve(link())
+        await ArchivedResolver(Upstream(RefMissing(URL, "main")), archive).resolve(link(), ANN)
     assert archive.asked == []
 
 
@@ -101,14 +102,14 @@ async def test_what_is_refused_is_refused() -> None:
     archive = Kept()
     refused = AddressRefused("git.example", "10.0.0.1", "private")
     with pytest.raises(AddressRefused):
-        await ArchivedResolver(Upstream(refused), archive).resolve(link())
+        await ArchivedResolver(Upstream(refused), archive).resolve(link(), ANN)
     assert archive.asked == []
 
 
 async def test_an_archive_that_is_away_changes_no_error() -> None:
     away = Kept(RegistryDown("registry.example", "nothing listens there"))
     with pytest.raises(HostUnreachable):
-        await ArchivedResolver(Upstream(HostUnreachable(URL, "no answer")), away).resolve(link())
+        await ArchivedResolver(Upstream(HostUnreachable(URL, "no answer")), away).resolve(link(), ANN)
 
 
 # --------------------------------------------------------------------------- files that cannot be had any more

@@ -34,6 +34,9 @@ class Told:
     def resume(self, last: int) -> None:
         self.splices.append(last)
 
+    def hide(self) -> None:
+        self.splices.append("hide")
+
 
 async def test_a_launch_that_ends_well() -> None:
     metrics, told = Metrics(), Told()
@@ -54,10 +57,11 @@ async def test_splices_pass() -> None:
     async def story(_: Asked, tell: Any) -> Any:
         tell.splice("build")
         tell.resume(7)
+        tell.hide()
         return Session(a_project("aaaaaaaaaa", "ada"), "/user/project-aaaaaaaaaa/")
 
     await CountedStory(story, Metrics())(ASKED, told)
-    assert told.splices == ["build", 7]
+    assert told.splices == ["build", 7, "hide"]
 
 
 async def test_builds_in_progress() -> None:

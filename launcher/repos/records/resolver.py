@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from launcher.errors import RecordUnfit
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from launcher.model import Record, RepoRef
     from launcher.repos.provider import Sites
     from launcher.repos.records.api import Api
-    from launcher.stages import Resolver
 
 _BASE = r"(?P<base>https?://[^/?#@]+)"
 
@@ -99,15 +98,23 @@ class RecordResolver:
         return await dois.leads_to(self._api, self._sites.doi, doi)
 
 
-class ByProvider:
-    """A `stages.Resolver` that asks the one for the link's provider."""
+class Public(Protocol):
+    """Asks for everybody."""
 
-    def __init__(self, git: Resolver, records: Resolver, of_records: frozenset[str]) -> None:
+    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+        """As `stages.Resolver`, without a login. Raises RepositoryPrivate too."""
+        ...
+
+
+class ByProvider:
+    """Asks for everybody: the one for the link's provider."""
+
+    def __init__(self, git: Public, records: Public, of_records: frozenset[str]) -> None:
         """`of_records`: the providers whose links are records."""
         self._git = git
         self._records = records
         self._of_records = of_records
 
     async def resolve(self, ref: RepoRef) -> ResolvedRepo:
-        """See `stages.Resolver`."""
+        """See `Public`."""
         return await (self._records if ref.provider in self._of_records else self._git).resolve(ref)

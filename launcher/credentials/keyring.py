@@ -1,0 +1,104 @@
+"""Everybody's credentials, and what each of them opens."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from launcher.errors import BadRequest, BadUrl, CredentialMissing, CredentialsFull, ProtocolRefused
+from launcher.repos import urls
+from launcher.repos.access import Access
+from launcher.store.credentials import Credential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launcher.credentials.vault import Vault
+    from launcher.model import Private
+    from launcher.store.credentials import CredentialRows
+
+TOKEN = "token"  # noqa: S105  # a word
+MOST = 20
+"""Credentials that one person may keep."""
+LONGEST_USERNAME, LONGEST_TOKEN = 255, 4000
+_SHOWN = re.compile(r"[\x21-\x7e]+")
+
+
+class Keyring:
+    """A repos.access.Keyring, and what the pages change."""
+
+    def __init__(self, rows: CredentialRows, vault: Vault, clock: Callable[[], float]) -> None:
+        """`vault` locks the secrets that `rows` keeps."""
+        self._rows = rows
+        self._vault = vault
+        self._clock = clock
+
+    async def found(self, account: str, url: str) -> Sequence[Access]:
+        """As repos.access.Keyring. Raises CredentialDamaged."""
+        return [self._access(one, url) for one in await self._rows.list(account) if one.place == site_of(url)]
+
+    async def opened(self, private: Private, url: str) -> Access | None:
+        """As repos.access.Keyring. Raises CredentialDamaged."""
+        known = await self._rows.get(private.account, private.credential)
+        if known is None:
+            return None
+        await self._rows.touch(known.id, self._clock())
+        return self._access(known, url)
+
+    def space(self, url: str, account: str = "") -> str:
+        """As repos.access.Keyring."""
+        return self._vault.space(url, account)
+
+    async def list(self, account: str) -> Sequence[Credential]:
+        """This person's, the newest first."""
+        return await self._rows.list(account)
+
+    async def keep_token(self, account: str, host: str, username: str, token: str) -> Credential:
+        """Keep a token for a host, in place of another one. Raises BadRequest, CredentialsFull."""
+        place = site(host)
+        if not username or len(username) > LONGEST_USERNAME or ":" in username or not _SHOWN.fullmatch(username):
+            raise BadRequest("username", "It is not one that git can send.", "letters and digits, without “:”")
+        if len(token) > LONGEST_TOKEN or not _SHOWN.fullmatch(token):
+            raise BadRequest("token", "It is empty, too long, or holds a space.", "the token as the host showed it")
+        kept = await self._rows.list(account)
+        if len(kept) >= MOST and not any((one.kind, one.place) == (TOKEN, place) for one in kept):
+            raise CredentialsFull(MOST)
+        name = secrets.token_hex(16)
+        locked = self._vault.lock(name, account, token)
+        credential = Credential(name, account, TOKEN, place, username, "", locked, self._clock())
+        await self._rows.put(credential)
+        return credential
+
+    async def remove(self, account: str, credential: str) -> None:
+        """Forget it. Raises CredentialMissing."""
+        if not await self._rows.remove(account, credential):
+            raise CredentialMissing(credential)
+
+    def _access(self, known: Credential, url: str) -> Access:
+        secret = self._vault.open(known.id, known.account, known.locked)
+        return Access(known.id, "token", url, known.username, secret)
+
+
+def site(text: str) -> str:
+    """`https://host[:port]`, however a person writes a host. Raises BadRequest."""
+    address, form = text.strip(), "the name of a git host: git.example.org"
+    if not address:
+        raise BadRequest("host", "It is empty.", form)
+    address = address if "://" in address else f"https://{address}"
+    try:
+        parts = urls.split(f"{address.rstrip('/')}/x", ("https",))
+    except ProtocolRefused:
+        raise BadRequest("host", "A token is sent over https alone.", form) from None
+    except BadUrl as error:
+        raise BadRequest("host", f"{error.reason[:1].upper()}{error.reason[1:]}.", form) from None
+    if parts.path != "/x" or urlsplit(address).query:
+        raise BadRequest("host", "It is more than a host.", form)
+    return f"https://{parts.netloc}"
+
+
+def site_of(url: str) -> str:
+    """The same of a repository's address; `""` where no token may be sent there."""
+    parts = urls.split(url, (*urls.PROTOCOLS, "file"))
+    return f"https://{parts.netloc}" if parts.protocol == "https" else ""

@@ -1,0 +1,41 @@
+"""What can go wrong with people's own credentials. None of the facts is a secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.errors.base import LauncherError
+
+
+@dataclass(eq=False)
+class CredentialRefused(LauncherError):
+    """The host does not open the repository to the person's credential, or that is not kept any more."""
+
+    url: str
+
+
+@dataclass(eq=False)
+class CredentialMissing(LauncherError):
+    """This person keeps no credential of that id."""
+
+    id: str
+
+
+@dataclass(eq=False)
+class CredentialDamaged(LauncherError):
+    """A credential cannot be opened: it was locked with another key of the installation."""
+
+
+@dataclass(eq=False)
+class CredentialsFull(LauncherError):
+    """This person keeps as many as one may."""
+
+    limit: int
+
+
+@dataclass(eq=False)
+class EnvironmentNotPrivate(LauncherError):
+    """A private repository declares what would be evaluated in a store that all repositories share."""
+
+    builder: str
+    evidence: tuple[str, ...]

@@ -1,0 +1,50 @@
+"""How what went wrong with people's own credentials is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from launcher import errors
+from launcher.explain.row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
+    errors.CredentialRefused: Row(
+        "credential-refused",
+        403,
+        "Your credential does not open the repository",
+        "The server of {url} says that it has no such repository, or none that your credential may read.",
+        "Check the spelling. If it is right, make a new token that may read it, and keep that instead of the old one.",
+    ),
+    errors.CredentialMissing: Row(
+        "credential-missing",
+        404,
+        "There is no such credential",
+        "You keep no credential that is called “{id}”.",
+        "Look at the list of those that you keep.",
+    ),
+    errors.CredentialDamaged: Row(
+        "credential-damaged",
+        500,
+        "Your credential cannot be opened",
+        "It was locked with a key that this site no longer has.",
+        "Remove it and keep it anew.",
+    ),
+    errors.CredentialsFull: Row(
+        "credentials-full",
+        409,
+        "You keep too many credentials",
+        "One person may keep {limit}.",
+        "Remove one that you no longer use.",
+    ),
+    errors.EnvironmentNotPrivate: Row(
+        "environment-not-private",
+        422,
+        "This environment cannot be built from a private repository",
+        "It is declared for {builder} ({evidence}), and all repositories of this site share one store of {builder}.",
+        "Declare the environment in another way (`requirements.txt`, `environment.yml`, a Dockerfile, …), or make the "
+        "repository public.",
+    ),
+}
