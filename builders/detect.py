@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentConflict, EnvironmentMissing, EnvironmentNotPrivate
-from builders.interface import Found, Grounded
+from builders.interface import Bare, Found, Grounded
 from builders.key import FORM, environment_key
-from builders.near import near
+from builders.near import near, unread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +49,19 @@ async def find_by(
 
 
 def look(directory: Path, builders: Sequence[Builder]) -> tuple[Builder, Declaration]:
-    """Which builder the directory is for. Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken."""
+    """Which builder the directory is for; where nothing is declared, one that has an environment for that.
+
+    Raises EnvironmentConflict, EnvironmentBroken, and EnvironmentMissing where a file was perhaps meant to declare.
+    """
     answers = [(builder, builder.detect(directory)) for builder in builders]
     found = [(builder, declared) for builder, declared in answers if declared is not None]
     if not found:
         looked_for = tuple(dict.fromkeys(name for builder in builders for name in builder.looks_for))
-        raise EnvironmentMissing(looked_for, near(directory, looked_for))
+        nearly = near(directory, looked_for)
+        bare = next((builder for builder in builders if isinstance(builder, Bare)), None)
+        if bare is None or set(nearly) - set(unread(nearly)):
+            raise EnvironmentMissing(looked_for, nearly)
+        return bare, bare.bare()
     if len(found) > 1:
         raise EnvironmentConflict(tuple(sorted({name for _, declared in found for name in declared.evidence})))
     return found[0]

@@ -18,8 +18,11 @@ FOLDERS = ("binder", ".binder")
 
 
 def chosen(directory: Path) -> str:
-    """The folder with a slash at its end; `""`: the root. Raises EnvironmentConflict."""
+    """The folder with a slash at its end; `""`: the root. Raises EnvironmentConflict, EnvironmentBroken."""
     found = tuple(f"{name}/" for name in FOLDERS if (directory / name).is_dir())
+    for name in found:
+        if not (directory / name).resolve().is_relative_to(directory.resolve()):
+            raise EnvironmentBroken(name, "it is a link that leads out of the repository")
     if len(found) > 1:
         raise EnvironmentConflict(found)
     return found[0] if found else ""

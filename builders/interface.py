@@ -439,6 +439,15 @@ class Grounded(Protocol):
         ...
 
 
+@runtime_checkable
+class Bare(Protocol):
+    """A builder that has an environment for a directory which declares none."""
+
+    def bare(self) -> Declaration:
+        """What such a directory is taken to declare: no files."""
+        ...
+
+
 class Builder(Protocol):
     """Turns a directory into an image."""
 

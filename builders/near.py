@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST = 5
+_DEEPER = "deeper "
 _LIKE = 0.9
 """As alike as a missing letter in a long name; `requirements-dev.txt` is another file."""
 _MOST_NAMES, _MOST_FOLDERS = 2000, 100
@@ -46,6 +47,11 @@ def near(directory: Path, looked_for: Sequence[str]) -> tuple[str, ...]:
     return tuple(find for find, _ in zip(finds, range(MOST), strict=False))
 
 
+def unread(finds: Sequence[str]) -> tuple[str, ...]:
+    """Those that are in a folder: many a repository has such files there for another purpose."""
+    return tuple(find for find in finds if find.startswith(_DEEPER))
+
+
 def _finds(directory: Path, folder: str, looked_for: tuple[str, ...]) -> Iterator[str]:
     inside = f"{folder}/" if folder else ""
     root = _names(directory)
@@ -63,7 +69,7 @@ def _finds(directory: Path, folder: str, looked_for: tuple[str, ...]) -> Iterato
     for name in _folders(directory if not folder else directory / folder):
         for deep in _names(directory / folder / name):
             if deep in looked_for and deep not in _COMMON:
-                yield f"deeper {inside}{deep} {inside}{name}/{deep}"
+                yield f"{_DEEPER}{inside}{deep} {inside}{name}/{deep}"
 
 
 def _meant(name: str, looked_for: tuple[str, ...]) -> str:

@@ -122,7 +122,7 @@ class Launch:
                 environment = await self._stages.detector.detect(checkout, tell, afresh=afresh)
                 tell(_declared(environment))
                 evidence = ", ".join(environment.evidence)
-                ended.message = f"{environment.builder} builds it from {evidence}"
+                ended.message = f"{environment.builder} builds it from {evidence}" if evidence else BARE
                 if afresh and environment.pinning in _FIRM:
                     raise AfreshPinned(environment.evidence)
             with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
@@ -155,6 +155,7 @@ class Launch:
         return session
 
 
+BARE = "It says nothing of the packages that it needs, and gets this site's plain Python"
 _FIRM = frozenset({"reproducible", "locked"})
 _PINNINGS: Mapping[str, str] = {
     "reproducible": "The environment is reproducible: everything it is built from is pinned",

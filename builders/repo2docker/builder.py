@@ -23,6 +23,7 @@ from builders.interface import (
     REVISION_LABEL,
     SOURCE_LABEL,
     TREE_LABEL,
+    Declaration,
     Inputs,
     Progress,
     Step,
@@ -32,6 +33,7 @@ from builders.lease import Lease, leased
 from builders.repo2docker import files, pinning
 from builders.repo2docker.bases import bases, permitted
 from builders.repo2docker.buildkit import TAIL
+from builders.repo2docker.locked import bare
 from builders.repo2docker.locked.builder import Locked
 from builders.repo2docker.locked.files import LOCKS
 from builders.repo2docker.run import Run, has_buildx
@@ -40,7 +42,7 @@ from builders.repo2docker.syntax import without_syntax
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builders.interface import Declaration, Log, Order, Tell, Workshop
+    from builders.interface import Log, Order, Tell, Workshop
     from builders.repo2docker.render import Context
 
 _REVISION = 3
@@ -65,6 +67,10 @@ class Repo2Docker:
         """As Builder.detect."""
         return files.declaration(directory)
 
+    def bare(self) -> Declaration:
+        """As Bare.bare: what lock files are installed on, with a kernel."""
+        return Declaration(())
+
     async def inputs(
         self,
         directory: Path,
@@ -74,6 +80,8 @@ class Repo2Docker:
         tell: Tell,  # noqa: ARG002
     ) -> Inputs:
         """As Builder.inputs."""
+        if not declared.evidence:
+            return await bare.inputs(directory, platform, self.looks_for)
         files_digest = await declared_files(directory, declared)
         if lock := files.locked(directory, declared.evidence):
             return await Locked(directory, lock, platform).inputs(files_digest)
@@ -93,8 +101,7 @@ class Repo2Docker:
             await has_buildx(env)
             scratch = Path(name)
             labels = _labels(order, await tree_id(order.directory) if order.found.tree else "")
-            if lock := files.locked(order.directory, order.found.evidence):
-                locked = Locked(order.directory, lock, order.found.platform)
+            if locked := _locked(order):
                 context = await locked.context(Run(self.name, order, Lease(order.workshop.limits), env, tell), scratch)
             else:
                 context = await asyncio.to_thread(self._read, order, scratch, tell)
@@ -133,6 +140,14 @@ class Repo2Docker:
             return _without_git(render(directory, scratch, platform=order.found.platform, tell=told), order, scratch)
         except Unreadable as error:
             raise BuildFailed(self.name, READING, (*tail, *str(error).splitlines()), 1) from error
+
+
+def _locked(order: Order) -> Locked | None:
+    evidence, platform = order.found.evidence, order.found.platform
+    if not evidence:
+        return bare.locked(platform)
+    lock = files.locked(order.directory, evidence)
+    return Locked(order.directory, lock, platform) if lock else None
 
 
 def _labels(order: Order, tree: str) -> dict[str, str]:

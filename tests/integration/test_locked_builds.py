@@ -113,6 +113,23 @@ async def test_a_changed_notebook_is_no_build_and_the_kernel_is_the_authors(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_a_repository_that_declares_nothing_is_launched_with_the_sites_python(
+    service: Service, git_daemon: GitHost
+) -> None:
+    repo = git_daemon.make_repo(files={"paper.ipynb": "{}", "docs/requirements.txt": "sphinx"})
+    async with visiting(service) as visitor:
+        await visitor.enter()
+        events = await launched(visitor, repo.url)
+        (declared,) = [event for event in events if event["type"] == "declared"]
+        assert (declared["pinning"], declared["evidence"], len(declared["loose"])) == ("not-pinned", [], 2)
+        assert "It says nothing of the packages that it needs, and gets this site's plain Python" in [
+            event.get("message") for event in events
+        ]
+        session = await visitor.session(events[-1]["url"])
+        assert await session.run("import ipywidgets, sys; print(sys.executable)") == "/opt/env/bin/python\n"
+
+
 def test_a_wheel_is_fetched_once_and_what_is_kept_is_hashed_again(
     build: Build, tmp_path: Path, engine: docker.DockerClient
 ) -> None:

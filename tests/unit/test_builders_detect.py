@@ -15,6 +15,8 @@ from builders.catalogue import BUILDERS
 from builders.detect import fingerprint, look
 from builders.errors import BuilderError, EnvironmentBroken, EnvironmentConflict, EnvironmentMissing
 from builders.interface import Declaration, Inputs
+from builders.repo2docker.locked import bare
+from builders.repo2docker.locked.builder import Locked
 
 PACKAGE = '[project]\nname = "x"\n[build-system]\nrequires = []\n'
 
@@ -59,16 +61,46 @@ def test_one(tmp_path: Path, files: dict[str, str], evidence: tuple[str, ...]) -
         {},
         {"README.md": "", "notebook.ipynb": "{}"},
         {"pyproject.toml": "[tool.ruff]\n"},
-        {"binder/README": "", "environment.yml": ""},
         {"binder/setup.py": "", "binder/pyproject.toml": PACKAGE},
         {"binder": "a file, not a folder"},
-        {"Manifest.toml": "", "requirements3.txt": ""},
+        {"requirements3.txt": ""},
+        {"requirements-dev.txt": "", "requirements.in": "", "restart": "", "a/start": "", "a/setup.py": ""},
+        {"a/b/environment.yml": "", ".hidden/environment.yml": "", "en\nvironment.yml": ""},
+        {"enviroment.yml": "-> gone"},
+        {"docs/requirements.txt": ""},
     ],
 )
-def test_none(tmp_path: Path, files: dict[str, str]) -> None:
+def test_what_declares_nothing_gets_an_environment_of_the_site(tmp_path: Path, files: dict[str, str]) -> None:
+    builder, declared = look(write(tmp_path, files), BUILDERS)
+    assert (builder.name, declared) == ("repo2docker", Declaration(()))
+
+
+def test_without_a_builder_for_that_it_is_refused(tmp_path: Path) -> None:
+    others = [builder for builder in BUILDERS if builder.name != "repo2docker"]
     with pytest.raises(EnvironmentMissing) as caught:
-        look(write(tmp_path, files), BUILDERS)
-    assert {"Dockerfile", "environment.yml", "requirements.txt"} <= set(caught.value.looked_for)
+        look(tmp_path, others)
+    assert {"flake.nix", "manifest.scm"} <= set(caught.value.looked_for)
+    assert not caught.value.near
+
+
+async def test_the_environment_of_the_site_is_one_and_says_which_files_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Locked, "ground", staticmethod(_grounded))
+    looked_for = ("environment.yml", "requirements.txt")
+    one = await bare.inputs(write(tmp_path / "one", {"docs/requirements.txt": "x"}), "linux/amd64", looked_for)
+    two = await bare.inputs(write(tmp_path / "two", {"a.ipynb": "{}"}), "linux/amd64", looked_for)
+    assert one.digest == two.digest
+    assert (one.pinning, one.advice) == ("not-pinned", bare.ADVICE)
+    assert one.loose == (
+        bare.NOTHING,
+        "docs/requirements.txt: it is not read, as it is neither in the root nor in binder/",
+    )
+    assert two.loose == (bare.NOTHING,)
+
+
+async def _grounded() -> str:
+    return "sha256:0"
 
 
 DEPENDENCIES = '[project]\nname = "x"\nversion = "1"\ndependencies = ["numpy"]\n'
@@ -88,13 +120,16 @@ NEARLY = [
         {".binder/README": "", "flake.nix": "", "flake.lock": ""},
         "hidden .binder/ flake.nix",
     ),
-    ({"code/environment.yml": ""}, "deeper environment.yml code/environment.yml"),
-    ({"binder/a b/environment.yml": ""}, "deeper binder/environment.yml binder/a b/environment.yml"),
+    (
+        {"Requirements.txt": "", "code/environment.yml": ""},
+        "misspelt requirements.txt Requirements.txt, deeper environment.yml code/environment.yml",
+    ),
+    (
+        {"binder/Dockerfil": "", "binder/a b/environment.yml": ""},
+        "misspelt Dockerfile binder/Dockerfil, deeper binder/environment.yml binder/a b/environment.yml",
+    ),
     ({"pyproject.toml": DEPENDENCIES}, "unlocked uv.lock pyproject.toml"),
-    ({"pyproject.toml": "[tool.ruff]\n"}, ""),
-    ({"requirements-dev.txt": "", "requirements.in": "", "restart": "", "a/start": "", "a/setup.py": ""}, ""),
-    ({"a/b/environment.yml": "", ".hidden/environment.yml": "", "en\nvironment.yml": ""}, ""),
-    ({"enviroment.yml": "-> gone"}, ""),
+    ({"Manifest.toml": "", "requirements3.txt": ""}, "alone Project.toml Manifest.toml"),
 ]
 
 
@@ -107,9 +142,10 @@ def test_nearly_one(tmp_path: Path, files: dict[str, str], expected: str) -> Non
 
 
 def test_of_many_that_are_nearly_one_a_few_are_told(tmp_path: Path) -> None:
+    many = {f"course-{number:03}/environment.yml": "" for number in range(300)}
     with pytest.raises(EnvironmentMissing) as caught:
-        look(write(tmp_path, {f"course-{number:03}/environment.yml": "" for number in range(300)}), BUILDERS)
-    assert caught.value.near[-1] == "deeper environment.yml course-004/environment.yml"
+        look(write(tmp_path, {**many, "enviroment.yml": ""}), BUILDERS)
+    assert caught.value.near[-1] == "deeper environment.yml course-003/environment.yml"
     assert len(caught.value.near) == 5
 
 
@@ -123,7 +159,7 @@ def test_of_many_that_are_nearly_one_a_few_are_told(tmp_path: Path) -> None:
             {"Dockerfile": "-> /etc/passwd"},
             EnvironmentBroken("Dockerfile", "it is a link that leads out of the repository"),
         ),
-        ({"binder": "-> /etc", "x": ""}, None),
+        ({"binder": "-> /etc", "x": ""}, EnvironmentBroken("binder/", "it is a link that leads out of the repository")),
         ({"apt.txt/x": ""}, EnvironmentBroken("apt.txt", "it is not a file")),
         ({"pyproject.toml": "= no"}, None),
     ],
