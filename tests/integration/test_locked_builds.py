@@ -112,7 +112,6 @@ async def test_a_changed_notebook_is_no_build_and_the_kernel_is_the_authors(
         assert second[-1]["type"] == "ready"
 
 
-@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_a_repository_that_declares_nothing_is_launched_with_the_sites_python(
     service: Service, git_daemon: GitHost
@@ -130,6 +129,7 @@ async def test_a_repository_that_declares_nothing_is_launched_with_the_sites_pyt
         assert await session.run("import ipywidgets, sys; print(sys.executable)") == "/opt/env/bin/python\n"
 
 
+@pytest.mark.long
 def test_a_wheel_is_fetched_once_and_what_is_kept_is_hashed_again(
     build: Build, tmp_path: Path, engine: docker.DockerClient
 ) -> None:
