@@ -271,6 +271,7 @@ ENVIRONMENT = (
     "PIP_EXTRA_INDEX_URL",
     "PIP_CONFIG_FILE",
     "REPOLAUNCH_BUILD_ENGINE",
+    "REPOLAUNCH_NETWORK",
     "REPOLAUNCH_STORES",
     "REPOLAUNCH_VIEWS",
     "REPOLAUNCH_CLOSURE",
@@ -283,6 +284,8 @@ ENVIRONMENT = (
 """The variables that a builder process understands: all that it should be given."""
 BUILD_ENGINE = "REPOLAUNCH_BUILD_ENGINE"
 """The folder with the sockets of the engine that builds, if that is not DOCKER_HOST's."""
+NETWORK = "REPOLAUNCH_NETWORK"
+"""The engine's network of what Nix and Guix fetch, where no build engine is named; `bridge` where nothing is said."""
 GUIX = "REPOLAUNCH_GUIX"
 """How Guix is run at this site (builders/guix/means.py)."""
 SITE_CHANNELS = "site/channels.scm"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
+from builders.interface import NETWORK
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.sandbox_door import WHOLE, Reach, Rights, door
@@ -35,14 +37,14 @@ if TYPE_CHECKING:
     from builders.lease import Lease
     from builders.process import Child
 
+BRIDGE = "bridge"
+"""The engine's own network."""
 SOCKETS = "/run/daemon"
 """Where both containers see the folder with the daemon's socket."""
 WORK = "/run/work"
 """Where the daemon has room on the disk for its sandboxes."""
 SOURCE = "/source"
 """Where the evaluator sees the author's files."""
-NETWORK = "bridge"
-"""The engine's network of those that may reach one."""
 _NO_TOOL = "the docker command-line client is not installed"
 _TOOL_S = 60
 _KILLED = 137
@@ -258,7 +260,7 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
     return (
         *("docker", "run", "--interactive", f"--name={name}", f"--user={uid}:{uid}", "--pull=never"),
         *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--log-driver=none"),
-        f"--network={NETWORK if network else 'none'}",
+        f"--network={_network(of) if network else 'none'}",
         *((f"--cgroup-parent={of.lease.parent}",) if of.lease.parent else ()),
         *(f"--memory={limits.memory}", f"--memory-swap={limits.memory}", f"--cpus={limits.cpus}"),
         *(f"--pids-limit={limits.processes}", "--ulimit=core=0", "--workdir=/"),
@@ -268,6 +270,11 @@ def _docker_run(of: Daemon, name: str, uid: int, limits: Limits, *, network: boo
         *(f"--env={key}" for key in engine.PROXIES if network and key in of.env),
         "--env=HOME=/tmp",
     )
+
+
+def _network(of: Daemon) -> str:
+    """A build engine has walls around all that is in it; on the engine of the sessions one network has them."""
+    return BRIDGE if of.lease.parent else os.environ.get(NETWORK) or BRIDGE
 
 
 def _started(image: str, argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class BuildSettings(BaseModel):
         "own",
         description="Where images are built. `own`: in a container with an engine of its own, where the limits below "
         "hold and the egress rules do. `shared`: by the engine of the sessions, for machines that cannot run such a "
-        "container; only time and output are limited. Else the folder of a build engine that somebody else keeps.",
+        "container; only time and output are limited, and the egress rules hold for Nix and Guix alone. Else the "
+        "folder of a build engine that somebody else keeps.",
     )
     build_local_images: tuple[str, ...] = Field(
         ("localhost/repolaunch/base:*",),

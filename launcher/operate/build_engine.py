@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 from docker.types import Mount
 
-from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, Error, Progress, parse_line
+from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, NETWORK, Error, Progress, parse_line
 from builders.process import Command, running
 from builders.sockets import connected
 from launcher.operate import worker
@@ -86,6 +86,11 @@ def place(installation: Installation, settings: Settings) -> Place | None:
         return None
     own = settings.build_engine == OWN
     return Place(installation.path("run", "builds") if own else Path(settings.build_engine).absolute())
+
+
+def told(builds: Place | None, installation: Installation) -> dict[str, str]:
+    """What builder processes are told of where they build, and through which network they fetch."""
+    return builds.environment if builds else {NETWORK: installation.fetching}
 
 
 async def start(

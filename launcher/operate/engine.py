@@ -15,6 +15,8 @@ from launcher.operate.installation import InstallationError
 from launcher.settings import SettingWrong
 
 if TYPE_CHECKING:
+    from docker.models.networks import Network
+
     from launcher.operate.installation import Installation
 
 BASE_IMAGE = "localhost/repolaunch/base:1"
@@ -36,30 +38,36 @@ def connect() -> docker.DockerClient:
 
 def ensure_network(client: docker.DockerClient, installation: Installation) -> str:
     """The sessions' bridge, made at first use; containers on it cannot reach each other. Returns its gateway."""
-    label, identity = installation.label.split("=")
-    found = client.networks.list(names=[installation.network], filters={"label": installation.label})
-    network = next((one for one in found if one.name == installation.network), None)
-    if network is None:
-        try:
-            network = client.networks.create(
-                installation.network,
-                driver="bridge",
-                labels={label: identity},
-                options={
-                    "com.docker.network.bridge.enable_icc": "false",
-                    "com.docker.network.bridge.name": bridge(installation),
-                },
-            )
-        except docker.errors.APIError as error:
-            raise InstallationError(
-                f"The network of the sessions could not be made: {error.explanation}. "
-                "Remove networks that are no longer used, or give the engine more address pools."
-            ) from None
-        network.reload()
+    network = _ensure(client, installation, installation.network, bridge(installation))
     gateway = network.attrs["IPAM"]["Config"][0].get("Gateway")
     if not gateway:
         raise InstallationError(f"The network {installation.network} has no gateway. Remove it and start again.")
     return str(gateway).partition("/")[0]
+
+
+def ensure_fetching(client: docker.DockerClient, installation: Installation) -> str:
+    """The bridge of what Nix and Guix fetch on the engine of the sessions, made likewise. Returns its interface."""
+    interface = f"rf-{installation.id}"
+    _ensure(client, installation, installation.fetching, interface)
+    return interface
+
+
+def _ensure(client: docker.DockerClient, installation: Installation, name: str, interface: str) -> Network:
+    label, identity = installation.label.split("=")
+    found = client.networks.list(names=[name], filters={"label": installation.label})
+    network = next((one for one in found if one.name == name), None)
+    if network is not None:
+        return network
+    options = {"com.docker.network.bridge.enable_icc": "false", "com.docker.network.bridge.name": interface}
+    try:
+        network = client.networks.create(name, driver="bridge", labels={label: identity}, options=options)
+    except docker.errors.APIError as error:
+        raise InstallationError(
+            f"The network {name} could not be made: {error.explanation}. "
+            "Remove networks that are no longer used, or give the engine more address pools."
+        ) from None
+    network.reload()
+    return network
 
 
 def root(client: docker.DockerClient) -> str:

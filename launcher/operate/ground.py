@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.operate import engine, plan, stores
+from launcher.operate import build_engine, engine, plan, stores
 from launcher.operate.egress.guard import Bridge, Guard
 from launcher.operate.helper_container import HelperContainer, healthy
 from launcher.operate.installation import InstallationError
@@ -61,7 +61,9 @@ async def lay(
     # Before anything that is taken away again when this fails.
     await asyncio.to_thread(helper.check_alone)
     gateway = await asyncio.to_thread(engine.ensure_network, client, installation)
-    guard = Guard(client, installation, settings, Bridge(engine.bridge(installation), gateway, installation.ports.hub))
+    others = await asyncio.to_thread(_others, client, installation, settings)
+    bridge = Bridge(engine.bridge(installation), gateway, installation.ports.hub, others)
+    guard = Guard(client, installation, settings, bridge)
     stack.push_async_callback(guard.remove)
     walls = stack.enter_context(task(guard.install()))
     stack.push_async_callback(asyncio.to_thread, helper.stop)
@@ -69,6 +71,13 @@ async def lay(
     stack.enter_context(task(_keep(helper, folders.socket)))
     views = await asyncio.to_thread(stores.are_seen, client, installation, settings)
     return Ground(gateway, await asyncio.to_thread(engine.root, client), views, guard, walls)
+
+
+def _others(client: docker.DockerClient, installation: Installation, settings: Settings) -> tuple[str, ...]:
+    """The bridges, besides the sessions', of what strangers have done on the engine of the sessions."""
+    if settings.build_engine != build_engine.SHARED:
+        return ()
+    return (engine.ensure_fetching(client, installation),)
 
 
 @contextlib.contextmanager

@@ -81,6 +81,11 @@ class Installation:
         return f"repolaunch-{self.id}"
 
     @property
+    def fetching(self) -> str:
+        """The bridge of what Nix and Guix fetch, where the engine of the sessions builds."""
+        return f"repolaunch-{self.id}-fetching"
+
+    @property
     def label(self) -> str:
         """The label that everything of this installation in the container engine carries."""
         return f"repolaunch.installation={self.id}"

@@ -140,8 +140,7 @@ class Papers:
     def _environment(self, host: str) -> dict[str, str]:
         """For a builder that speaks to this registry. Ours alone is told our password."""
         env = {name: os.environ[name] for name in lines.ENVIRONMENT if name in os.environ}
-        place = build_engine.place(self.installation, self.settings)
-        env |= place.environment if place else {}
+        env |= build_engine.told(build_engine.place(self.installation, self.settings), self.installation)
         env |= worker.told(self.installation, self.settings) | {"LANG": "C.UTF-8"}
         if host != self._host:
             return env

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from builders.interface import VIEWS
-from launcher.operate import example, hub_database, leftovers, registry, sessions, worker
+from launcher.operate import build_engine, example, hub_database, leftovers, registry, sessions, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
 from launcher.operate.helper_container import Folders
@@ -180,7 +180,7 @@ class Plan:
         }
 
     def _worker(self) -> Child:
-        engines = passed_with_engine() | (self.builds.environment if self.builds else {})
+        engines = passed_with_engine() | build_engine.told(self.builds, self.installation)
         engines |= {VIEWS: "1"} if self.views else {}
         return worker.child(self.installation, self.settings, self.registry, engines)
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import docker
 import pytest
 
+from builders.interface import NETWORK
+from builders.nix.tool import NIX
+from builders.sandbox import daemon
+from launcher.operate import build_engine, engine
 from launcher.operate.egress import filter as packets
 from launcher.operate.egress import note
 from launcher.operate.egress.guard import Bridge, Guard
-from launcher.operate.installation import InstallationError, open_installation
+from launcher.operate.installation import InstallationError, free_port, open_installation
 from launcher.settings import Settings
-from tests.fixtures.netns import ip
+from tests.fixtures.netns import ip, listening, world
+from tests.fixtures.nix import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from builders.interface import Workshop
     from launcher.operate.installation import Installation
+    from tests.fixtures.netns import Target
     from tests.fixtures.service import Service
 
 pytestmark = pytest.mark.engine
@@ -113,6 +121,41 @@ async def test_rules_that_cannot_be_set_again_stop_new_sessions(
     assert not await guard.look()
     assert note.read(installation.path("run")).ok
     await guard.remove()
+
+
+CLOSED: dict[str, Target] = {
+    "private": ("10.9.9.9", 443, "tcp"),
+    "metadata": ("169.254.169.254", 80, "tcp"),
+    "mail": ("198.51.100.7", 25, "tcp"),
+}
+PUBLIC: Target = ("198.51.100.7", 443, "tcp")
+HERE, THERE = "198.18.252.1", "198.18.252.2"
+REACH = 'for at; do timeout 10 bash -c "</dev/tcp/$at" && echo open || echo closed; done'
+
+
+async def test_what_nix_and_guix_fetch_on_the_engine_of_the_sessions_goes_through_the_table(
+    installation: Installation, bridge: Bridge, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `build_engine = "shared"` has it. The world is a stand-in: only what this network sends on goes there."""
+    client = docker.from_env()
+    interface = engine.ensure_fetching(client, installation)
+    network = client.networks.get(installation.fetching)
+    monkeypatch.setenv(NETWORK, build_engine.told(None, installation)[NETWORK])
+    guard = Guard(client, installation, Settings(), replace(bridge, others=(interface,)))
+    gateway, port = str(network.attrs["IPAM"]["Config"][0]["Gateway"]).partition("/")[0], free_port()
+    targets = [*CLOSED.values(), (gateway, port, "tcp"), PUBLIC]
+    argv = ("bash", "-c", REACH, "bash", *(f"{address}/{number}" for address, number, _ in targets))
+    try:
+        with world(interface, HERE, THERE, *CLOSED.values(), PUBLIC), listening((gateway, port, "tcp")):
+            await guard.install()
+            async with daemon(NIX, workshop, network=True) as of:
+                _, said = await say(of, *argv, network=True)
+                assert [line for line in said.splitlines() if line in {"open", "closed"}] == ["closed"] * 4 + ["open"]
+                await guard.remove()
+                _, said = await say(of, *argv, network=True)
+                assert [line for line in said.splitlines() if line in {"open", "closed"}] == ["open"] * 5
+    finally:
+        network.remove()
 
 
 def test_rules_outlive_a_killed_service_and_go_with_one_that_stops(own_service: Service) -> None:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders import sandbox
 from builders.errors import BuildAddressClosed, BuilderError, BuildFailed, EnvironmentBroken, EnvironmentImpure
-from builders.interface import LOOSE, REPRODUCIBLE
+from builders.interface import LOOSE, NETWORK, REPRODUCIBLE
 from builders.nix import nar
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
@@ -93,7 +92,7 @@ def forge(
         networking_config={name: engine.api.create_endpoint_config(aliases=["forge.example.org"])},
     )
     container.start()
-    monkeypatch.setattr(sandbox, "NETWORK", name)
+    monkeypatch.setenv(NETWORK, name)
     yield made
     container.remove(force=True)
     network.remove()

@@ -35,7 +35,8 @@ from launcher.operate.installation import free_port, open_installation
 from launcher.sessions.resolve import _tmpfs
 from launcher.settings import Settings
 from tests.fixtures import inside
-from tests.fixtures.netns import ip, listening, namespace
+from tests.fixtures.netns import listening
+from tests.fixtures.netns import world as world_of
 from tests.fixtures.service import Service, visiting
 
 if TYPE_CHECKING:
@@ -272,24 +273,9 @@ def world(small_service: Service) -> Iterator[tuple[Target, ...]]:
     """Carries every address that is asked for; only what comes from the sessions' bridge is sent there."""
     server = next(one for one in machine.endpoints() if one.port == 53 and one.address.version == 4)
     name_server: Target = (str(server.address), 53, "udp")
-    table, bridge, here = str(2**20 + secrets.randbelow(2**20)), f"rl-{small_service.id}", f"w{secrets.token_hex(4)}"
-    with namespace("w") as there:
-        ip("link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", there.name)
-        ip("address", "add", f"{WORLD_HERE}/30", "dev", here)
-        ip("link", "set", here, "up")
-        there.ip("address", "add", f"{WORLD_THERE}/30", "dev", "eth0")
-        there.ip("link", "set", "eth0", "up")
-        there.ip("route", "add", "default", "via", WORLD_HERE)
-        targets = (*CLOSED.values(), PUBLIC, name_server)
-        for address in dict.fromkeys(target[0] for target in targets):
-            there.ip("address", "add", f"{address}/32", "dev", "lo")
-        ip("route", "add", "default", "via", WORLD_THERE, "dev", here, "table", table)
-        ip("rule", "add", "iif", bridge, "lookup", table)
-        try:
-            with there.listening(*targets):
-                yield (PUBLIC, name_server)
-        finally:
-            ip("rule", "delete", "iif", bridge, "lookup", table)
+    targets = (*CLOSED.values(), PUBLIC, name_server)
+    with world_of(f"rl-{small_service.id}", WORLD_HERE, WORLD_THERE, *targets):
+        yield (PUBLIC, name_server)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -37,11 +37,14 @@ class Bridge:
     interface: str
     gateway: str
     hub_port: int
+    others: tuple[str, ...] = ()
+    """Interfaces of other bridges with strangers on them, to whom nothing of this machine is open."""
 
     @property
-    def side(self) -> Side:
-        """As the rules know it."""
-        return Side(self.interface, (Endpoint(ipaddress.ip_address(self.gateway), self.hub_port, "tcp", "the hub"),))
+    def sides(self) -> tuple[Side, ...]:
+        """As the rules know them."""
+        hub = Endpoint(ipaddress.ip_address(self.gateway), self.hub_port, "tcp", "the hub")
+        return Side(self.interface, (hub,)), *map(Side, self.others)
 
 
 class Guard:
@@ -111,7 +114,7 @@ class Guard:
         if self._policy is None:
             own = await asyncio.to_thread(machine.endpoints)
             self._policy = policy(self._settings, own)
-        await asyncio.to_thread(self._filter.install, self._policy, [self._bridge.side])
+        await asyncio.to_thread(self._filter.install, self._policy, self._bridge.sides)
         self._state = await asyncio.to_thread(self._filter.state)
         self._note(ok=True, seen=self._filter.name)
 
