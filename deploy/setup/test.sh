@@ -42,10 +42,10 @@ else
   lane others "${alone[@]}" >"$said" 2>&1 &
   others=$!
   # What ended already cannot be ended: under `set -e` that alone would make a good run a failed one.
-  trap 'kill "$others" 2>/dev/null || true; rm -f "$said"' EXIT
+  # Whoever is stopped in the middle still says what the other lane had said.
+  trap 'kill "$others" 2>/dev/null || true; cat "$said"; rm -f "$said"' EXIT
   lane real tests/integration tests/kills "${alone[@]/#/--ignore=}" || status=1
   wait "$others" || status=1
-  cat "$said"
 fi
 printf 'tests: %s s in all\n' "$((SECONDS - started))"
 exit "$status"
