@@ -226,7 +226,9 @@ class Composed:
         """What the handlers need."""
         settings, known = self._given.settings, self._given.secrets
         links = sites_of(settings)
-        client = Client(self._given.hub_api, known.launcher_token, "launcher", "service-launcher")
+        client = Client(
+            self._given.hub_api, known.launcher_token, "launcher", "service-launcher", base=settings.base_path
+        )
         return Web(
             launches=self.launches,
             projects=self.project_rows,

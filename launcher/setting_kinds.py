@@ -105,6 +105,14 @@ def _url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    """Empty, or `http(s)://host[:port][/path]`."""
+    host, slash, path = value.partition("://")[2].partition("/")
+    if slash and not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._~-]*(/[A-Za-z0-9][A-Za-z0-9._~-]*)*/?)?", path):
+        raise ValueError("it may have a path of letters, digits and . _ ~ - after the host, and no query")
+    return _url(f"{value.partition('://')[0]}://{host}") + slash + path if slash else _url(value)
+
+
 def _api_url(value: str) -> str:
     """`http(s)://host[:port][/path]`, without a slash at its end."""
     base, slash, path = value.partition("://")[2].partition("/")
@@ -154,6 +162,8 @@ Watermark = Annotated[str, BeforeValidator(_watermark)]
 """Bytes, or percent of the disk."""
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+"""The same, with a path below which all is."""
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 """The address of an interface: never empty."""
 Origins = Annotated[tuple[str, ...], AfterValidator(_origins)]

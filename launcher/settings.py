@@ -29,6 +29,7 @@ from launcher.setting_kinds import (
     NetworksOrEndpoints,
     Ports,
     Protocols,
+    PublicUrl,
     Registry,
     Url,
     http_url,
@@ -65,9 +66,11 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
     # ---- addresses
     host: Host = Field("127.0.0.1", description="Address on which the public proxy listens.")
     port: int = Field(8000, ge=1, le=65535, description="Port on which the public proxy listens.")
-    public_url: Url = Field(
+    public_url: PublicUrl = Field(
         "",
-        description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example).",
+        description="Address that people type, if it is not `http://<host>:<port>` (behind TLS, for example). With a "
+        "path (`https://example.org/services/binder`) all is below that path, sessions too; what stands in front of "
+        "our proxy passes the path on as it is.",
     )
     wildcard_url: Url = Field(
         "",
@@ -256,10 +259,15 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
         return self.public_url.rstrip("/") or self.wildcard_url.rstrip("/") or own
 
     @property
+    def base_path(self) -> str:
+        """What every path begins with: `/services/binder`, or `""`."""
+        return urlsplit(self.base_url).path
+
+    @property
     def local_url(self) -> str:
         """Where this machine reaches the public proxy, whatever stands in front of it."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # recognised, not listened on
-        return http_url(everywhere.get(self.host, self.host), self.port)
+        return http_url(everywhere.get(self.host, self.host), self.port) + self.base_path
 
 
 def _shown(name: str, value: object) -> str:

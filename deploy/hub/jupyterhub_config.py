@@ -17,6 +17,7 @@ c = get_config()
 settings = read(os.environ)
 # Wildcard: the launcher and the hub share the domain itself, sessions get its subdomains.
 domain = urlsplit(settings.wildcard_url).hostname or ""
+base = urlsplit(settings.public_url).path.rstrip("/")
 start_timeout = float(settings.start_timeout_s)
 
 # ---- addresses
@@ -24,8 +25,8 @@ c.JupyterHub.bind_url = settings.public_url
 c.JupyterHub.hub_bind_url = settings.bind_url
 c.JupyterHub.hub_connect_url = settings.connect_url or settings.bind_url
 c.JupyterHub.subdomain_host = settings.wildcard_url
-c.JupyterHub.hub_routespec = f"{domain}/hub/"
-c.JupyterHub.default_url = "/"
+c.JupyterHub.hub_routespec = f"{domain}{base}/hub/"
+c.JupyterHub.default_url = f"{base}/"
 c.JupyterHub.trusted_downstream_ips = list(settings.trusted)
 c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
 if settings.public_url.startswith("https:") and domain:
@@ -36,7 +37,7 @@ if settings.public_url.startswith("https:") and not domain:
     c.JupyterHub.public_url = settings.public_url
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = settings.proxy_api_url
-c.Proxy.extra_routes = {f"{domain}/": settings.launcher_url}
+c.Proxy.extra_routes = {f"{domain}{base}/": settings.launcher_url}
 
 # ---- restarts touch no session
 c.JupyterHub.cleanup_servers = False

@@ -4,7 +4,7 @@
 // after the session has ended; with a wildcard domain, a cookie could go to all names below it. What JupyterHub's server
 // itself sets (its login, the login's state, `_xsrf`) lies on its own path, or on a host of its own, and is passed on.
 
-const SESSION = "/user/";
+import { SESSION } from "./place.mjs";
 
 // Browsers keep these for a whole origin, or report to an address what happens anywhere in it.
 const DROPPED = [

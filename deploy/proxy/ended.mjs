@@ -6,10 +6,10 @@
 
 import http from "node:http";
 import { ConfigurableProxy } from "configurable-http-proxy";
+import { SESSION } from "./place.mjs";
 
 const CONNECT_MS = 1500; // all that the proxy speaks to is on this machine
 const GONE = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"]);
-const SESSION = "/user/";
 
 class Impatient extends http.Agent {
   createConnection(options, callback) {

@@ -7,6 +7,7 @@
 import "./certificate.mjs"; // before the proxy makes its server
 import { ConfigurableProxy } from "configurable-http-proxy";
 import { confine, rightPlace, sessionOf } from "./confined.mjs";
+import { SESSION } from "./place.mjs";
 import { lookAtAnswer } from "./reconnecting.mjs";
 import "./ended.mjs"; // asked before reconnecting.mjs, so loaded after it
 
@@ -51,8 +52,8 @@ async function refusal(proxy, req) {
   const chunked = "transfer-encoding" in req.headers;
   if (!chunked && !(Number(req.headers["content-length"] ?? 0) > LONGEST_BODY)) return 0;
   const match = await proxy.targetForReq(req);
-  if (match?.prefix.includes("/user/")) return 0;
-  if (/^\/user\//.test(req.url)) return 503;
+  if (match?.prefix.includes(SESSION)) return 0;
+  if (req.url.startsWith(SESSION)) return 503;
   return chunked ? 411 : 413;
 }
 
@@ -95,7 +96,7 @@ function watchAnswers(proxy) {
   });
 }
 
-const SPELT_RIGHT = /^\/user\/[a-z0-9-]+\//;
+const SPELT_RIGHT = /^[a-z0-9-]+\//;
 
 const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
 
@@ -104,7 +105,7 @@ ConfigurableProxy.prototype.handleProxyWeb = async function (req, res) {
   watchAnswers(this);
   const code = await refusal(this, req).catch(() => 503);
   if (code) return this.handleProxyError(code, "web", req, res);
-  if (!SPELT_RIGHT.test(req.url)) {
+  if (!(req.url.startsWith(SESSION) && SPELT_RIGHT.test(req.url.slice(SESSION.length)))) {
     const route = await this.targetForReq(req).catch(() => null); // what fails here fails below, with a sentence
     const place = rightPlace(sessionOf(route), req.url);
     if (place) return res.writeHead(307, { Location: place, "Cache-Control": "no-store" }).end();

@@ -8,6 +8,7 @@
 
 import http from "node:http";
 import { ConfigurableProxy } from "configurable-http-proxy";
+import { BASE, SESSION } from "./place.mjs";
 
 const RECONNECTING = {
   code: "reconnecting",
@@ -27,7 +28,6 @@ const AGAIN_S = 3;
 const SETTLED_MS = 2000; // after the last route that the hub told, it has told all
 const WAIT_MS = 10000; // what a request waits for its route
 const HUB_MS = 1500; // a hub that does not answer within this is away
-const SESSION = "/user/";
 
 // ---- speaking
 function say(req, res, told) {
@@ -105,7 +105,7 @@ async function hubAnswers(proxy) {
   const hub = routes.find((route) => route.hub);
   if (!hub) return false;
   return new Promise((resolve) => {
-    const request = http.get(`${hub.target}/hub/health`, { timeout: HUB_MS }, (answer) => {
+    const request = http.get(`${hub.target}${BASE}/hub/health`, { timeout: HUB_MS }, (answer) => {
       answer.resume();
       resolve(answer.statusCode < 500);
     });

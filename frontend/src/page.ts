@@ -21,6 +21,11 @@ export function pageConfig(): PageConfig {
   return { baseUrl: field("baseUrl") || "/", provider: field("provider"), spec: field("spec"), urlpath: field("urlpath") };
 }
 
+/** An address of the service, which says where it is below its own path, for a browser. */
+export function ours(path: string): string {
+  return path.startsWith("/") ? pageConfig().baseUrl.replace(/\/+$/, "") + path : path;
+}
+
 /** Renders into the document itself, so that the one style sheet and every accessibility tool see it. */
 export class PageElement extends LitElement {
   protected override createRenderRoot(): HTMLElement {

@@ -136,7 +136,7 @@ class Plan:
     @property
     def hub_api_url(self) -> str:
         """The hub's REST interface."""
-        return f"{self.hub_url}/hub/api"
+        return f"{self.hub_url}{self.settings.base_path}/hub/api"
 
     @property
     def launcher_url(self) -> str:
@@ -215,6 +215,7 @@ class Plan:
         env = passed() | {
             "REPOLAUNCH_TLS_CERTIFICATE": self.settings.tls_certificate,
             "REPOLAUNCH_TLS_KEY": self.settings.tls_key,
+            "REPOLAUNCH_BASE_PATH": self.settings.base_path,
             "CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token"),
             "NODE_OPTIONS": f"--import={PROXY_ESCAPES.as_uri()}",
         }
@@ -249,6 +250,7 @@ class Plan:
             "COOKIE_SECRET_FILE": str(folder / "cookie-secret"),
             "PROXY_API_URL": f"http://{LOOPBACK}:{installation.ports.proxy_api}",
             "LAUNCHER_URL": self.launcher_url,
+            "OAUTH_REDIRECT": f"{settings.base_path}/api/v1/oauth_callback",
             "LAUNCHER_TOKEN": installation.secret("launcher-token"),
             "SUPERVISOR_TOKEN": installation.secret("supervisor-token"),
             "RESOLVE_SECRET": installation.secret("resolve-secret"),

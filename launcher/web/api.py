@@ -40,7 +40,7 @@ class _Api(Handler):
     async def begin(self, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> None:
         """Start a launch and answer with it."""
         launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh)
-        self.set_header("Location", f"/api/v1/launches/{launch.id}")
+        self.set_header("Location", f"{self.web.base}/api/v1/launches/{launch.id}")
         self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
 
     def at(self, project: Project_) -> str:
@@ -150,10 +150,10 @@ class OpenProject(_Api):
     async def get(self, project: str) -> None:
         """Go to the project's link, by way of a login where nobody is known."""
         if self.who is None:
-            self.redirect(auth.login_url(self.request.path))
+            self.redirect(auth.login_url(self.web.base, self.web.base + self.request.path))
             return
         view, _ = await self.project(project)
-        self.redirect(schemas.launch_link(view.project.provider, view.project.spec))
+        self.redirect(self.web.base + schemas.launch_link(view.project.provider, view.project.spec))
 
 
 class Sessions(_Api):

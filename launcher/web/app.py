@@ -30,6 +30,8 @@ from launcher.web.serving import answered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tornado.httputil import HTTPServerRequest
+
     from launcher.web.context import Web
 
 HTML: Final = "text/html"
@@ -346,6 +348,20 @@ ROUTES: Final[tuple[Route, ...]] = (
 """Every address that the launcher serves. Nothing is served that is not documented here."""
 
 
+class _Site(Application):
+    """The routes, also below the path that the public address has: what answers knows nothing of it.
+
+    The hub and the command line on this machine ask without it.
+    """
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Tornado's: who answers this request."""
+        base = self.settings["base"]
+        if base and request.path.startswith(f"{base}/") and str(request.uri).startswith(base):
+            request.path, request.uri = request.path[len(base) :], str(request.uri)[len(base) :]
+        return super().find_handler(request, **kwargs)
+
+
 def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
     """Build the application. Reads the static files once, from disk."""
     assets = Assets(web.dist)
@@ -358,7 +374,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         if issubclass(route.handler, openapi.OpenApi):
             arguments["document"] = document
         specs.append(URLSpec(route.pattern, route.handler, arguments, name=route.path))
-    application = Application(
+    application = _Site(
         specs,
         default_handler_class=Missing,
         default_handler_args={"web": web},
@@ -367,6 +383,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         serve_traceback=False,
         headers=headers_of(web),
         allow_origin=web.allow_origin,
+        base=web.base,
     )
     web.watching.changed = web.metrics.watchers.inc
     names = {route.handler: route.path for route in routes}

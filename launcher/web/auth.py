@@ -10,7 +10,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from launcher.errors import Forbidden, LoginRequired
 from launcher.model import Account, Kind
@@ -55,16 +55,19 @@ def xsrf_token(secret: bytes, cookie: str) -> str:
     return sign(secret, "xsrf", cookie)
 
 
-def login_url(next_page: str = "/", *, as_member: bool = False) -> str:
-    """Where a browser logs in and comes back."""
-    return "/api/v1/login?" + urlencode({"next": local_page(next_page)} | ({"as": "member"} if as_member else {}))
+def login_url(base: str, next_page: str = "/", *, as_member: bool = False) -> str:
+    """Where a browser logs in and comes back. `base`: what the site's paths begin with."""
+    asked = {"next": local_page(next_page, base)} | ({"as": "member"} if as_member else {})
+    return f"{base}/api/v1/login?{urlencode(asked)}"
 
 
-def local_page(address: str) -> str:
-    """The address if it is a path of this site, else `/`."""
+def local_page(address: str, base: str = "") -> str:
+    """The address if it is a path of this site, else the site's first page."""
     parts = urlsplit(address) if len(address) <= 2000 and address.isprintable() else None  # noqa: PLR2004
-    bad = parts is None or parts.scheme or parts.netloc or not address.startswith("/")
-    return "/" if bad or address.startswith("//") or "\\" in address else address
+    bad = parts is None or parts.scheme or parts.netloc or not address.startswith(f"{base}/")
+    # Browsers take `/x/../y` for `/y`, which may be beside this site's path.
+    climbs = bool({".", ".."} & set(unquote(address.partition("?")[0].partition("#")[0]).split("/")))
+    return f"{base}/" if bad or climbs or address.startswith("//") or "\\" in address else address
 
 
 def cookies_count(request: HTTPServerRequest) -> bool:
@@ -83,7 +86,9 @@ def cookies_count(request: HTTPServerRequest) -> bool:
 
 def cookies(web: Web) -> dict[str, str]:
     """Path → the login cookie that lies there."""
-    return HOST_COOKIES if web.wildcard and web.public_url.startswith("https:") else COOKIES
+    if web.wildcard and web.public_url.startswith("https:"):
+        return HOST_COOKIES
+    return {web.base + path: name for path, name in COOKIES.items()}
 
 
 async def identify(handler: RequestHandler, web: Web) -> Who | None:
@@ -95,11 +100,12 @@ async def identify(handler: RequestHandler, web: Web) -> Who | None:
             return Who(OPERATOR)
         account = await web.hub.identify(shown[1])
         if account is None:
-            raise LoginRequired(login_url())
+            raise LoginRequired(login_url(web.base))
         return Who(account)
     if not cookies_count(handler.request):
         return None
-    name = next((name for path, name in cookies(web).items() if handler.request.path.startswith(path)), "")
+    here = web.base + handler.request.path
+    name = next((name for path, name in cookies(web).items() if here.startswith(path)), "")
     cookie = (handler.get_signed_cookie(name, max_age_days=COOKIE_DAYS) or b"").decode("utf-8", "replace")
     account = await web.hub.identify(cookie) if cookie else None
     return Who(account, cookie) if account else None

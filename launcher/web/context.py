@@ -341,7 +341,7 @@ class Web:
     def session_address(self, path: str) -> str:
         """Where browsers find `/user/<account>/…`: below a wildcard domain on a host of its own, else here."""
         if not self.wildcard:
-            return path
+            return self.base + path
         public = urlsplit(self.public_url)
         return f"{public.scheme}://{path.split('/')[2]}.{public.netloc}{path}"
 

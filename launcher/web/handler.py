@@ -113,14 +113,14 @@ class Handler(RequestHandler):
         """Nothing of ours is at a session's host: its pages would be of one origin with it. Raises HTTPError."""
         if not self.wants_page or self.request.method not in auth.SAFE:
             raise HTTPError(HTTPStatus.NOT_FOUND)
-        self.redirect(self.web.public_url + str(self.request.uri))
+        self.redirect(self.web.public_url.rstrip("/") + str(self.request.uri))
 
     @property
     def account(self) -> Account:
         """Who asks. Raises LoginRequired."""
         if self.who is None:
             page = self.get_query_argument("next", "/")
-            raise LoginRequired(auth.login_url(page))
+            raise LoginRequired(auth.login_url(self.web.base, page))
         return self.who.account
 
     @property
@@ -186,7 +186,7 @@ class Handler(RequestHandler):
     @property
     def address(self) -> str:
         """This service's address as the one who asks sees it, without a trailing slash."""
-        return self.web.public_url or f"{self.request.protocol}://{self.request.host}"
+        return self.web.public_url.rstrip("/") or f"{self.request.protocol}://{self.request.host}"
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         """Text that is not UTF-8 is shown damaged, not refused: whoever uses it says what is wrong with it."""
@@ -247,7 +247,7 @@ class Handler(RequestHandler):
             from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
 
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.finish(error_page(told, self.language, getattr(error, "login", "")))
+            self.finish(error_page(told, self, getattr(error, "login", "")))
             return
         body = as_json(told)
         if isinstance(error, LoginRequired):

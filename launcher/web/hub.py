@@ -39,9 +39,18 @@ class Client:
     """The service's API token, which is also its OAuth secret."""
     service: str
     client_id: str
-    callback: str = "/api/v1/oauth_callback"
-    authorize: str = "/hub/api/oauth2/authorize"
-    """As browsers reach it."""
+    base: str = ""
+    """What the site's paths begin with."""
+
+    @property
+    def callback(self) -> str:
+        """Where the hub sends browsers back."""
+        return f"{self.base}/api/v1/oauth_callback"
+
+    @property
+    def authorize(self) -> str:
+        """Where browsers ask the hub who they are."""
+        return f"{self.base}/hub/api/oauth2/authorize"
 
 
 class Remembered:

@@ -44,14 +44,14 @@ class Login(Handler):
 
     def get(self) -> None:
         """Begin: `next` is a path of this site; `as=member` asks for a password."""
-        page = auth.local_page(self.get_query_argument("next", "/"))
+        page = auth.local_page(self.get_query_argument("next", "/"), self.web.base)
         state, verifier = secrets.token_hex(16), secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         self._keep(state, json.dumps({"next": page, "verifier": verifier}))
         authorize = self.web.hub.authorize_url(state, challenge)
         as_member = self.get_query_argument("as", "") == "member" or not self.web.guests
         door = "/hub/signin" if as_member else "/hub/guest"
-        self.redirect(f"{door}?{urlencode({'next': authorize})}")
+        self.redirect(f"{self.web.base}{door}?{urlencode({'next': authorize})}")
 
     def _keep(self, state: str, text: str) -> None:
         begin, path = _state_cookie(self.web)
@@ -70,7 +70,7 @@ class Login(Handler):
 
 
 def _state_cookie(web: Web) -> tuple[str, str]:
-    return (STATE_COOKIE, STATE_PATH) if auth.cookies(web) is auth.COOKIES else HOST_STATE
+    return HOST_STATE if auth.cookies(web) is auth.HOST_COOKIES else (STATE_COOKIE, web.base + STATE_PATH)
 
 
 class Callback(Handler):
@@ -94,4 +94,4 @@ class Callback(Handler):
         if token is None or account is None:
             raise BadRequest("code", "JupyterHub does not know this login.", "a fresh login: open the link again")
         auth.set_login(self, self.web, token, secure=self.secure)
-        self.redirect(auth.local_page(begun["next"]))
+        self.redirect(auth.local_page(begun["next"], self.web.base))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
@@ -9,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,10 +22,12 @@ from launcher.errors import BodyTooLarge, LauncherError
 from launcher.repos.recognise import arrival
 from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
-from launcher.web.handler import Handler, as_json
+from launcher.web.elsewhere import PICTURE, PICTURE_SIZE
+from launcher.web.elsewhere import title as embed_title
+from launcher.web.handler import CSP, Handler, as_json
 
 if TYPE_CHECKING:
-    from launcher.model import Failed
+    from launcher.model import Failed, RepoRef
     from launcher.web.assets import Page
     from launcher.web.context import Web
 
@@ -43,17 +48,51 @@ def script_json(value: object) -> Markup:
     return Markup(json.dumps(value).translate(_UNSAFE))  # noqa: S704  # everything that markup could begin with is escaped
 
 
-def render(name: str, language: str, **values: object) -> str:
-    """A page in this language; `t` in it is a text of the catalogue."""
-    about = {"language": language, "languages": texts.LANGUAGES, "t": partial(texts.text, language)}
+def render(name: str, language: str, base: str, **values: object) -> str:
+    """A page in this language; `t` in it is a text of the catalogue, `base` what its site's addresses begin with."""
+    about = {"language": language, "languages": texts.LANGUAGES, "t": partial(texts.text, language), "base": base}
     return TEMPLATES.get_template(name).render(**about, **values)
 
 
-def error_page(told: Failed, language: str, login: str = "", action: str = "", action_text: str = "") -> str:
+def error_page(told: Failed, asked: Handler, login: str = "", action: str = "", action_text: str = "") -> str:
     """A page that tells what went wrong, and leads to the login or on."""
     if login:
-        action, action_text = login, texts.text(language, "error.login")
-    return render("error.html", language, title=told.title, told=told, action=action, action_text=action_text)
+        action, action_text = login, texts.text(asked.language, "error.login")
+    way = {"action": action, "action_text": action_text}
+    return render("error.html", asked.language, asked.web.base, title=told.title, told=told, **way)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What other sites show for a page (OpenGraph), and where they ask for that (oEmbed)."""
+
+    title: str
+    url: str
+    picture: str
+    embed: str = ""
+    size: tuple[int, int] = PICTURE_SIZE
+
+
+def binder_script(web: Web, base: str, address: str, build_token: str) -> Markup:
+    """`window.pageConfig`, as pages of BinderHub have it: programs read it there."""
+    config = {
+        "baseUrl": base,
+        "badgeBaseUrl": f"{address}/",
+        "logoUrl": f"{base}static/icon.svg",
+        "logoWidth": "64px",
+        "repoProviders": list(web.links.providers),
+        "aboutMessage": "",
+        "bannerHtml": "",
+        "binderVersion": web.versions.get("binderhub", ""),
+        **({"buildToken": build_token} if build_token else {}),
+    }
+    return Markup("window.pageConfig = ") + script_json(config) + Markup(";")
+
+
+def allowing(script: Markup) -> str:
+    """The content security policy of a page with this one script in it."""
+    digest = base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+    return CSP.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
 
 
 class HtmlPage(Handler):
@@ -84,11 +123,15 @@ class _Shell(HtmlPage):
         page: Page | None = self.assets.page(self.entry, texts=self.language)
         if page is None:
             told = explain.say(explain.FRONTEND_MISSING)
-            self.render_page(error_page(told, self.language), told.status)
+            self.render_page(error_page(told, self), told.status)
             return
         self.set_header("Cache-Control", "no-cache")
-        values |= {"title": title, "page": page, "config": script_json(config), "told": told}
-        html = render(self.template, self.language, here=self.request.uri, **values)
+        base = f"{self.web.base}/"
+        script = binder_script(self.web, base, self.address, str(values.pop("build_token", "")))
+        self.set_header("Content-Security-Policy", allowing(script))
+        values |= {"title": title, "page": page, "config": script_json(config | {"baseUrl": base}), "told": told}
+        values = {"about": None, "binder_config": script} | values
+        html = render(self.template, self.language, self.web.base, here=self.web.base + str(self.request.uri), **values)
         self.render_page(html, told.status if told else 200)
 
 
@@ -107,10 +150,11 @@ class Home(_Shell):
                 link = links.shown(self, links.asked(self))
             except LauncherError as error:
                 told = explain.explain(error)
-        config = {"baseUrl": "/", "provider": "", "spec": "", "urlpath": ""}
+        config = {"provider": "", "spec": "", "urlpath": ""}
         made = {"badges": link.badges.model_dump(), "qr": links.qr_address(link.link)} if link else {}
         self.set_status(HTTPStatus.OK)
-        self.shell("repolaunch", config, told, asked=asked, link=link, address=self.address, **made)
+        about = About("repolaunch", f"{self.address}/", self.address + PICTURE)
+        self.shell("repolaunch", config, told, asked=asked, link=link, address=self.address, about=about, **made)
 
 
 class LaunchPage(_Shell):
@@ -122,13 +166,22 @@ class LaunchPage(_Shell):
     def get(self, provider: str, spec: str) -> None:
         """The page; it starts nothing by itself: its script does, as the person who opened it."""
         raw = self.request.path.removeprefix(f"/v2/{provider}/")
-        told = None
+        told, more = None, {}
         try:
-            self.web.links.parse_spec(provider, raw)
+            ref = self.web.links.parse_spec(provider, raw)
         except LauncherError as error:
             told = explain.explain(error)
-        config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self._urlpath()}
-        self.shell(explain.plain(f"{provider}: {spec}"), config, told)
+        else:
+            token = self.web.build_tokens.mint(f"{provider}/{raw}", self.request.host, self.visitor)
+            more = {"build_token": token, "about": self._about(ref)}
+        config = {"provider": provider, "spec": raw, "urlpath": self._urlpath()}
+        self.shell(explain.plain(f"{provider}: {spec}"), config, told, **more)
+
+    def _about(self, ref: RepoRef) -> About:
+        names = {row["id"]: row["displayName"] for row in self.web.links.providers}
+        url = f"{self.address}/v2/{ref.provider}/{ref.spec}"
+        embed = f"{self.address}/oembed?{urlencode({'url': url})}"
+        return About(embed_title(str(names.get(ref.provider)), ref.spec), url, self.address + PICTURE, embed)
 
     def _urlpath(self) -> str:
         ask = self.get_query_argument
@@ -150,9 +203,9 @@ class StoppedSession(HtmlPage):
         self.set_header("Retry-After", "5")
         upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
-            way = f"{self.web.public_url}/api/v1/projects/{found[1]}/open" if found else ""
+            way = f"{self.web.public_url.rstrip('/')}/api/v1/projects/{found[1]}/open" if found else ""
             again = texts.text(self.language, "error.again")
-            self.render_page(error_page(told, self.language, action=way, action_text=again), told.status)
+            self.render_page(error_page(told, self, action=way, action_text=again), told.status)
             return
         self.set_status(told.status)
         self.set_header("Content-Type", "application/json")
@@ -176,7 +229,7 @@ class ProxyError(HtmlPage):
             body = as_json(told)
             self.finish(json.dumps({"error": body, "message": told.seen}))
             return
-        self.render_page(error_page(told, self.language), code)
+        self.render_page(error_page(told, self), code)
 
 
 def _proxys_word(status: str) -> Failed:
@@ -222,7 +275,7 @@ class ErrorsPage(HtmlPage):
         """The page."""
         rows: list[Any] = list(error_texts())
         title = texts.text(self.language, "errors.title")
-        self.render_page(render("errors.html", self.language, title=title, rows=rows))
+        self.render_page(render("errors.html", self.language, self.web.base, title=title, rows=rows))
 
 
 class Language(Handler):
@@ -235,4 +288,4 @@ class Language(Handler):
         self.set_cookie(
             texts.COOKIE, language, expires_days=texts.COOKIE_DAYS, httponly=True, samesite="Lax", secure=self.secure
         )
-        self.redirect(auth.local_page(self.get_query_argument("next", "/")))
+        self.redirect(auth.local_page(self.get_query_argument("next", "/"), self.web.base))

@@ -25,8 +25,9 @@ FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
 NOTE: Final = "<!-- Made by `python -m launcher.web.reference`; change the code, not this page. -->"
 WHO: Final = {"anybody": "anybody", "login": "a person or a program that is known", "hub": "the hub alone"}
 HTTP_INTRO: Final = """\
-Everything is below the address of the service. How to log in, how to read event streams and what BinderHub's clients
-find: [events and logins](events.md). The same as OpenAPI 3.1: `/api/v1/openapi.json`.
+Everything is below the address of the service (`public_url`, which may have a path), and so are the paths in answers;
+`url`, `session` and `login` are where browsers open them. How to log in, how to read event streams and what BinderHub's
+clients find: [events and logins](events.md). The same as OpenAPI 3.1: `/api/v1/openapi.json`.
 
 Every answer with a status of 400 or more is `{"error": {"code", "status", "title", "seen", "todo", "link"}}`
 ([errors](errors.md)), or a page where a browser asks for one. Where `GET` is listed, `HEAD` works too.

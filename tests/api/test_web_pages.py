@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from html import unescape
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from yarl import URL
 
 from launcher.errors import WorkspaceStopped
 from launcher.explain import ROWS
+from launcher.rates import Rates
 from launcher.web import pages
-from tests.fixtures.web import served
+from launcher.web.build_tokens import BuildTokens
+from tests.fixtures.web import SECRET, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,6 +90,59 @@ async def test_launch_page(built: Site) -> None:
     assert html.count("dddddddd.css") == html.count("cccccccc.css") == 1
     assert '<div id="app">' in html
     assert built.script.asked == []
+
+
+def binder_config(html: str) -> dict[str, Any]:
+    """What programs for BinderHub read in the page."""
+    found = re.search(r"<script>window\.pageConfig = (.*?);</script>", html)
+    assert found
+    value: dict[str, Any] = json.loads(found[1])
+    return value
+
+
+async def test_window_page_config(bare_site: Site, dist: Path) -> None:
+    tokens = BuildTokens(SECRET, Rates(1, time.monotonic), time.time)
+    async with served(bare_site, replace(bare_site.web, dist=dist, build_tokens=tokens)) as site:
+        found = binder_config(await text(site, "/v2/gh/ada/nice/main"))
+        token = found.pop("buildToken")
+        assert tokens.spend(token, "gh/ada/nice/main", site.base, "") is True
+        assert [row["id"] for row in found.pop("repoProviders")][:2] == ["gh", "gl"]
+        assert found == {
+            "baseUrl": "/",
+            "badgeBaseUrl": f"{site.base}/",
+            "logoUrl": "/static/icon.svg",
+            "logoWidth": "64px",
+            "aboutMessage": "",
+            "bannerHtml": "",
+            "binderVersion": "",
+        }
+        for path, status in (("/v2/gh/ada/nice/main", 200), ("/v2/gh/only", 400), ("/", 200)):
+            assert "buildToken" not in binder_config(await text(site, path, status)), "enough, no link, no link"
+
+
+async def test_other_sites_find_what_to_show(built: Site) -> None:
+    html = await text(built, "/v2/gh/ada/nice/main%22%3E")
+    shown = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', html))
+    assert shown["title"] == "GitHub: ada/nice/main%22%3E"
+    assert shown["url"] == f"{built.base}/v2/gh/ada/nice/main%22%3E"
+    assert shown["image"] == f"{built.base}/logo_social.png"
+    found = re.search(r'<link rel="alternate" type="application/json\+oembed" href="([^"]*)"', html)
+    assert found
+    answer = await built.json("GET", URL(unescape(found[1]), encoded=True).raw_path_qs)
+    assert answer["title"] == shown["title"]
+
+
+async def test_below_a_path_pages_ask_there_for_all(bare_site: Site, dist: Path) -> None:
+    public = "https://example.org/services/binder"
+    async with served(bare_site, replace(bare_site.web, dist=dist, public_url=public)) as site:
+        pages = [await text(site, f"/services/binder{path}") for path in ("/", "/?url=github.com/a/b", "/v2/gh/a/b/c")]
+        pages += [await text(site, f"/services/binder{path}", 404) for path in ("/nowhere",)]
+    for html in pages:
+        addresses = re.findall(r'(?:href|src|action)="(/[^"]*)"', html)
+        assert addresses
+        assert [one for one in addresses if not one.startswith("/services/binder/")] == []
+    assert config(pages[-2])["baseUrl"] == binder_config(pages[-2])["baseUrl"] == "/services/binder/"
+    assert "next=/services/binder/v2/gh/a/b/c" in pages[-2]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +261,12 @@ async def test_headers_of_pages(built: Site, path: str) -> None:
     async with built.client.get(built.base + path, headers=HTML) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
-        assert "script-src 'self';" in policy
+        html = await answer.text()
+        ours = re.findall(r"<script>(.*?)</script>", html)
+        digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in ours]
+        allowed = "".join(f" 'sha256-{digest}'" for digest in digests)
+        assert f"script-src 'self'{allowed};" in policy
+        assert len(ours) == (path in {"/", "/v2/gh/a/b/c"})
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         for part in (
@@ -221,8 +285,9 @@ async def test_headers_of_pages(built: Site, path: str) -> None:
         assert "Strict-Transport-Security" not in answer.headers, "the site has no TLS"
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Server" not in answer.headers
-        html = await answer.text()
-    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|application/json))", html)
+    assert not re.search(
+        r"<style|\sstyle=|\son\w+=|<script(?![^>]*(src=|application/json)|>window\.pageConfig = )", html
+    )
 
 
 @pytest.mark.parametrize(

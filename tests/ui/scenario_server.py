@@ -164,9 +164,10 @@ class ShellHandler(Handler):
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self.get_argument("urlpath", "")}
         page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=language)
         values = {"title": "repolaunch", "page": page, "config": script_json(config), "told": None}
+        values |= {"about": None, "binder_config": ""}
         asked = {"url": "", "ref": "", "labpath": ""}
         self.set_header("Content-Security-Policy", CSP)
-        self.finish(render(f"{self.page}.html", language, here=self.request.uri, asked=asked, link=None, **values))
+        self.finish(render(f"{self.page}.html", language, "", here=self.request.uri, asked=asked, link=None, **values))
 
 
 def styles_of(manifest: dict[str, Any], entry: str) -> set[str]:

@@ -88,6 +88,7 @@ def test_an_unknown_variable_that_may_be_a_secret_is_not_shown(name: str) -> Non
 
 URL = "it is not of the form http://host or https://host"
 ONLY = "it may have a host and a port only: no path, query, fragment or user name"
+PATH = "it may have a path of letters, digits and . _ ~ - after the host, and no query"
 ADDRESS = "it is neither an IP address nor a name"
 REGISTRY = "it is not of the form host or host:port"
 PREFIX = "an image's name has small letters, digits and single . _ - / between them"
@@ -99,8 +100,10 @@ PREFIX = "an image's name has small letters, digits and single . _ - / between t
         ("public_url", "foo.example", URL),
         ("public_url", "ftp://foo.example", URL),
         ("public_url", "https://", URL),
-        ("public_url", "https://foo.example/hub", ONLY),
-        ("public_url", "https://foo.example/?a=b", ONLY),
+        ("public_url", "https://foo.example//hub", PATH),
+        ("public_url", "https://foo.example/a/../b", PATH),
+        ("public_url", "https://foo.example/?a=b", PATH),
+        ("public_url", "https://foo.example?a=b", ONLY),
         ("public_url", "https://me:pass@foo.example/", ONLY),
         ("public_url", "https://foo..example", "'foo..example' is neither an IP address nor a name"),
         ("public_url", "https://foo.example:http", "port could not be cast to integer value as 'http'"),
@@ -123,6 +126,14 @@ def test_a_wrong_address_stops_the_start(name: str, value: str, reason: str) -> 
     with pytest.raises(settings.SettingWrong) as caught:
         settings.load(None, {f"REPOLAUNCH_{name.upper()}": value})
     assert str(caught.value) == f"The setting {name} is {value!r}, which cannot be: {reason}."
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_all_may_be_below_a_path(slash: str) -> None:
+    found = settings.load(None, {"REPOLAUNCH_PUBLIC_URL": f"https://foo.example/services/binder{slash}"})
+    assert (found.base_url, found.base_path) == ("https://foo.example/services/binder", "/services/binder")
+    assert found.local_url == "http://127.0.0.1:8000/services/binder"
+    assert settings.load(None, {"REPOLAUNCH_PUBLIC_URL": "https://foo.example/"}).base_path == ""
 
 
 def test_a_wildcard_domain_is_below_the_address_that_people_type() -> None:

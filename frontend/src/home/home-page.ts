@@ -2,7 +2,7 @@
 import { html, type TemplateResult } from "lit";
 import { showAccount } from "../account";
 import { Api, localAddress, type Link, type Pasted } from "../api";
-import { PageElement, pageConfig } from "../page";
+import { ours, PageElement, pageConfig } from "../page";
 import { text, type TextKey } from "../texts";
 import "./own-projects";
 import { Recogniser } from "./recogniser";
@@ -195,7 +195,7 @@ export class HomePage extends PageElement {
     this.#leaving = true;
     this.requestUpdate();
     if (this.#link === null || this.#recogniser.stale(this.#pasted)) await this.#recogniser.read(this.#pasted);
-    const link = localAddress(this.#link?.link ?? "");
+    const link = localAddress(ours(this.#link?.link ?? ""));
     this.#leaving = false;
     if (link === null) this.#refuse(""); // the recogniser says why
     else location.assign(link);

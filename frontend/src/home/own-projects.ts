@@ -1,7 +1,7 @@
 /** The projects of whoever is logged in, to resume and to stop. Strangers see nothing of it, and are not sent to a login. */
 import { html, nothing, type TemplateResult } from "lit";
 import { ApiError, localAddress, reasonOf, webAddress, type Api, type Project } from "../api";
-import { PageElement, shortAddress } from "../page";
+import { ours, PageElement, shortAddress } from "../page";
 import { ago, text, type TextKey } from "../texts";
 
 /** While a server starts or stops, its state is asked for this often. */
@@ -79,7 +79,7 @@ export class OwnProjects extends PageElement {
       <div class="actions">
         <a
           class="button small"
-          href=${localAddress(project.link)?.href ?? ""}
+          href=${localAddress(ours(project.link))?.href ?? ""}
           aria-label=${text("projects.resume.label", { title })}
           >${text("projects.resume")}</a
         >

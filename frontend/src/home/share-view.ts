@@ -1,7 +1,7 @@
 /** A link as it is put somewhere: by itself, as a badge in five kinds of markup, as a QR code. */
 import { html, nothing, type TemplateResult } from "lit";
 import { localAddress, type Api, type Link } from "../api";
-import { copyText, PageElement } from "../page";
+import { copyText, ours, PageElement } from "../page";
 import { text } from "../texts";
 
 const FORMS = ["link", "markdown", "rst", "html", "latex", "org", "qr"] as const;
@@ -23,7 +23,7 @@ export class ShareView extends PageElement {
 
   protected override render(): TemplateResult | typeof nothing {
     if (this.link === null || this.api === null) return nothing;
-    const whole = localAddress(this.link.link)?.href ?? "";
+    const whole = localAddress(ours(this.link.link))?.href ?? "";
     const badge = new URL(this.api.address("/badge_logo.svg"), location.origin).href;
     return html`<section class="share" aria-labelledby="share-title">
       <div class="share-head">

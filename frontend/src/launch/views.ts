@@ -2,7 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch } from "../api";
 import type { Connection } from "../events";
-import { sentence, shortAddress } from "../page";
+import { ours, sentence, shortAddress } from "../page";
 import { duration, text, wholeDuration } from "../texts";
 import type { StageView, Status } from "./progress";
 
@@ -75,7 +75,7 @@ export function connectionView(connection: Connection): TemplateResult | typeof 
 }
 
 export function explanationView(problem: Explanation): TemplateResult {
-  const link = problem.link === "" ? null : webAddress(problem.link);
+  const link = problem.link === "" ? null : webAddress(ours(problem.link));
   return html`<section class="explanation" aria-labelledby="problem-title">
     <h2 id="problem-title" tabindex="-1">${problem.title}</h2>
     <h3>${text("error.title")}</h3>
