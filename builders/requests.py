@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builders.logs import LAUNCH_ID
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -102,11 +104,14 @@ class Request:
 
     verb: str
     fields: Mapping[str, Any]
+    launch: str = ""
+    """For which launch it is asked, if for one: it is named in the worker's log."""
 
 
-def format_request(verb: str, fields: Mapping[str, str | int]) -> bytes:
+def format_request(verb: str, fields: Mapping[str, str | int], launch: str = "") -> bytes:
     """The line, with its end. Raises RequestWrong for what `parse_request` would refuse."""
-    line = json.dumps({"verb": verb, **fields}, ensure_ascii=False).encode() + b"\n"
+    about = {"launch": launch} if launch else {}
+    line = json.dumps({"verb": verb, **about, **fields}, ensure_ascii=False).encode() + b"\n"
     parse_request(line)
     return line
 
@@ -119,7 +124,9 @@ def parse_request(line: bytes) -> Request:
         raise RequestWrong("it is not JSON") from None
     if not isinstance(body, dict):
         raise RequestWrong("it is not an object")
-    verb = body.pop("verb", None)
+    verb, launch = body.pop("verb", None), body.pop("launch", "")
+    if launch and not (isinstance(launch, str) and LAUNCH_ID.fullmatch(launch)):
+        raise RequestWrong("the launch is not of its form")
     if not isinstance(verb, str) or verb not in VERBS:
         raise RequestWrong("there is no such verb")
     if set(body) != set(VERBS[verb]):
@@ -127,4 +134,4 @@ def parse_request(line: bytes) -> Request:
     for name, value in body.items():
         if not _FIELDS[name](value):
             raise RequestWrong(f"the {name} is not of its form")
-    return Request(verb, body)
+    return Request(verb, body, launch or "")

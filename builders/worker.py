@@ -32,18 +32,18 @@ import os
 import signal
 import socket
 import struct
-import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders import interface as lines
+from builders import logs
 from builders.errors import BuilderError
 from builders.images import EngineImages
 from builders.leftovers import remove_containers, remove_files
 from builders.registry import Registry
-from builders.requests import LONGEST, Request, RequestWrong, parse_request
+from builders.requests import LIMITS_S, LONGEST, Request, RequestWrong, parse_request
 from builders.retention import Keep, Retention
 from builders.sockets import listening
 from builders.turns import OWN_REGISTRY
@@ -126,6 +126,8 @@ class Worker:
             refusal = lines.Error("BuildBroken", {"reason": f"the build worker refused: {reason}"})
             await _send(writer, lines.format_line(refusal))
             return
+        logs.LAUNCH.set(request.launch)
+        began = time.monotonic()
         work = asyncio.ensure_future(self._answer(request, writer))
         gone = asyncio.ensure_future(reader.read(1))
         try:
@@ -135,6 +137,14 @@ class Worker:
             work.cancel()
             # Until everything that was started for it has ended.
             await asyncio.wait({work})
+        how = "was not wanted any more" if work.cancelled() else "was answered"
+        log.log(
+            logging.INFO if request.verb in LIMITS_S else logging.DEBUG,
+            "%s %s after %.1f s",
+            request.verb,
+            how,
+            time.monotonic() - began,
+        )
         if not work.cancelled():
             work.result()
 
@@ -246,7 +256,7 @@ async def run(environ: Mapping[str, str]) -> None:
 
 def main() -> None:
     """Run the build worker's process."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO", stream=sys.stderr)
+    logs.begin(os.environ.get(_PREFIX + "LOG_FORMAT", logs.HUMAN), os.environ.get(_PREFIX + "LOG_LEVEL", "info"))
     asyncio.run(run(os.environ))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builders import logs
 from launcher import __version__, settings
 from launcher.command_line import AS_JSON, DATA, SETTINGS, with_installation
 from launcher.keeping import COMMANDS
@@ -52,6 +53,7 @@ def up(port: int | None, data: Path, file: Path | None, example: bool, url: str,
     from launcher.operate.up import Up, Wanted  # noqa: PLC0415  # Docker's SDK is slow to import
 
     def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, bool]:
+        _log_as(chosen)
         return Up(installation, chosen, Wanted(example=example and not url, url=url, ref=ref, json=as_json)).run()
 
     if with_installation(data, file, run, find=open_installation, port=port):
@@ -67,6 +69,7 @@ def run_part(part: str, data: Path, file: Path | None) -> None:
     from launcher.operate.part import become, prepare  # noqa: PLC0415  # Docker's SDK is slow to import
 
     def run(installation: Installation, chosen: settings.Settings) -> Coroutine[Any, Any, Child | None]:
+        _log_as(chosen)
         return prepare(installation, chosen, part)
 
     child = with_installation(data, file, run, find=open_installation)
@@ -175,6 +178,12 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
 
 for command in COMMANDS:
     main.add_command(command)
+
+
+def _log_as(chosen: settings.Settings) -> None:
+    """As the parts log, where that is not for people."""
+    if chosen.log_format == logs.JSON:
+        logs.begin(logs.JSON, "warning")
 
 
 def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from builders import logs
 from launcher import __version__
 from launcher.builds.archiving import Archiving
 from launcher.builds.collecting import Collecting, Launching, Rules, Turns
@@ -279,7 +280,7 @@ class Composed:
             settings.session_memory, settings.session_cpus, settings.session_processes, settings.session_tmp_bytes
         )
         site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime, settings.allow_origin)
-        return Resolve(find, self.volumes.volume, limits, site, self._walls)
+        return Resolve(find, self.volumes.volume, limits, site, self._walls, self.awaited.launch_of)
 
     def _notice(self, project: str) -> str:
         error = self.watch.beginning(project)
@@ -405,7 +406,7 @@ def main() -> None:
     what = given(dict(os.environ))
     for name in [name for name in os.environ if name.startswith(PREFIX)]:  # secrets; git needs none of it
         del os.environ[name]
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=what.settings.log_level.upper())
+    logs.begin(what.settings.log_format, what.settings.log_level)
     asyncio.run(Composed(what).run())
 
 

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from builders.logs import LAUNCH
 from launcher.errors import LauncherError, LaunchMissing
-from launcher.model import Cancelled, Ended, Image, Kind, Progress, Ready, Session, Stage, Started, State
+from launcher.model import Cancelled, Ended, Failed, Image, Kind, Progress, Ready, Session, Stage, Started, State
 from launcher.stages import Asked, Explain, StoryTell
 from launcher.standings import Standings
 from launcher.store.launches import Launch, launch_ended
@@ -218,6 +219,8 @@ class Launches:
 
     async def _tell_story(self, live: _Live) -> None:
         launch = live.launch
+        LAUNCH.set(launch.id)
+        log.info("%s %s is launched", launch.ref.provider, launch.ref.spec)
         telling = _Telling(live, self.standings)
         asked = Asked(launch.id, launch.account, launch.ref, launch.urlpath, launch.afresh, launch.build_only)
         try:
@@ -231,7 +234,7 @@ class Launches:
         except LauncherError as error:
             self._end(live, self._explain(error, telling.stage), State.FAILED)
         except Exception as error:
-            log.exception("launch %s broke", launch.id)
+            log.exception("the launch broke")
             self._end(live, self._explain(error, telling.stage), State.FAILED)
         else:
             if isinstance(made, Session):
@@ -245,6 +248,8 @@ class Launches:
         if not live.launch.private:
             self.standings.end(live.launch.ref, state, event, counted=live.counted)
         live.log.tell(event, launch_ended(live.launch))
+        how = event.code if isinstance(event, Failed) else state.value
+        log.info("it ended after %.1f s: %s", self._clock() - live.launch.created, how)
         if self._ends is not None:
             self._ends(live.launch, event, made)
 

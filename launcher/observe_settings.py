@@ -17,6 +17,11 @@ class ObserveSettings(BaseModel):
         description="Repositories that BinderHub's metrics name by their addresses: those that are launched most; "
         "the rest are `other`. 0: none is named.",
     )
+    log_format: Literal["human", "json"] = Field(
+        "human",
+        description="How launcher, worker, hub and `up` log: `human`, or `json` (a JSON object on each line: `time`, "
+        "`level`, `logger`, `message`, and `launch`, the id of the launch that the line belongs to).",
+    )
     launch_log: Literal["file", "stdout", "off"] = Field(
         "file",
         description="Where a line of JSON goes for every launch that ended, and one as BinderHub's event log has it: "

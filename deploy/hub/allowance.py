@@ -72,6 +72,8 @@ class Allowance(_Answer):
     """Whether it is to have the site's certificate authorities."""
     args: tuple[str, ...] = ()
     runtime: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]*$")] = ""
+    launch: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
+    """Which launch starts it, for the log."""
 
     @model_validator(mode="after")
     def _nothing_hides_the_workspace(self) -> Self:

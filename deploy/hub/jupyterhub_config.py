@@ -49,6 +49,8 @@ c.JupyterHub.upgrade_db = True
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 c.JupyterHub.cookie_secret_file = settings.cookie_secret_file
 c.JupyterHub.log_level = settings.log_level.upper()
+if settings.log_format == "json":
+    c.JupyterHub.logging_config = {"formatters": {"console": {"class": "builders.logs.Json"}}}
 
 # ---- people
 c.JupyterHub.authenticator_class = guarded(find(settings.authenticator), door(settings))

@@ -31,6 +31,7 @@
 | WILDCARD_URL | address whose every subdomain leads here (`https://hub.example.org`); sessions then get subdomains | none |
 | REGISTRY_USERNAME, REGISTRY_PASSWORD | for pulling images that the engine does not have | none |
 | LOG_LEVEL | `debug`, `info`, `warning` or `error` | `info` |
+| LOG_FORMAT | `human` or `json` | `human` |
 """  # noqa: E501  # a table
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class HubSettings:
     registry_password: str = ""
     certificates: str = ""
     log_level: str = "info"
+    log_format: str = "human"
 
     @property
     def trusted(self) -> tuple[str, ...]:

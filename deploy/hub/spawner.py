@@ -19,6 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Float, Instance, Unicode, default
 
+from builders.logs import LAUNCH
 from builders.oci.view import LABEL, View
 from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
@@ -165,6 +166,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         if allowance is None:
             raise NoSession(REFUSED, "The launcher was not asked.")
         self._told.clear()
+        LAUNCH.set(allowance.launch)
+        self.log.info("starting %s for launch %s", self._log_name, allowance.launch or "none")
         try:
             return await self._start(allowance)
         except ENGINE_AWAY as error:

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 import builders.interface as lines
+from builders.logs import LAUNCH
 from builders.process import split
 from builders.requests import RequestWrong, format_request
 from builders.sockets import open_socket
@@ -61,7 +62,7 @@ class Worker:
         BuildTimeout, BuildBroken, and EngineDown where no worker answers.
         """
         try:
-            line = format_request(verb, fields)
+            line = format_request(verb, fields, LAUNCH.get())
         except RequestWrong as error:
             raise BuildBroken(f"the build worker would refuse: {error.reason}") from error
         step = _Step(told)

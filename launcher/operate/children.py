@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
+from builders.logs import readable
 from builders.sockets import open_socket
 from launcher.operate import code
 from launcher.operate.installation import InstallationError
@@ -190,7 +191,7 @@ class Running:
         """The last line that names an error, else the last one; the rest (a traceback, say) is in the log."""
         with self._log.open("rb") as file:
             file.seek(max(0, self._log.stat().st_size - MOST_OF_LOG))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+            lines = [readable(line) for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         named = [line for line in lines[-LAST_LINES:] if ERROR.match(line)]
         last = (named or lines or ["it said nothing"])[-1].strip()
         return f"It said: {last[:300]}\nThe rest is in {self._log}."

@@ -274,6 +274,7 @@ class Plan:
             "REGISTRY_USERNAME": username,
             "REGISTRY_PASSWORD": password,
             "LOG_LEVEL": settings.log_level,
+            "LOG_FORMAT": settings.log_format,
         }
         env = passed_with_engine() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
         env["CONFIGPROXY_AUTH_TOKEN"] = installation.secret("proxy-token")

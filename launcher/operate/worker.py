@@ -77,6 +77,8 @@ def child(installation: Installation, settings: Settings, where: str, environ: M
         "IMAGE_ROOM": str(settings.image_room_bytes),
         "OWN_REGISTRY": "" if settings.registry else registry.own(installation),
         "ARCHIVE_BYTES": str(settings.archive_max_bytes),
+        "LOG_FORMAT": settings.log_format,
+        "LOG_LEVEL": settings.log_level,
         "BUILD_LIMIT": str(settings.build_limit),
         "BUILD_TIMEOUT_S": f"{settings.build_timeout_s:.0f}",
         "BUILD_LOCAL_IMAGES": ",".join(settings.build_local_images),

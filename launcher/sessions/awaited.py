@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from builders.logs import LAUNCH
 from launcher.errors import HubDown
 from launcher.stages import Sessions
 from launcher.tasks import Tasks
@@ -41,6 +42,8 @@ class Awaited:
         """How many launches wait, by project."""
         self._since: dict[str, float] = {}
         """When the first of them began to."""
+        self._launches: dict[str, str] = {}
+        """The last of them."""
         self._ending: dict[str, asyncio.Task[None]] = {}
         """Starts that nobody waits for any more, by project."""
         self._tasks = Tasks()
@@ -52,6 +55,7 @@ class Awaited:
             await asyncio.wait([ending])
         self._waiting[project.id] += 1
         self._since.setdefault(project.id, self._clock())
+        self._launches[project.id] = LAUNCH.get()
         try:
             return await self._sessions.start(project, account, tell)
         except asyncio.CancelledError:
@@ -61,7 +65,11 @@ class Awaited:
         finally:
             self._waiting[project.id] -= 1
             if not self._waiting[project.id]:
-                del self._waiting[project.id], self._since[project.id]
+                del self._waiting[project.id], self._since[project.id], self._launches[project.id]
+
+    def launch_of(self, project: str) -> str:
+        """The launch that waits for this project's server; `""`: none."""
+        return self._launches.get(project, "")
 
     async def stop(self, project: str) -> None:
         """As the sessions do."""

@@ -181,13 +181,15 @@ class Resolve:
         limits: Limits,
         site: Site,
         walls: Callable[[], bool] = lambda: True,
+        launch_of: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """`walls` says whether sessions are kept from where they must not reach."""
+        """`walls` says whether sessions are kept from where they must not reach; `launch_of`, which launch waits."""
         self._find = find
         self._mount = mount
         self._limits = limits
         self._site = site
         self._walls = walls
+        self._launch_of = launch_of
 
     async def answer(self, question: object) -> Answer:
         """200 with an allowance for a project's own account that names its own project; else a refusal."""
@@ -202,7 +204,7 @@ class Resolve:
         if project is None:
             return Answer(404, {"message": "There is no such project any more."})
         allowed = allowance(project, self._limits, self._site, self._mount(project.id))
-        return Answer(200, asdict(allowed))
+        return Answer(200, asdict(allowed) | {"launch": self._launch_of(project.id)})
 
 
 def _reached(project: Project, origins: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from builders.logs import nobodys
 from launcher.errors import DatabaseDown, DiskFull
 from launcher.store.rows import EventRow
 
@@ -87,7 +88,7 @@ class Writer:
         self._pending.append(change)
         self._some.set()
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="store-writer")
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="store-writer", context=nobodys())
 
     async def _run(self) -> None:
         while True:

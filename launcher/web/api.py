@@ -89,6 +89,8 @@ class Launches(_Api):
 class Launch(_Api):
     """`/api/v1/launches/<id>`."""
 
+    of_launch = True
+
     async def get(self, launch: str) -> None:
         """How it stands."""
         self.send(schemas.Launch.of(await self.launch(launch)))

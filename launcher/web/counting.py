@@ -46,7 +46,7 @@ class CountedStory:
 def everybodys(made: Session | Image) -> bool:
     """Whether it is of a repository that everybody may have."""
     image = made if isinstance(made, Image) else made.project.image
-    return not getattr(image, "space", "")
+    return not image.space
 
 
 class _Tap:
@@ -76,6 +76,6 @@ class CountedBuild:
 
     async def build(self, request: BuildRequest, tell: Tell) -> ImageFacts:
         """As the build."""
-        public = getattr(request.repo, "private", None) is None
+        public = request.repo.private is None
         with self._metrics.building(), self._metrics.binder.building(request.repo.origin, public=public):
             return await self._build.build(request, tell)

@@ -91,6 +91,7 @@ class LaunchEvents(StreamHandler):
     """`/api/v1/launches/<id>/events`."""
 
     asks_who = True
+    of_launch = True
 
     async def get(self, launch: str) -> None:
         """Follow the launch from event `from`, or from the one after `Last-Event-ID`."""

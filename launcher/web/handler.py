@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, RequestHandler
 
+from builders.logs import LAUNCH, LAUNCH_ID
 from launcher import explain
 from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, RetryLater
 from launcher.explain import row_of
@@ -72,6 +73,9 @@ class Handler(RequestHandler):
     on_sessions_hosts: ClassVar[bool] = False
     """Answers also below the wildcard domain, where sessions are, and where the proxy knows no session."""
 
+    of_launch: ClassVar[bool] = False
+    """The first part of its address that varies is a launch's id."""
+
     web: Web
     who: auth.Who | None = None
     _rate: Standing | None = None
@@ -99,6 +103,8 @@ class Handler(RequestHandler):
         """
         if not self.answers_all:
             self.web.gate.enter(address_of(*self._heard))
+        if self.of_launch and LAUNCH_ID.fullmatch(self.path_args[0]):
+            LAUNCH.set(self.path_args[0])
         if len(self.request.body) > LONGEST_BODY:
             raise BodyTooLarge(LONGEST_BODY)
         if not self.on_sessions_hosts and self.web.is_sessions_host(self.request.host_name):
@@ -152,6 +158,7 @@ class Handler(RequestHandler):
             self._tell_rate()
         begun = await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
         origin = self.request.headers.get("Origin", "")
+        LAUNCH.set(begun.id)
         self.web.launch_log.asked(begun.id, Asking(self.request.host, origin, freed))
         return begun
 

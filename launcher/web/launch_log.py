@@ -169,7 +169,8 @@ class LaunchEnds:
         try:
             code = event.code if isinstance(event, Failed) else ""
             self._metrics.launch_ended(_OUTCOMES[type(event)], code)
-            self._log.ended(launch, event, public=None if made is None else everybodys(made))
+            found_out = None if made is None else everybodys(made)
+            self._log.ended(launch, event, public=False if launch.private else found_out)
         except Exception:
             log.exception("launch %s ended, which could not be recorded", launch.id)
 

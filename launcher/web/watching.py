@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tornado.iostream import StreamClosedError
 
+from builders.logs import nobodys
 from launcher.model import FINAL
 from launcher.tasks import Tasks
 
@@ -141,7 +142,7 @@ class Watching:
         stream.set_close_callback(reader.gone)
         reader.news()
         if self._tending is None or self._tending.done():
-            self._tending = self._tasks.start(self._tend(), "keepalives")
+            self._tending = self._tasks.start(self._tend(), "keepalives", nobodys())
 
     async def close(self) -> None:
         """Let all go."""
@@ -155,7 +156,7 @@ class Watching:
         """Give the reader its turn."""
         self._waiting.append(reader)
         if self._turning is None or self._turning.done():
-            self._turning = self._tasks.start(self._turns(), "readers' turns")
+            self._turning = self._tasks.start(self._turns(), "readers' turns", nobodys())
 
     def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run what a reader has to wait for."""

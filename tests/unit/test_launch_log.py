@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -32,13 +32,6 @@ LAUNCH = Launch(
 )  # fmt: skip
 READY = Ready("aaaaaaaaaa", "/user/project-aaaaaaaaaa/", DIGEST, "Ready", pinning="locked")
 SESSION = Session(a_project("aaaaaaaaaa", "ada"), "/user/project-aaaaaaaaaa/")
-
-
-@dataclass(frozen=True)
-class OfSomebody:
-    """An image of a repository that not everybody may have."""
-
-    space: str = "f" * 32
 
 
 def valid(lines: list[str]) -> list[dict[str, Any]]:
@@ -120,10 +113,10 @@ def test_what_is_no_session_is_ours_alone(event: Any, more: dict[str, object]) -
 def test_what_is_not_everybodys_is_not_in_binderhubs() -> None:
     lines: list[str] = []
     ends = LaunchEnds(Metrics(), LaunchLog(lines.append))
-    image: Any = OfSomebody()
+    image = replace(SESSION.project.image, space="f" * 32)
     ends(LAUNCH, READY, Session(replace(SESSION.project, image=image), SESSION.path))
-    (own,) = valid(lines)
-    assert own["public"] is False
+    ends(replace(LAUNCH, private=True), explain(SpawnFailed("it ended")), None)
+    assert [one["public"] for one in valid(lines)] == [False, False]
 
 
 def test_ends_are_counted_and_recorded() -> None:

@@ -10,14 +10,14 @@ import pytest
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import BuildFailed, SpawnFailed
-from launcher.model import Account, Ended, Kind, RepoRef, ResolvedRepo, Stage, Started
+from launcher.model import Account, Ended, Kind, Private, RepoRef, ResolvedRepo, Stage, Started
 from launcher.repos import providers
 from launcher.stages import Asked
 from launcher.web.binder_metrics import PROVIDERS
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.metrics import Metrics
 from tests.fakes.builds import environment
-from tests.fakes.web import Script
+from tests.fakes.web import Script, a_project
 
 if TYPE_CHECKING:
     from launcher.model import Event
@@ -125,6 +125,22 @@ async def test_a_repository_that_comes_seldom_loses_its_label_in_all_numbers() -
     text = metrics.text().decode()
     assert "a.example" not in text
     assert 'binderhub_launch_count_total{provider="GitHub",repo="https://b.example/y",status="success"} 2.0' in text
+
+
+async def test_what_is_not_everybodys_has_no_label() -> None:
+    metrics = Metrics()
+    project = a_project("aaaaaaaaaa", "ada")
+    await launched(metrics, replace(project, image=replace(project.image, space="f" * 32)))
+
+    class Build:
+        async def build(self, request: Any, tell: Any) -> Any: ...
+
+    repo = ResolvedRepo(REF, "5" * 40, "refs/heads/main", private=Private("ada", "c", "f" * 32))
+    await CountedBuild(Build(), metrics).build(BuildRequest(repo, environment("a")), Tell())
+    text = metrics.text().decode()
+    assert "github.com" not in text
+    assert 'binderhub_launch_count_total{provider="GitHub",repo="other",status="success"} 1.0' in text
+    assert 'binderhub_build_count_total{provider="GitHub",repo="other",status="success"} 1.0' in text
 
 
 @pytest.mark.parametrize("error", [None, BuildFailed("b", "s", (), 1)])
