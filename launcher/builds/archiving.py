@@ -1,4 +1,7 @@
-"""What is launched is archived beside its image, so that it can be launched when its repository is gone."""
+"""What is launched is archived beside its image, so that it can be launched when its repository is gone.
+
+One archive for everybody: what somebody's credential opened is not in it, so what is here was public.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
@@ -12,14 +11,11 @@ import struct
 import tarfile
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.interface import RECORD, Pushed
-from builders.oci import archive as archives
-from builders.oci.registry import Access, Repository
-from launcher.builds.run import Builders
+from builders.interface import RECORD
 from launcher.errors import (
     AddressRefused,
     CheckoutRefused,
@@ -36,16 +32,14 @@ from launcher.repos.budget import Limits
 from launcher.repos.checkouts import Keep
 from launcher.repos.providers import parse_spec
 from launcher.repos.records import pack
+from tests.fixtures.kept import Kept
 from tests.fixtures.providers import Said, StandIn, resolving, zipped
 from tests.fixtures.registry import running_registry
 from tests.fixtures.repos import git
 from tests.fixtures.trees import checkouts, left_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-    from launcher.builds.worker import Worker
 
 SMALL = Limits(bytes=1_000_000, files=50, seconds=60)
 LINK, DEVICE = 0o120777, 0o020666
@@ -432,38 +426,13 @@ async def test_what_the_files_are_is_noted_beside_them(providers: StandIn, tmp_p
     }
 
 
-class Kept:
-    """A `launcher.repos.archived.Archive` in a registry, and its keeper."""
-
-    def __init__(self, how: Access, checkouts: Path) -> None:
-        self._repository = Repository(how, "repolaunch/source")
-        self._checkouts = checkouts
-
-    async def ask(self, kind: object, verb: str, asked: Mapping[str, str], **_: object) -> Pushed:
-        """As `launcher.builds.worker.Worker`: what the launcher asks to have kept."""
-        assert (kind, verb) == (Pushed, "archive")
-        folder = self._checkouts / asked["checkout"]
-        origin = archives.Origin(*(asked[name] for name in ("source", "ref", "commit", "name", "tree")))
-        return Pushed(await asyncio.to_thread(archives.keep, self._repository, folder, origin, 10**6))
-
-    async def archived(self, url: str, ref: str) -> tuple[str, str]:
-        found = await asyncio.to_thread(archives.find, self._repository, url, ref)
-        return (found.commit, found.name) if found else ("", "")
-
-    async def restore(self, url: str, commit: str, folder: str) -> str:
-        where = self._checkouts / folder
-        found = await asyncio.to_thread(archives.restore, self._repository, url, commit, where, None)
-        return found.tree if found else ""
-
-
 async def test_each_version_whose_files_are_gone_is_the_one_that_was_archived(
     providers: StandIn, tmp_path: Path
 ) -> None:
     """All of a record's versions are behind one link: that one was launched later does not make it the other one."""
     numbers = {"first": 7, "second": 8}
     with running_registry(tmp_path) as registry:
-        kept = Kept(Access(registry.host, tls=False), tmp_path / "checkouts")
-        builders = Builders(cast("Worker", kept))
+        kept = Kept(registry.host, tmp_path / "checkouts")
         known: dict[str, tuple[ResolvedRepo, str]] = {}
         async with checkouts(tmp_path, archive=kept) as shared:
             for text, number in numbers.items():
@@ -472,13 +441,11 @@ async def test_each_version_whose_files_are_gone_is_the_one_that_was_archived(
                 repo = replace(repo, origin=RepoRef("zenodo", "all", "https://doi.org/10.5281/zenodo.1", ""))
                 async with shared.open(repo) as checkout:
                     assert not checkout.repo.archived
-                    assert await builders.archive(checkout)
+                    assert await kept.archive(checkout)
                     known[text] = (repo, checkout.tree)
         for path in [path for path in providers.answers if path.endswith("/content")]:
             providers.answers[path] = Said(status=404)
-        async with checkouts(
-            tmp_path / "again", archive=Kept(Access(registry.host, tls=False), tmp_path / "again/checkouts")
-        ) as shared:
+        async with checkouts(tmp_path / "again", archive=Kept(registry.host, tmp_path / "again/checkouts")) as shared:
             for text, (repo, tree) in known.items():
                 async with shared.open(repo) as checkout:
                     assert (checkout.repo.archived, checkout.tree) == (True, tree)
