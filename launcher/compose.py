@@ -38,7 +38,11 @@ from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
 from launcher.gate.file import PolicyFile
 from launcher.gate.gate import Gate
+from launcher.gate.places import Places
+from launcher.gate.places import Rules as PlaceRules
 from launcher.gate.reading import parse
+from launcher.gate.taken import Taken
+from launcher.gate.tickets import Ticketed
 from launcher.given import OWN, PREFIX, given
 from launcher.launch import Launch, Stages
 from launcher.launches import Launches
@@ -73,6 +77,7 @@ from launcher.store.launches import BuildRows, LaunchRows
 from launcher.store.logs import EventLogs
 from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
+from launcher.store.queue import QueueRows
 from launcher.store.uses import UseRows
 from launcher.tasks import Tasks
 from launcher.web.app import make_app
@@ -111,6 +116,7 @@ class Composed:
             data / OWN / f"{POLICY}.kept",
             partial(parse, providers=tuple(PROVIDERS)),
             self.metrics,
+            self._policy_changed,
         )
         self.gate = Gate(
             lambda: self.site_policy.policy, time.monotonic, partial(aliases.names, sites=sites_of(settings))
@@ -141,7 +147,17 @@ class Composed:
         )
         self.hub = HubClient(given.hub_api, given.secrets.launcher_token)
         self.sessions = HubSessions(
-            self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600)
+            self.hub,
+            settings.session_start_timeout_s,
+            int(settings.session_token_hours * 3600),
+            stopped=self._session_ended,
+        )
+        self.places = Places(
+            Taken(self.sessions, self.project_rows, time.monotonic),
+            PlaceRules(lambda: self.site_policy.policy.sessions, self.gate.has_high_quota),
+            QueueRows(self.database, self.logs.writer),
+            self.metrics,
+            clock=time.time,
         )
         self.awaited = Awaited(self.sessions, time.time)
         self.projects = WorkspaceProjects(self.project_rows, self.image_rows, self.volumes, self.checkouts)
@@ -174,10 +190,11 @@ class Composed:
             self.archiving if archive else self.images,
             self.pushing,
             self.projects,
+            self.places,
             Noticed(self.awaited, self._notice),
         )
         self.launches = Launches(
-            CountedStory(Launch(stages), self.metrics),
+            Ticketed(CountedStory(Launch(stages), self.metrics), self.places),
             LaunchRows(self.database),
             self.logs,
             explain,
@@ -188,8 +205,10 @@ class Composed:
 
     def _compose_images(self) -> None:
         build = CountedBuild(WorkerBuild(self.builders, self.checkouts), self.metrics)
+        most = self._given.settings.build_limit
+        self.limited = Limited(build, lambda: min(self.site_policy.policy.builds.at_once or most, most))
         self.recorded = recorded = Recorded(
-            Limited(build, self._given.settings.build_limit),
+            self.limited,
             self.build_rows,
             self.image_rows,
             self.logs,
@@ -264,6 +283,8 @@ class Composed:
             ),
             gate=self.gate,
             looking=Looking(self.finder, Rates(settings.lookups_per_address, time.monotonic)),
+            queue=self.places,
+            limits=lambda: self.site_policy.policy,
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions=_versions(),
@@ -281,6 +302,12 @@ class Composed:
         )
         site = Site(settings.base_url, CERTIFICATES.exists(), settings.session_runtime, settings.allow_origin)
         return Resolve(find, self.volumes.volume, limits, site, self._walls, self.awaited.launch_of)
+
+    def _session_ended(self, project: str) -> None:
+        self.places.ended(project)
+
+    def _policy_changed(self) -> None:
+        self.limited.changed()
 
     def _notice(self, project: str) -> str:
         error = self.watch.beginning(project)
@@ -308,7 +335,7 @@ class Composed:
     async def _in_use(self) -> dict[str, int | None]:
         """What runs, in the words of those who share visitors out between BinderHubs."""
         sessions, builds = len(await self.sessions.list()), self.metrics.builds_running
-        limit = self._given.settings.session_limit or None
+        limit = self.site_policy.policy.sessions.in_all or None
         return {"total_pods": sessions + builds, "build_pods": builds, "user_pods": sessions, "quota": limit}
 
     async def run(self) -> None:
@@ -349,14 +376,17 @@ class Composed:
         stack.push_async_callback(self.awaited.close)
         stack.push_async_callback(self.launches.close)
         stack.callback(self.awaited.leave)
+        stack.callback(self.places.leave)
         await self.recorded.recover()
         await self.pushing.recover()
+        await self.places.recover()
         await self.launches.recover()
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         tasks.start(self._settle(), "builds that nobody went on with")
         tasks.start(self.watch.run(), "watch of the workspaces")
         tasks.start(self.site_policy.run(), "watch of the policy file")
+        tasks.start(self.places.run(), "who waits for a place")
         tasks.start(self.collecting.run(), "collecting what nobody uses")
 
     async def _settle(self) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Detector,
         Images,
         LaunchTell,
+        Places,
         Projects,
         Published,
         Resolver,
@@ -41,6 +42,7 @@ class Stages:
     images: Images
     published: Published
     projects: Projects
+    places: Places
     sessions: Sessions
 
 
@@ -148,10 +150,11 @@ class Launch:
         return moved
 
     async def _session(self, asked: Asked, project: Project, tell: LaunchTell) -> Session:
-        with _told(tell, Stage.SESSION, "Starting the server") as ended:
-            current = await self._stages.projects.use(project)
-            session = await self._stages.sessions.start(current, asked.account, tell)
-            ended.message = "The server answers"
+        async with self._stages.places.hold(asked, project, tell):
+            with _told(tell, Stage.SESSION, "Starting the server") as ended:
+                current = await self._stages.projects.use(project)
+                session = await self._stages.sessions.start(current, asked.account, tell)
+                ended.message = "The server answers"
         return session
 
 

@@ -281,6 +281,8 @@ class Stage(StrEnum):
     IMAGE = "image"
     BUILD = "build"
     WORKSPACE = "workspace"
+    QUEUE = "queue"
+    """Waits for a place; told only where a launch has to."""
     SESSION = "session"
     PUSH = "push"
     """After `built`, beside the launch; told on the build's own log."""
@@ -335,6 +337,20 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """The launch waits for a place: how it stands, told again when it has come closer."""
+
+    stage: Stage
+    message: str
+    place: int
+    """From 1 on: the next."""
+    ahead: int
+    """Launches that are served before it."""
+    reason: str
+    """What there is too much of: `starting`, `sessions`, `repository` or `person`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The end of a launch that went well. Carries no token: one is minted when this is sent (web).
 
@@ -370,7 +386,7 @@ class Cancelled:
     message: str
 
 
-Event = Started | Log | Progress | Ended | Declared | Ready | Failed | Cancelled
+Event = Started | Log | Progress | Ended | Declared | Queued | Ready | Failed | Cancelled
 FINAL = (Ready, Failed, Cancelled)
 """A launch's log ends with exactly one of these."""
 

@@ -172,12 +172,6 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
     session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
     session_processes: int = Field(512, ge=16, description="Processes and threads of a session.")
     session_tmp_bytes: Bytes = Field(256 * 2**20, description="Bytes of a session's /tmp.")
-    session_limit: int = Field(
-        0,
-        ge=0,
-        description="Sessions at one time: as many as the machine's memory carries. One more is refused until another "
-        "ends; who is in one stays in it. 0: no limit.",
-    )
     session_start_timeout_s: float = Field(180, gt=0, description="Seconds that a session may take to answer.")
     session_token_hours: float = Field(
         24, gt=0, description="Hours for which the token of a session that a program started is good."

@@ -152,6 +152,18 @@ class Projects(Protocol):
         ...
 
 
+class Places(Protocol):
+    """So many sessions at one time."""
+
+    def hold(self, asked: Asked, project: Project, tell: Tell) -> AbstractAsyncContextManager[None]:
+        """Have a place for the project's session while it starts; then the session has it until it ends.
+
+        Waits, in turn, where there is none, and tells Started, Queued and Ended of stage QUEUE then. Who has a session
+        already has its place. Raises QueueFull.
+        """
+        ...
+
+
 class Sessions(Protocol):
     """Starts and stops the servers of projects."""
 

@@ -132,7 +132,6 @@ c.Spawner.apply_user_options = apply_user_options
 c.Spawner.start_timeout = int(PULL_S + start_timeout)
 c.Spawner.http_timeout = int(start_timeout)
 c.Spawner.consecutive_failure_limit = 0
-c.JupyterHub.active_server_limit = int(settings.session_limit)
 # Seconds. A server that ended by itself (File > Shut Down) loses its route then, and its address a page that says so.
 c.Spawner.poll_interval = 10
 c.DockerSpawner.network_name = settings.network

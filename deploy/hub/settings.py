@@ -20,7 +20,6 @@
 | STORES | folder of the Nix and Guix stores, of whose views sessions see their environment's | they see none |
 | CERTIFICATES | file with the certificate authorities that sessions are to trust | the image's own |
 | START_TIMEOUT_S | seconds that a server may take to answer | `180` |
-| SESSION_LIMIT | sessions at one time; `0`: no limit | `0` |
 | GUESTS | `1`: people who have not signed in get in as guests; `0`: they do not | `0` |
 | GUESTS_PER_ADDRESS, GUESTS_IN_ALL | new guests within ten minutes, from one address and in all; `0`: no limit | `0` |
 | TRUSTED_PROXIES | addresses of proxies in front of ours, separated by commas; they say who the visitor is | none |
@@ -73,7 +72,6 @@ class HubSettings:
     connect_url: str = ""
     oauth_redirect: str = "/api/v1/oauth_callback"
     start_timeout_s: str = "180"
-    session_limit: str = "0"
     guests: str = "0"
     guests_per_address: str = "0"
     guests_in_all: str = "0"

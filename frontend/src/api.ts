@@ -1,7 +1,7 @@
 /** The launcher's HTTP API, typed. Everything that arrives is checked for its form and is text, never markup. */
 import { text } from "./texts";
 
-export const STAGES = ["resolve", "checkout", "detect", "image", "build", "workspace", "session", "push"] as const;
+export const STAGES = ["resolve", "checkout", "detect", "image", "build", "workspace", "queue", "session", "push"] as const;
 export type Stage = (typeof STAGES)[number];
 
 interface Numbered {
@@ -47,6 +47,16 @@ export interface DeclaredEvent extends Numbered {
   /** Why every file of the repository counts, each as `file:line: what`. */
   readonly tree: readonly string[];
 }
+export interface QueuedEvent extends Numbered {
+  readonly type: "queued";
+  readonly stage: Stage;
+  readonly message: string;
+  /** From 1 on: the next. */
+  readonly place: number;
+  readonly ahead: number;
+  /** `starting`, `sessions`, `repository` or `person`. */
+  readonly reason: string;
+}
 export interface ReadyEvent extends Numbered {
   readonly type: "ready";
   readonly url: string;
@@ -71,6 +81,7 @@ export type LaunchEvent =
   | ProgressEvent
   | EndedEvent
   | DeclaredEvent
+  | QueuedEvent
   | ReadyEvent
   | FailedEvent
   | CancelledEvent;

@@ -11,12 +11,14 @@ The first five are stages.Images, the last two interface.Build. `Recorded` and `
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import RegistryDown
+from launcher.fair import FairQueue, Ticket
 from launcher.model import Image, Progress, Stage
 from launcher.tasks import Tasks
 
@@ -189,54 +191,56 @@ class Cached:
 class _Waiting:
     tell: Tell
     turn: asyncio.Event = field(default_factory=asyncio.Event)
+    told: int = 0
 
 
 class Limited:
-    """So many builds at a time, first come, first served. Who waits is told its place."""
+    """So many builds at a time, in turns between repositories. Who waits is told its place."""
 
-    def __init__(self, inner: Build, at_once: int) -> None:
+    def __init__(self, inner: Build, at_once: Callable[[], int]) -> None:
+        """`at_once` says how many, as of now; call `changed` when that is more than it was."""
         self._inner = inner
-        self._free = at_once
-        self._queue: list[_Waiting] = []
+        self._at_once = at_once
+        self._running = 0
+        self._queue = FairQueue()
+        self._waiting: dict[str, _Waiting] = {}
+        self._names = itertools.count()
 
     async def build(self, request: BuildRequest, tell: Tell) -> ImageFacts:
         """Build when it is this build's turn."""
-        await self._enter(tell)
+        await self._enter(request.repo.url, tell)
         try:
             return await self._inner.build(request, tell)
         finally:
-            self._leave()
+            self._running -= 1
+            self.changed()
 
-    async def _enter(self, tell: Tell) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        waiting = _Waiting(tell)
-        self._queue.append(waiting)
-        _tell_place(waiting, len(self._queue))
+    def changed(self) -> None:
+        """Begin as many as may begin now."""
+        while self._running < self._at_once() and (ticket := self._queue.take(lambda _: True)) is not None:
+            self._running += 1
+            self._waiting.pop(ticket.id).turn.set()
+        self._tell_places()
+
+    async def _enter(self, repository: str, tell: Tell) -> None:
+        name, waiting = str(next(self._names)), _Waiting(tell)
+        self._waiting[name] = waiting
+        self._queue.add(Ticket(name, repository))
         try:
+            self.changed()
             await waiting.turn.wait()
         except asyncio.CancelledError:
             if waiting.turn.is_set():
-                self._leave()
-            else:
-                place = self._queue.index(waiting)
-                del self._queue[place]
-                self._tell_places(place)
+                self._running -= 1
+            self._waiting.pop(name, None)
+            self._queue.remove(name)
+            self.changed()
             raise
 
-    def _leave(self) -> None:
-        if not self._queue:
-            self._free += 1
-            return
-        self._queue.pop(0).turn.set()
-        self._tell_places(0)
-
-    def _tell_places(self, first: int) -> None:
-        for place, waiting in enumerate(self._queue[first:], first + 1):
-            _tell_place(waiting, place)
-
-
-def _tell_place(waiting: _Waiting, place: int) -> None:
-    ahead = "The build is next" if place == 1 else f"{place - 1} more before this build"
-    waiting.tell(Progress(Stage.BUILD, f"Other builds run. {ahead}."))
+    def _tell_places(self) -> None:
+        for name, place in self._queue.places().items():
+            waiting = self._waiting[name]
+            if waiting.told != place:
+                waiting.told = place
+                ahead = "The build is next" if place == 1 else f"{place - 1} more before this build"
+                waiting.tell(Progress(Stage.BUILD, f"Other builds run. {ahead}."))

@@ -16,6 +16,14 @@ class TooOften(RetryLater):
 
 
 @dataclass(eq=False)
+class QueueFull(RetryLater):
+    """As many launches wait for a place as may wait."""
+
+    waiting: int
+    seconds: int
+
+
+@dataclass(eq=False)
 class LaunchClosed(LauncherError):
     """Only `whom` may launch here, and who asks is not one of them."""
 

@@ -18,6 +18,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "{what} within ten minutes, and no more for now.",
         "Wait {seconds} seconds and try again. Whoever signs in has a limit of their own.",
     ),
+    errors.QueueFull: Row(
+        "queue-full",
+        503,
+        "All places are taken",
+        "{waiting} launches wait for one already, and no more can wait.",
+        "Try again in {seconds} seconds, or when somebody's session has ended. What was launched is kept.",
+    ),
     errors.LaunchClosed: Row(
         "launch-closed",
         403,

@@ -23,6 +23,10 @@ _Stamp = tuple[int, int, int] | None
 _NEVER: _Stamp = (-1, -1, -1)
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Told(Protocol):
     """Hears how the file is (`launcher.web.metrics.Metrics`)."""
 
@@ -36,8 +40,19 @@ class PolicyFile:
     launch until it can.
     """
 
-    def __init__(self, path: Path, kept: Path, parse: Callable[[str], Policy], told: Told) -> None:
-        """`kept` is where the last good version is kept, which no operator edits. Read by `look`, not here."""
+    def __init__(
+        self,
+        path: Path,
+        kept: Path,
+        parse: Callable[[str], Policy],
+        told: Told,
+        changed: Callable[[], None] = _nobody,
+    ) -> None:
+        """`kept` is where the last good version is kept, which no operator edits. Read by `look`, not here.
+
+        `changed` is called when another policy is in force.
+        """
+        self._changed = changed
         self._path, self._kept = path, kept
         self._parse = parse
         self._told = told
@@ -68,6 +83,7 @@ class PolicyFile:
             where = f"{self._path}, {error.place}" if error.place else str(self._path)
             log.warning("%s: %s. The last version that was understood stays in force", where, error.reason)
         self._told.policy_read(well=self.fault is None)
+        self._changed()
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look again and again; a file that is just being written is read when it stays as it is."""

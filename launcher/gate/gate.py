@@ -100,6 +100,11 @@ class Gate:
         rates, key, _ = self._own(account, visitor)
         return rates.standing(key)
 
+    def has_high_quota(self, ref: RepoRef) -> bool:
+        """Whether this repository may have more sessions than others."""
+        policy, (asked, _) = self._policy(), self._names(ref)
+        return any(matching(policy.provider(name).high_quota, _forms(spec)) for name, spec in asked)
+
     def _person(self, account: Account) -> None:
         policy = self._policy()
         if account.name and (reason := policy.banned_people.get(account.name)) is not None:

@@ -66,6 +66,32 @@ class ProviderPolicy(_Part):
         None, description="Only these; `[]`: none at all. Without it: all that are not banned."
     )
     banned: tuple[Regex, ...] = Field((), description="Not these.")
+    high_quota: tuple[Regex, ...] = Field(
+        (), description="Repositories that may have `per_repository_high` sessions at one time."
+    )
+
+
+class SessionLimits(_Part):
+    """Sessions at one time. Who comes beyond a limit waits in the queue; who is in one stays in it."""
+
+    in_all: Limit = Field(
+        0, description="All sessions: as many as the machine's memory carries. 0: no limit, as in all that follow."
+    )
+    per_repository: Limit = Field(0, description="Of one repository.")
+    per_repository_high: Limit = Field(0, description="Of one repository whose spec matches `high_quota`.")
+    per_person: Limit = Field(0, description="Of one person: a guest's or a member's own projects.")
+    starting: Limit = Field(
+        32, description="That start at one time: what the machine's cores carry. The others wait for some seconds."
+    )
+    waiting: int = Field(
+        1000, ge=1, le=100_000, description="Launches that wait for a place; one more is refused until there are fewer."
+    )
+
+
+class BuildLimits(_Part):
+    """Builds at one time."""
+
+    at_once: Limit = Field(0, description="At most these; 0: as many as the setting `build_limit` says, never more.")
 
 
 class RateLimits(_Part):
@@ -88,6 +114,8 @@ class Policy(_Part):
         {}, description="Networks (`203.0.113.0/24`) that are not answered, each with a label, which they are told."
     )
     providers: dict[ProviderName, ProviderPolicy] = Field({}, description="By provider, as launch links name it.")
+    sessions: SessionLimits = Field(SessionLimits(), description="Sessions at one time.")
+    builds: BuildLimits = Field(BuildLimits(), description="Builds at one time.")
     rates: RateLimits = Field(RateLimits(), description="How often one may launch, within ten minutes.")
     pins: dict[Pin, Note] = Field(
         {},

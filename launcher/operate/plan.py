@@ -261,7 +261,6 @@ class Plan:
             "STORES": str(worker.stores(installation, settings)) if self.views else "",
             "CERTIFICATES": str(CERTIFICATES) if CERTIFICATES.exists() else "",
             "START_TIMEOUT_S": f"{settings.session_start_timeout_s:.0f}",
-            "SESSION_LIMIT": str(settings.session_limit),
             "GUESTS": "1" if settings.guests else "0",
             "GUESTS_PER_ADDRESS": str(settings.guests_per_address),
             "GUESTS_IN_ALL": str(settings.guests_in_all),

@@ -23,7 +23,7 @@ class Printer:
         kind, stage = event["type"], str(event.get("stage") or "")
         if kind == "ended":
             self._say(f"  {stage:<10} {event['message']} ({event['seconds']:.1f} s)")
-        elif kind in {"progress", "started"}:
+        elif kind in {"progress", "started", "queued"}:
             self._say(f"  {stage:<10} {event['message']}")
         elif kind == "failed":
             self._say(f"  {stage:<10} {sentences(event['title'], event['seen'], event['todo'])}")

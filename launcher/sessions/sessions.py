@@ -13,7 +13,7 @@ from launcher.model import Kind, Progress, Session, Stage
 from launcher.sessions.hub import Asked, HubClient, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from launcher.model import Account, Project
     from launcher.stages import Tell
@@ -27,6 +27,10 @@ STOPPED_S = 30.0
 LOOK_S = 0.1
 AGAIN_S = 0.5
 AWAY = "JupyterHub does not answer; this launch goes on when it does."
+
+
+def _nobody(_project: str) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,16 @@ class Running:
 class HubSessions:
     """The sessions of this installation; see `launcher.stages.Sessions`."""
 
-    def __init__(self, hub: HubClient, start_timeout_s: float, token_s: int, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        hub: HubClient,
+        start_timeout_s: float,
+        token_s: int,
+        patience: Patience | None = None,
+        stopped: Callable[[str], None] = _nobody,
+    ) -> None:
+        """`stopped` hears of the projects whose servers were stopped here."""
+        self._stopped = stopped
         self._hub = hub
         self._patience = patience or Patience()
         self._timeout = start_timeout_s
@@ -98,6 +111,7 @@ class HubSessions:
         account = ACCOUNT_PREFIX + project
         await self._hub.stop(account)
         await self._gone(account)
+        self._stopped(project)
 
     async def is_starting(self, project: str, since: float) -> bool:
         """Whether the server of the project with this id is on its way, started at `since` or later. Raises HubDown.

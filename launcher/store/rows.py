@@ -45,6 +45,17 @@ class LaunchRow(Base):
     __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
 
 
+class QueueRow(Base):
+    __tablename__ = "queue"
+
+    launch: Mapped[str] = mapped_column(String(32), primary_key=True)
+    repository: Mapped[str] = mapped_column(Text)
+    person: Mapped[str] = mapped_column(String(255))
+    since: Mapped[float] = mapped_column(Float(53))
+    number: Mapped[int] = mapped_column(BigInteger)
+    """The order of arrival."""
+
+
 class BuildRow(Base):
     __tablename__ = "builds"
 

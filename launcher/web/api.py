@@ -41,7 +41,11 @@ class _Api(Handler):
         """Start a launch and answer with it."""
         launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh)
         self.set_header("Location", f"{self.web.base}/api/v1/launches/{launch.id}")
-        self.send(schemas.Launch.of(launch), HTTPStatus.CREATED)
+        self.send(self.launch_shown(launch), HTTPStatus.CREATED)
+
+    def launch_shown(self, launch: LaunchView) -> schemas.Launch:
+        """A launch as JSON, with its place in the queue."""
+        return schemas.Launch.of(launch, self.web.queue.turn(launch.id))
 
     def at(self, project: Project_) -> str:
         """Where the project's server is, while it runs."""
@@ -71,7 +75,7 @@ class Launches(_Api):
 
     async def get(self) -> None:
         """One's own, the newest first."""
-        self.send([schemas.Launch.of(one) for one in await self.web.launches.list(self.whose)])
+        self.send([self.launch_shown(one) for one in await self.web.launches.list(self.whose)])
 
     async def post(self) -> None:
         """Begin. Errors of the link are answered at once, all others are events."""
@@ -93,13 +97,13 @@ class Launch(_Api):
 
     async def get(self, launch: str) -> None:
         """How it stands."""
-        self.send(schemas.Launch.of(await self.launch(launch)))
+        self.send(self.launch_shown(await self.launch(launch)))
 
     async def delete(self, launch: str) -> None:
         """Cancel it; nothing happens if it has ended."""
         await self.launch(launch)
         await self.web.launches.cancel(launch, self.account.name)
-        self.send(schemas.Launch.of(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
+        self.send(self.launch_shown(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
 
 
 class Projects(_Api):

@@ -14,6 +14,7 @@ from launcher.web import (
     credentials,
     elsewhere,
     events,
+    limits,
     links,
     login,
     openapi,
@@ -269,6 +270,25 @@ ROUTES: Final[tuple[Route, ...]] = (
                 query=(("from", "Number of the first event to send; 1 is the first of all."),),
                 headers=(LAST_ID,),
                 errors=("launch-missing", "bad-request"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/limits",
+        limits.Limits,
+        (Operation("GET", "What this site lets people have, and how full it is.", schemas.Limits),),
+    ),
+    Route(
+        "/api/v1/queue",
+        limits.Queue,
+        (
+            Operation(
+                "GET",
+                "Launches that wait for a place, in the order of their places. For the operator.",
+                schemas.Waiting,
+                many=True,
+                who="login",
+                errors=("forbidden",),
             ),
         ),
     ),

@@ -34,6 +34,7 @@ PHASES: Final[dict[Stage, str]] = {
     Stage.BUILD: "building",
     Stage.PUSH: "pushing",
     Stage.WORKSPACE: "launching",
+    Stage.QUEUE: "launching",
     Stage.SESSION: "launching",
 }
 REF_PATHS: Final[dict[str, str]] = {"gh": "/tree/", "gl": "/tree/"}

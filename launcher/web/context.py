@@ -113,6 +113,7 @@ class Projects(Protocol):
     async def get(self, project: str) -> ProjectView | None: ...
     async def list(self, account: str | None = None) -> Sequence[ProjectView]: ...
     async def role(self, project: str, account: str) -> Role | None: ...
+    async def find(self, owner: str, url: str, ref: str) -> Project | None: ...
 
 
 class SessionView(Protocol):
@@ -261,6 +262,57 @@ class Forgetting(Protocol):
         ...
 
 
+class Turn(Protocol):
+    """How a launch stands in the queue (`launcher.gate.places.Turn`)."""
+
+    @property
+    def launch(self) -> str: ...
+    @property
+    def place(self) -> int: ...
+    @property
+    def ahead(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+
+
+class Queue(Protocol):
+    """Who waits for a place (`launcher.gate.places.Places`)."""
+
+    @property
+    def taken(self) -> int:
+        """Places that are taken."""
+        ...
+
+    async def admit(self, account: Account, has_session: Callable[[], Awaitable[str | None]]) -> None:
+        """Raises QueueFull where nobody else can wait; who has a session is let through."""
+        ...
+
+    def turn(self, launch: str) -> Turn | None:
+        """None: it does not wait."""
+        ...
+
+    def overview(self) -> Sequence[Turn]:
+        """In the order of their places."""
+        ...
+
+
+class _NobodyWaits:
+    taken = 0
+
+    async def admit(self, account: Account, has_session: Callable[[], Awaitable[str | None]]) -> None:
+        """Everybody."""
+
+    def turn(self, _launch: str) -> None:
+        return None
+
+    def overview(self) -> tuple[Turn, ...]:
+        return ()
+
+
 class _NothingHeld:
     async def look(self, *, every: bool = False) -> Sequence[Any]:  # noqa: ARG002  # as Collection has it
         return ()
@@ -325,6 +377,9 @@ class Web:
     clock: Callable[[], float] = time.time
     gate: Gate = field(default_factory=lambda: Gate(Policy, time.monotonic))
     """Who may launch what, and how often."""
+    queue: Queue = field(default_factory=_NobodyWaits)
+    limits: Callable[[], Policy] = Policy
+    """What the operator has chosen, as of now."""
     build_tokens: BuildTokens = field(default_factory=lambda: BuildTokens(b"", Rates(0, time.monotonic), time.time))
     watching: Watching = field(default_factory=Watching)
     looking: Looking = field(default_factory=lambda: Looking(None, Rates(0, time.monotonic)))

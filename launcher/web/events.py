@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tornado.iostream import StreamClosedError
 
 from launcher.errors import BadRequest, LaunchMissing
-from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
+from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.web.handler import Handler
 from launcher.web.schemas import iso
 from launcher.web.watching import Reading
@@ -29,6 +29,7 @@ TYPES: Final[dict[type[Event], str]] = {
     Progress: "progress",
     Ended: "ended",
     Declared: "declared",
+    Queued: "queued",
     Ready: "ready",
     Failed: "failed",
     Cancelled: "cancelled",

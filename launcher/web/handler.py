@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -150,6 +151,8 @@ class Handler(RequestHandler):
         """
         try:
             self.web.gate.launch(account, self.visitor, ref, afresh=afresh, freed=freed)
+            if not build_only:
+                await self.web.queue.admit(account, partial(self._resumed_project, account, ref))
         except LauncherError as error:
             self.web.metrics.launch_refused(row_of(error).code)
             raise
@@ -161,6 +164,11 @@ class Handler(RequestHandler):
         LAUNCH.set(begun.id)
         self.web.launch_log.asked(begun.id, Asking(self.request.host, origin, freed))
         return begun
+
+    async def _resumed_project(self, account: Account, ref: RepoRef) -> str | None:
+        """The project that this person has for this link."""
+        found = await self.web.projects.find(account.name, ref.url, ref.ref) if account.name else None
+        return found.id if found else None
 
     def _tell_rate(self) -> None:
         """How often one may still launch, in the headers that BinderHub has."""

@@ -125,6 +125,14 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self._waiting = Gauge(
+            "repolaunch_queue_waiting", "Launches that wait for a place, after a restart too.", registry=registry
+        )
+        self._taken = Gauge(
+            "repolaunch_places_taken",
+            "Sessions that are known to run or start; looked at while somebody waits.",
+            registry=registry,
+        )
         self._policy = Gauge(
             "repolaunch_policy_well",
             "1: the policy file is in force; 0: it cannot be read, and the last version that was understood is.",
@@ -199,6 +207,11 @@ class Metrics:
     def launch_refused(self, code: str) -> None:
         """A launch was not begun."""
         self._refused.labels(code).inc()
+
+    def queue_stands(self, waiting: int, taken: int) -> None:
+        """So many launches wait, and so many places are taken."""
+        self._waiting.set(waiting)
+        self._taken.set(taken)
 
     def policy_read(self, *, well: bool) -> None:
         """The policy file was read, or could not be."""

@@ -44,6 +44,25 @@ class LaunchRequest(BaseModel):
         return self
 
 
+class Turn(BaseModel):
+    """How a launch stands in the queue for a place."""
+
+    place: int = Field(description="From 1 on: the next.")
+    ahead: int = Field(description="Launches that are served before it.")
+    waiting: int = Field(description="Launches that wait, in all.")
+    reason: Literal["starting", "sessions", "repository", "person"] = Field(
+        description="What there is too much of: sessions that are just starting, sessions in all, of its repository, "
+        "of this person."
+    )
+    since: str = Field(description="When it began to wait.")
+
+    @classmethod
+    def of(cls, turn: Any) -> Turn:
+        """A turn as JSON."""
+        found = {name: getattr(turn, name) for name in ("place", "ahead", "waiting", "reason")}
+        return cls.model_validate({**found, "since": iso(turn.since)})
+
+
 class Launch(BaseModel):
     """A launch as it stands."""
 
@@ -59,10 +78,11 @@ class Launch(BaseModel):
     ended: str | None
     events: str = Field(description="Where its events are.")
     link: str = Field(description="The launch link.")
+    queue: Turn | None = Field(None, description="While it waits for a place: how it stands.")
 
     @classmethod
-    def of(cls, launch: LaunchView) -> Launch:
-        """The launch as JSON."""
+    def of(cls, launch: LaunchView, turn: Any = None) -> Launch:
+        """The launch as JSON; `turn`: how it stands in the queue, while it waits."""
         ref = launch.ref
         return cls(
             id=launch.id,
@@ -77,7 +97,30 @@ class Launch(BaseModel):
             ended=None if launch.ended is None else iso(launch.ended),
             events=f"/api/v1/launches/{launch.id}/events",
             link=launch_link(ref.provider, ref.spec, launch.urlpath),
+            queue=None if turn is None else Turn.of(turn),
         )
+
+
+class Waiting(Turn):
+    """A launch that waits, for the operator."""
+
+    launch: str
+    account: str = Field(description="The hub's name of who waits; empty: a program without a login.")
+    link: str
+
+
+class Limits(BaseModel):
+    """What this site lets people have, and how full it is."""
+
+    open_to: Literal["guests", "members", "groups"]
+    sessions: int = Field(description="At one time, in all; 0, as in all that follow: no limit.")
+    sessions_per_repository: int
+    sessions_per_person: int
+    launches_per_address: int = Field(description="Within ten minutes, by people who have not signed in.")
+    launches_per_person: int = Field(description="Within ten minutes, by one who has.")
+    taken: int = Field(description="Sessions that are known to run or start.")
+    waiting: int = Field(description="Launches that wait for a place.")
+    waiting_most: int = Field(description="As many may wait.")
 
 
 class Error(BaseModel):
@@ -211,7 +254,7 @@ class Check(BaseModel):
     total_pods: int | None = Field(None, description="Of `Pod quota`: builds and sessions that run.")
     build_pods: int | None = None
     user_pods: int | None = None
-    quota: int | None = Field(None, description="Of `Pod quota`: the setting `session_limit`; null: no limit.")
+    quota: int | None = Field(None, description="Of `Pod quota`: the policy's `[sessions] in_all`; null: no limit.")
 
 
 class HealthAnswer(BaseModel):

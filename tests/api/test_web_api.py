@@ -73,6 +73,7 @@ async def test_a_launch_from_beginning_to_end(site: Site) -> None:
         "ended": None,
         "events": f"/api/v1/launches/{launch['id']}/events",
         "link": "/v2/gh/ada/nice/main?urlpath=lab/tree/a.ipynb",
+        "queue": None,
     }
     assert site.script.asked[0].urlpath == "lab/tree/a.ipynb"
     site.script.gate.set()

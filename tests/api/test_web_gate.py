@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.model import Stage, Started
+from launcher.errors import QueueFull
+from launcher.gate.places import Turn
+from launcher.gate.policy import Policy
+from launcher.model import Kind, Stage, Started
 from launcher.rates import LOOPBACK
+from tests.fakes.web import a_project
 from tests.fixtures.web import OPERATOR_TOKEN, gate, served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from launcher.model import Account
     from tests.fixtures.web import Site
 
 SSE = {"Accept": "text/event-stream"}
@@ -184,3 +189,51 @@ async def test_who_comes_again_for_the_rest_of_a_stream_is_not_counted(strict: S
         async with strict.client.get(path, headers=SSE | {"Last-Event-ID": first}) as answer:
             assert '"phase": "ready"' in await answer.text()
     assert len(strict.script.asked) == 1
+
+
+class Waiting:
+    """A queue in which one launch waits, and no other may."""
+
+    taken = 2
+
+    def __init__(self) -> None:
+        self.launch = ""
+        self.sessions: list[str | None] = []
+
+    async def admit(self, account: Account, has_session: Callable[[], Awaitable[str | None]]) -> None:
+        self.sessions.append(await has_session())
+        if self.launch and account.kind is not Kind.OPERATOR:
+            raise QueueFull(7, 12)
+
+    def turn(self, launch: str) -> Turn | None:
+        return Turn(launch, 3, 2, 7, "repository", 1_700_000_000.0) if launch == self.launch else None
+
+    def overview(self) -> list[Turn]:
+        found = self.turn(self.launch)
+        return [found] if found else []
+
+
+async def test_who_waits_is_told_how_it_stands_and_who_cannot_even_wait_is_told_when(bare_site: Site) -> None:
+    queue = Waiting()
+    policy = Policy.model_validate({"sessions": {"in_all": 2, "waiting": 7}})
+    async with served(bare_site, replace(bare_site.web, queue=queue, limits=lambda: policy)) as site:
+        site.projects.add(a_project("aaaaaaaaaa", "ada"))
+        queue.launch = (await site.launch())["id"]
+        shown = await site.json("GET", f"/api/v1/launches/{queue.launch}", headers=site.headers())
+        turn = {"place": 3, "ahead": 2, "waiting": 7, "reason": "repository", "since": "2023-11-14T22:13:20.000Z"}
+        assert shown["queue"] == turn
+        body = {"provider": "gh", "spec": "ada/other/main"}
+        async with site.client.post(
+            f"{site.base}/api/v1/launches", json=body, headers=site.headers("bob-token")
+        ) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "12")
+            assert (await answer.json())["error"]["code"] == "queue-full"
+        told = await build(site)
+        assert (told["phase"], told["status_code"], told["Retry-After"]) == ("failed", 503, "12")
+        assert queue.sessions == ["aaaaaaaaaa", None, None], "the project that the link would resume"
+        limits = await site.json("GET", "/api/v1/limits")
+        assert (limits["sessions"], limits["taken"], limits["waiting"], limits["waiting_most"]) == (2, 2, 1, 7)
+        operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        (one,) = await site.json("GET", "/api/v1/queue", headers=operator)
+        assert one == {**turn, "launch": queue.launch, "account": "ada", "link": "/v2/gh/ada/nice/main"}
+        await site.json("GET", "/api/v1/queue", status=403, headers=site.headers())

@@ -38,7 +38,7 @@ class Site:
         names = itertools.count(1)
         self.images = ImageRows(self.database, self.clock)
         self.builds = BuildRows(self.database)
-        self.limited = Limited(self.engine, self.at_once)
+        self.limited = Limited(self.engine, lambda: self.at_once)
         self.recorded = recorded = Recorded(
             self.limited,
             self.builds,

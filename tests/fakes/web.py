@@ -90,6 +90,11 @@ class FakeProjects:
     async def list(self, account: str | None = None) -> Sequence[View]:
         return [view for view in self.views.values() if account is None or (view.project.id, account) in self.roles]
 
+    async def find(self, owner: str, url: str, ref: str) -> Project | None:
+        wanted = (owner, url, ref)
+        found = (view.project for view in self.views.values())
+        return next((one for one in found if (one.owner, one.url, one.ref) == wanted), None)
+
     async def role(self, project: str, account: str) -> Role | None:
         return self.roles.get((project, account))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launcher.errors import HubDown, SessionsFull, SpawnRefused, SpawnTimeout
+from launcher.errors import HubDown, SpawnRefused, SpawnTimeout
 from launcher.model import Account, Kind
 from launcher.sessions.hub import HubClient
 from tests.fixtures.hub import Browser, Workspace, free_port
@@ -166,26 +166,6 @@ def test_new_guests_have_a_limit(hub_site: HubSite, browser: Browser) -> None:
                     assert "Your network address may bring 3 new guests within ten minutes" in answer.text
         assert told == [200, 200, 200, 429, 429, 429]
         assert browser.open("/hub/guest?next=/").ok, "another address"
-    finally:
-        hub_site.stop_hub()
-        hub_site.start_hub()
-
-
-async def test_when_all_places_are_taken(hub_site: HubSite) -> None:
-    """One more is refused, who is in one stays in it, and a place that is free again is given."""
-    sessions = hub_site.sessions()
-    first, second = hub_site.project(), hub_site.project()
-    hub_site.stop_hub()
-    hub_site.start_hub(session_limit="1")
-    try:
-        await sessions.start(first, NOBODY, lambda _: None)
-        with pytest.raises(SessionsFull):
-            await sessions.start(second, NOBODY, lambda _: None)
-        await sessions.start(first, NOBODY, lambda _: None)
-        assert hub_site.container(first).status == "running"
-        await sessions.stop(first.id)
-        await sessions.start(second, NOBODY, lambda _: None)
-        await sessions.stop(second.id)
     finally:
         hub_site.stop_hub()
         hub_site.start_hub()

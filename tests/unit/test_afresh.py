@@ -191,6 +191,10 @@ class Behind:
     async def use(self, project: Project) -> Project:
         return project
 
+    @asynccontextmanager
+    async def hold(self, *_: object) -> AsyncIterator[None]:
+        yield
+
     async def start(self, project: Project, *_: object) -> Session:
         return Session(project, "/user/x/")
 
@@ -202,7 +206,7 @@ def a_project() -> Project:
 
 
 def told(behind: Behind, *, afresh: bool) -> Any:
-    stages = Stages(*[behind] * 8)
+    stages = Stages(*[behind] * 9)
     return Launch(stages)(Asked("l1", ADA, REPO.origin, "", afresh), Told())
 
 
@@ -218,7 +222,7 @@ async def test_the_project_of_who_asks_moves_to_what_was_built_of_its_commit() -
 
 async def test_who_wants_an_image_has_it_in_the_registry_and_makes_no_project() -> None:
     behind = Behind(replace(A, pinning="not-pinned"))
-    image = await Launch(Stages(*[behind] * 8))(Asked("l1", ADA, REPO.origin, "", build_only=True), Told())
+    image = await Launch(Stages(*[behind] * 9))(Asked("l1", ADA, REPO.origin, "", build_only=True), Told())
     assert isinstance(image, Image)
     assert (image.pinning, behind.got, behind.made) == ("not-pinned", [False], ["waited for its push"])
 

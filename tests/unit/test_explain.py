@@ -573,6 +573,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Wait 7 seconds and try again. Whoever signs in has a limit of their own.",
     ),
     (
+        errors.QueueFull(1000, 12),
+        503,
+        "All places are taken",
+        "1000 launches wait for one already, and no more can wait.",
+        "Try again in 12 seconds, or when somebody's session has ended. What was launched is kept.",
+    ),
+    (
         errors.LaunchClosed("people who have signed in"),
         403,
         "You may not launch here",

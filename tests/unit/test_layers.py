@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,7 +224,7 @@ async def test_so_many_builds_at_a_time_and_places_are_told(site: Site) -> None:
 
 async def test_who_waits_is_told_its_place() -> None:
     engine = FakeEngine()
-    limited = Limited(engine, 1)
+    limited = Limited(engine, lambda: 1)
     tolds = [Told() for _ in range(4)]
     tasks = []
     for n, told in enumerate(tolds):
@@ -246,21 +247,45 @@ async def test_who_waits_is_told_its_place() -> None:
         "line 1",
         "line 2",
     ]
-    assert (engine.builds, engine.most, limited._free) == (3, 1, 1)
+    assert (engine.builds, engine.most, limited._running) == (3, 1, 0)
 
 
 async def test_a_turn_that_comes_together_with_the_stop_is_passed_on() -> None:
-    engine = FakeEngine()
+    engine, most = FakeEngine(), [0]
     engine.go.set()
-    limited = Limited(engine, 1)
-    await limited._enter(Told())
+    limited = Limited(engine, lambda: most[0])
     waiting = asyncio.create_task(limited.build(BuildRequest(REPO, A), Told()))
     await asyncio.sleep(0)
-    limited._leave()
+    most[0] = 1
+    limited.changed()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await limited.build(BuildRequest(REPO, A), Told())
-    assert limited._free == 1
+    assert limited._running == 0
+
+
+async def test_repositories_take_turns_and_more_may_begin_when_the_operator_says_so() -> None:
+    engine, most = FakeEngine(), [1]
+    limited = Limited(engine, lambda: most[0])
+    other = replace(REPO, origin=replace(REPO.origin, url="https://example.org/other.git"))
+    tolds = [Told() for _ in range(5)]
+    tasks = []
+    for n, (repo, told) in enumerate(zip((REPO, REPO, REPO, REPO, other), tolds, strict=True)):
+        tasks.append(asyncio.create_task(limited.build(BuildRequest(repo, environment(str(n))), told)))
+        await asyncio.sleep(0)
+    assert [told.texts[-1:] for told in tolds[1:]] == [
+        ["Other builds run. The build is next."],
+        ["Other builds run. 2 more before this build."],
+        ["Other builds run. 3 more before this build."],
+        ["Other builds run. 1 more before this build."],
+    ]
+    most[0] = 3
+    limited.changed()
+    assert (limited._running, len(limited._queue)) == (3, 2)
+    await asyncio.sleep(0.01)
+    engine.go.set()
+    await asyncio.gather(*tasks)
+    assert engine.most == 3
 
 
 # --------------------------------------------------------------------------- registry down

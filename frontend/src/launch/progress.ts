@@ -19,6 +19,8 @@ export type End = ReadyEvent | FailedEvent | CancelledEvent;
 
 /** `push` runs beside the launch and is shown only if it is told of. */
 const ASIDE: Stage = "push";
+/** Shown only if they are told of: most launches meet none of them. */
+const QUIET: ReadonlySet<Stage> = new Set(["queue", ASIDE]);
 
 export class Progress {
   readonly #stages = new Map<Stage, StageView>();
@@ -42,6 +44,9 @@ export class Progress {
         this.#running(event.stage, at).message = event.message;
         this.#view(event.stage).percent = event.percent ?? null;
         return [];
+      case "queued":
+        this.#running(event.stage, at).message = event.message;
+        return [];
       case "declared":
         this.declared = event;
         return [];
@@ -56,7 +61,7 @@ export class Progress {
 
   /** The rows to show, in the order of a launch. */
   get rows(): StageView[] {
-    return STAGES.filter((stage) => stage !== ASIDE || this.#stages.has(stage)).map((stage) => this.#view(stage));
+    return STAGES.filter((stage) => !QUIET.has(stage) || this.#stages.has(stage)).map((stage) => this.#view(stage));
   }
 
   /** The stage to speak of: the last one that is under way. */
@@ -73,12 +78,12 @@ export class Progress {
     const known = this.#stages.get(stage);
     if (known !== undefined) return known;
     const fresh: StageView = { stage, status: "waiting", message: "", percent: null, startedAt: null, seconds: null };
-    if (stage !== ASIDE) this.#stages.set(stage, fresh);
+    if (!QUIET.has(stage)) this.#stages.set(stage, fresh);
     return fresh;
   }
 
   #begin(stage: Stage, message: string, at: number): void {
-    if (stage === ASIDE) this.#stages.set(stage, { ...this.#view(stage) });
+    if (QUIET.has(stage)) this.#stages.set(stage, { ...this.#view(stage) });
     Object.assign(this.#view(stage), { status: "running", message, percent: null, startedAt: at, seconds: null });
     if (stage === "build") this.#lookedInVain(at);
     if (stage !== ASIDE) this.#skipBefore(stage);

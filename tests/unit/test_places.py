@@ -1,0 +1,394 @@
+"""Places for sessions: who waits, who is served, what is told, and what a restart leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.errors import HubDown, QueueFull
+from launcher.gate.places import Places, Rules
+from launcher.gate.policy import SessionLimits
+from launcher.gate.taken import Taken
+from launcher.gate.words import worth_telling
+from launcher.model import Account, Ended, Kind, Queued, RepoRef, Stage, Started
+from launcher.stages import Asked
+from launcher.store.launches import Launch, LaunchRows
+from launcher.store.queue import QueueRows
+from launcher.web.metrics import Metrics
+from tests.fakes.builds import Told
+from tests.fakes.web import a_project
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from launcher.model import Project
+    from launcher.store.database import Database
+    from launcher.store.logs import EventLogs
+
+from dataclasses import replace
+
+from launcher.model import State
+
+ADA, OPERATOR = Account("ada", Kind.MEMBER), Account("operator", Kind.OPERATOR)
+
+
+@dataclass(frozen=True)
+class One:
+    """A session, or a project that is kept."""
+
+    project: str
+
+
+@dataclass(frozen=True)
+class KnownProject:
+    project: Project
+
+
+@dataclass
+class Hub:
+    """What runs, and whose projects those are."""
+
+    running: set[str] = field(default_factory=set)
+    projects: dict[str, Project] = field(default_factory=dict)
+    down: bool = False
+    asked: int = 0
+
+    async def list(self) -> list[One]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.down:
+            raise HubDown("It is asleep")
+        return [One(project) for project in self.running]
+
+    async def get(self, project: str) -> KnownProject | None:
+        found = self.projects.get(project)
+        return KnownProject(found) if found else None
+
+
+@dataclass
+class Site:
+    """A site with places."""
+
+    database: Database
+    logs: EventLogs
+    hub: Hub
+    limits: SessionLimits
+    places: Places = field(init=False)
+    high: set[str] = field(default_factory=set)
+    tolds: dict[str, Told] = field(default_factory=dict)
+    served: list[str] = field(default_factory=list)
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """As a launcher that was just started."""
+        taken = Taken(self.hub, self.hub, time.monotonic)
+        rules = Rules(lambda: self.limits, lambda ref: ref.spec in self.high)
+        rows = QueueRows(self.database, self.logs.writer)
+        self.places = Places(taken, rules, rows, Metrics(), clock=time.time)
+
+    async def launch(self, name: str, spec: str = "ada/nice/main", owner: str = "", account: Account = ADA) -> None:
+        """Begin one: it is over as soon as its session runs."""
+        project = replace(a_project(f"p{name}", owner or f"owner-{name}", spec=spec), url=f"https://h/{spec}")
+        self.hub.projects[project.id] = project
+        self.tolds[name] = Told()
+        ref = RepoRef("gh", spec, project.url, "main")
+        launch = Launch(name, account, ref, "", State.RUNNING, 1.0)
+        rows = LaunchRows(self.database)
+        if await rows.get(name) is None:
+            await rows.add(launch)
+
+        async def run() -> None:
+            async with self.places.hold(Asked(name, account, ref, ""), project, self.tolds[name]):
+                await asyncio.sleep(0)
+                self.hub.running.add(project.id)
+                self.served.append(name)
+            self.places.forget(name)
+
+        self.tasks[name] = asyncio.create_task(run())
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def end(self, name: str) -> None:
+        """Its session ends, and the launcher hears of it."""
+        self.hub.running.discard(f"p{name}")
+        self.places.ended(f"p{name}")
+
+    async def settle(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def kept(self) -> list[str]:
+        await self.logs.flush()
+        return [one.launch for one in await QueueRows(self.database, self.logs.writer).read()]
+
+
+@pytest.fixture
+async def site(database: Database, logs: EventLogs) -> AsyncIterator[Site]:
+    one = Site(database, logs, Hub(), SessionLimits(in_all=2))
+    yield one
+    for task in one.tasks.values():
+        task.cancel()
+    await asyncio.gather(*one.tasks.values(), return_exceptions=True)
+
+
+def queued(told: Told) -> list[Queued]:
+    return [event for event in told.events if isinstance(event, Queued)]
+
+
+async def test_who_has_a_place_is_told_nothing(site: Site) -> None:
+    await site.launch("a")
+    await site.launch("b")
+    assert (site.served, site.tolds["a"].events, site.tolds["b"].events) == (["a", "b"], [], [])
+    assert await site.kept() == []
+
+
+async def test_who_has_none_waits_is_told_and_comes_in_turn(site: Site) -> None:
+    for name, spec in (("a", "x"), ("b", "x"), ("c", "x"), ("d", "x"), ("e", "y")):
+        await site.launch(name, spec)
+    assert site.served == ["a", "b"]
+    assert site.tolds["c"].events == [
+        Started(Stage.QUEUE, "Waiting for a place"),
+        Queued(Stage.QUEUE, "All places are taken. You are next.", 1, 0, "sessions"),
+    ]
+    assert [queued(site.tolds[name])[-1].message for name in "de"] == [
+        "All places are taken. Your launch is number 2: 1 is before it.",
+        "All places are taken. Your launch is number 2: 1 is before it.",
+    ]
+    assert [(one.launch, one.place, one.ahead, one.waiting) for one in site.places.overview()] == [
+        ("c", 1, 0, 3),
+        ("e", 2, 1, 3),
+        ("d", 3, 2, 3),
+    ]
+    assert await site.kept() == ["c", "d", "e"]
+    for name in "abc":
+        site.end(name)
+        await site.settle()
+    assert site.served == ["a", "b", "c", "e", "d"]
+    ended = site.tolds["d"].events[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.stage, ended.message) == (Stage.QUEUE, "It is your turn")
+    assert await site.kept() == []
+    assert site.places.turn("d") is None
+
+
+async def test_a_place_that_nobody_gave_back_is_seen_to_be_free(site: Site) -> None:
+    for name in "abc":
+        await site.launch(name)
+    site.hub.running.discard("pa")
+
+    async def once(_: float) -> None:
+        if site.served[-1] == "c":
+            raise asyncio.CancelledError
+        site.places._looked = float("-inf")
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await site.places.run(once)
+    assert site.served == ["a", "b", "c"]
+
+
+async def test_what_runs_already_counts_after_a_restart(site: Site) -> None:
+    site.hub.running |= {"one", "two"}
+    await site.launch("a")
+    assert site.served == []
+    site.end("ne")
+    site.hub.running.discard("one")
+    site.places.ended("one")
+    await site.settle()
+    assert site.served == ["a"]
+
+
+async def test_while_the_hub_is_away_nobody_is_let_in_beyond_the_limit(site: Site) -> None:
+    site.hub.down = True
+    await site.launch("a")
+    assert (site.served, queued(site.tolds["a"])[-1].reason) == ([], "sessions")
+
+
+async def test_who_has_a_session_is_led_back_to_it(site: Site) -> None:
+    for name in "abc":
+        await site.launch(name)
+    again = site.hub.projects["pa"]
+    async with (
+        asyncio.timeout(5),
+        site.places.hold(Asked("again", ADA, RepoRef("gh", "x", "u", ""), ""), again, Told()),
+    ):
+        pass
+    assert site.places.turn("c") is not None
+
+
+async def test_the_operator_does_not_wait(site: Site) -> None:
+    for name in "ab":
+        await site.launch(name)
+    await site.launch("o", account=OPERATOR)
+    assert site.served == ["a", "b", "o"]
+
+
+@pytest.mark.parametrize(
+    "limits, reason, message",
+    [
+        ({"per_repository": 1}, "repository", "This repository has as many sessions as it may have. You are next."),
+        (
+            {"per_person": 1},
+            "person",
+            "You have as many sessions as one person may have: stop one of them, and this one",
+        ),
+    ],
+)
+async def test_quotas(site: Site, limits: dict[str, int], reason: str, message: str) -> None:
+    site.limits = SessionLimits(**limits)
+    await site.launch("a", owner="ada")
+    await site.launch("b", owner="ada")
+    await site.launch("c", spec="other", owner="bob")
+    assert site.served == ["a", "c"]
+    told = queued(site.tolds["b"])[-1]
+    assert (told.reason, told.message[: len(message)]) == (reason, message)
+    site.end("a")
+    await site.settle()
+    assert site.served == ["a", "c", "b"]
+
+
+async def test_some_repositories_may_have_more(site: Site) -> None:
+    site.limits = SessionLimits(per_repository=1, per_repository_high=2)
+    site.high = {"big"}
+    for name, spec in (("a", "big"), ("b", "big"), ("c", "big"), ("d", "small"), ("e", "small")):
+        await site.launch(name, spec)
+    assert site.served == ["a", "b", "d"]
+
+
+async def test_so_many_start_at_one_time(site: Site) -> None:
+    site.limits = SessionLimits(starting=2)
+    holding = asyncio.Event()
+    most = Counter[str]()
+
+    async def run(name: str) -> None:
+        project = replace(a_project(f"p{name}", name), url="u")
+        async with site.places.hold(Asked(name, ADA, RepoRef("gh", "x", "u", ""), ""), project, Told()):
+            most["now"] += 1
+            most["most"] = max(most["most"], most["now"])
+            await holding.wait()
+            most["now"] -= 1
+
+    tasks = [asyncio.create_task(run(str(n))) for n in range(9)]
+    await site.settle()
+    assert most["now"] == 2
+    holding.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    assert most["most"] == 2
+
+
+async def test_the_queue_has_an_end(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1, waiting=2)
+    for name in "abcd":
+        await site.launch(name)
+    with pytest.raises(QueueFull) as told:
+        await site.tasks["d"]
+    assert (told.value.waiting, told.value.seconds) == (2, 60)
+
+    async def nothing() -> None:
+        return None
+
+    async def pa() -> str:
+        return "pa"
+
+    with pytest.raises(QueueFull):
+        await site.places.admit(ADA, nothing)
+    await site.places.admit(ADA, pa)
+    await site.places.admit(OPERATOR, nothing)
+    site.end("a")
+    await site.settle()
+    await site.places.admit(ADA, nothing)
+
+
+async def test_who_cancels_leaves_the_queue_and_a_turn_that_came_with_it_is_passed_on(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    for name in "abc":
+        await site.launch(name)
+    site.end("a")
+    site.tasks["b"].cancel()
+    await asyncio.gather(site.tasks["b"], return_exceptions=True)
+    site.places.forget("b")
+    site.places._looked = float("-inf")  # as the next look, a second later
+    await site.places._look()
+    site.places._serve()
+    await site.settle()
+    assert site.served == ["a", "c"]
+    assert await site.kept() == []
+
+
+async def test_a_start_that_fails_gives_the_place_back(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    project = a_project("pbad", "eve")
+    with pytest.raises(RuntimeError):
+        async with site.places.hold(Asked("bad", ADA, RepoRef("gh", "x", "u", ""), ""), project, Told()):
+            raise RuntimeError
+    await site.launch("a")
+    site.places._looked = float("-inf")
+    await site.places._look()
+    site.places._serve()
+    await site.settle()
+    assert site.served == ["a"]
+
+
+async def test_a_restart_loses_nobodys_place(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    for name in "abcd":
+        await site.launch(name)
+    site.places.leave()
+    for name in "bcd":
+        site.tasks[name].cancel()
+    await asyncio.gather(*site.tasks.values(), return_exceptions=True)
+    for name in "bcd":
+        site.places.forget(name)
+    assert await site.kept() == ["b", "c", "d"]
+    site.begin()
+    await site.places.recover()
+    await site.launch("e")
+    for name in "dcb":  # they come back in any order
+        await site.launch(name)
+    assert [one.launch for one in site.places.overview()] == ["b", "c", "d", "e"]
+    site.end("a")
+    for name in "bcd":
+        await site.settle()
+        site.end(name)
+    await site.settle()
+    assert site.served == ["a", "b", "c", "d", "e"]
+
+
+async def test_who_did_not_come_back_after_a_restart_keeps_nobody_waiting(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    for name in "abc":
+        await site.launch(name)
+    site.places.leave()
+    for name in "bc":
+        site.tasks[name].cancel()
+    await asyncio.gather(*site.tasks.values(), return_exceptions=True)
+    site.begin()
+    await site.places.recover()
+    await site.launch("c")
+    site.end("a")
+    await site.settle()
+    assert site.served == ["a", "c"]
+    site.places.forget("b")
+    assert await site.kept() == []
+
+
+def test_a_place_is_told_again_when_it_has_changed_by_a_part() -> None:
+    def at(place: int, reason: str = "sessions") -> Queued:
+        return Queued(Stage.QUEUE, "", place, place - 1, reason)
+
+    told, events = at(600), 0
+    for place in range(599, 0, -1):
+        if worth_telling(told, at(place)):
+            told, events = at(place), events + 1
+    assert 15 < events < 35, "the way from the end of a long queue to its head is a few events"
+    assert told.place == 1
+    assert worth_telling(at(9), at(9, "person"))
