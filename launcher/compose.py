@@ -59,7 +59,7 @@ from launcher.repos.budget import Limits as CheckoutLimits
 from launcher.repos.checkouts import GitCheckouts
 from launcher.repos.private import PrivateResolver
 from launcher.repos.provider import sites_of
-from launcher.repos.providers import PROVIDERS, parse_spec
+from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
 from launcher.repos.recognise import folders, recognise
 from launcher.repos.records.api import Api
 from launcher.repos.records.resolver import ByProvider, RecordResolver
@@ -136,7 +136,10 @@ class Composed:
         self.builders = Builders(self.worker, build_s=int(settings.build_timeout_s))
         archive = self.builders if settings.archive_max_bytes else None
         vault = Vault(given.secrets.credentials_key, given.secrets.namespace_secret)
-        self.keyring = Keyring(CredentialRows(self.database), vault, time.time)
+        cloned = partial(parse_url, sites=sites_of(settings))
+        self.keyring = Keyring(
+            CredentialRows(self.database), vault, time.time, lambda text: cloned(text).url, settings.ssh_known_hosts
+        )
         self.checkouts = GitCheckouts(
             data / "checkouts", policy, settings.allowed_protocols, limits, archive=archive, keyring=self.keyring
         )
@@ -169,7 +172,8 @@ class Composed:
         given, policy = self._given, self.policy
         settings, data = given.settings, given.data
         asking = (policy, settings.allowed_protocols, settings.resolve_timeout_s, data / "checkouts")
-        self.resolver, self.api = GitResolver(*asking), Api(*asking, settings.provider_fresh_s)
+        self.api = Api(*asking, settings.provider_fresh_s)
+        self.resolver = GitResolver(*asking, known_hosts=settings.ssh_known_hosts)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
         self.finder = ByProvider(self.resolver, RecordResolver(self.api, sites_of(settings)), records)
         resolver = PrivateResolver(self.finder, self.resolver, self.keyring)

@@ -99,6 +99,11 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
     allowed_endpoints: Endpoints = Field(
         (), description="Single servers (`127.0.0.1:9418`) where repositories may lie, by address and port."
     )
+    ssh_known_hosts: str = Field(
+        "",
+        description="File of git hosts' keys (`known_hosts`), besides the machine's `/etc/ssh/ssh_known_hosts`. "
+        "People's own SSH keys are shown to the hosts that are listed in one of them, and to no other.",
+    )
     resolve_timeout_s: float = Field(
         30, gt=0, description="Seconds that a git host may take to answer what a reference is."
     )

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from launcher.credentials.keys import new_key
 from launcher.errors import BadRequest, BadUrl, CredentialMissing, CredentialsFull, ProtocolRefused
 from launcher.repos import urls
 from launcher.repos.access import Access
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from launcher.model import Private
     from launcher.store.credentials import CredentialRows
 
-TOKEN = "token"  # noqa: S105  # a word
+TOKEN, KEY = "token", "ssh-key"
+COMMENT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 MOST = 20
 """Credentials that one person may keep."""
 LONGEST_USERNAME, LONGEST_TOKEN = 255, 4000
@@ -29,15 +31,31 @@ _SHOWN = re.compile(r"[\x21-\x7e]+")
 class Keyring:
     """A repos.access.Keyring, and what the pages change."""
 
-    def __init__(self, rows: CredentialRows, vault: Vault, clock: Callable[[], float]) -> None:
-        """`vault` locks the secrets that `rows` keeps."""
+    def __init__(
+        self,
+        rows: CredentialRows,
+        vault: Vault,
+        clock: Callable[[], float],
+        known: Callable[[str], str] = str,
+        known_hosts: str = "",
+    ) -> None:
+        """`vault` locks the secrets that `rows` keeps.
+
+        `known`: by which address a repository is launched that is cloned at this one; raises as links do.
+        """
         self._rows = rows
         self._vault = vault
         self._clock = clock
+        self._known = known
+        self.known_hosts = known_hosts
 
     async def found(self, account: str, url: str) -> Sequence[Access]:
         """As repos.access.Keyring. Raises CredentialDamaged."""
-        return [self._access(one, url) for one in await self._rows.list(account) if one.place == site_of(url)]
+        kept = await self._rows.list(account)
+        return [self._access(one, url) for one in kept if self._fits(one, url)]
+
+    def _fits(self, one: Credential, url: str) -> bool:
+        return one.place == site_of(url) if one.kind == TOKEN else url in {one.place, self._known(one.place)}
 
     async def opened(self, private: Private, url: str) -> Access | None:
         """As repos.access.Keyring. Raises CredentialDamaged."""
@@ -62,12 +80,28 @@ class Keyring:
             raise BadRequest("username", "It is not one that git can send.", "letters and digits, without “:”")
         if len(token) > LONGEST_TOKEN or not _SHOWN.fullmatch(token):
             raise BadRequest("token", "It is empty, too long, or holds a space.", "the token as the host showed it")
+        return await self._keep((account, TOKEN, place), username, "", token)
+
+    async def keep_key(self, account: str, repository: str) -> Credential:
+        """Make a key for a repository, in place of another one. Raises BadRequest, CredentialsFull."""
+        form = "the address by which the repository is cloned over ssh: git@git.example.org:lab/notes.git"
+        try:
+            address = urls.split(repository.strip(), ("ssh",))
+        except ProtocolRefused:
+            raise BadRequest("repository", "A key opens what is cloned over ssh.", form) from None
+        except BadUrl as error:
+            raise BadRequest("repository", f"{error.reason[:1].upper()}{error.reason[1:]}.", form) from None
+        made = new_key(f"repolaunch-{account}" if COMMENT.fullmatch(account) else "repolaunch")
+        return await self._keep((account, KEY, str(address)), address.user, made.public, made.private)
+
+    async def _keep(self, what: tuple[str, str, str], username: str, public: str, secret: str) -> Credential:
+        account, kind, place = what
         kept = await self._rows.list(account)
-        if len(kept) >= MOST and not any((one.kind, one.place) == (TOKEN, place) for one in kept):
+        if len(kept) >= MOST and not any((one.kind, one.place) == (kind, place) for one in kept):
             raise CredentialsFull(MOST)
         name = secrets.token_hex(16)
-        locked = self._vault.lock(name, account, token)
-        credential = Credential(name, account, TOKEN, place, username, "", locked, self._clock())
+        locked = self._vault.lock(name, account, secret)
+        credential = Credential(name, account, kind, place, username, public, locked, self._clock())
         await self._rows.put(credential)
         return credential
 
@@ -78,6 +112,8 @@ class Keyring:
 
     def _access(self, known: Credential, url: str) -> Access:
         secret = self._vault.open(known.id, known.account, known.locked)
+        if known.kind == KEY:
+            return Access(known.id, "ssh-key", known.place, known.username, secret)
         return Access(known.id, "token", url, known.username, secret)
 
 

@@ -44,6 +44,7 @@ from launcher.errors.credentials import (
     CredentialRefused,
     CredentialsFull,
     EnvironmentNotPrivate,
+    HostKeyUnknown,
 )
 from launcher.errors.limits import (
     LaunchClosed,
@@ -126,6 +127,7 @@ __all__ = [
     "EnvironmentMissing",
     "EnvironmentNotPrivate",
     "Forbidden",
+    "HostKeyUnknown",
     "HostUnreachable",
     "HubDown",
     "LaunchClosed",

@@ -15,6 +15,13 @@ class CredentialRefused(LauncherError):
 
 
 @dataclass(eq=False)
+class HostKeyUnknown(LauncherError):
+    """The host of `url` shows a key (of its own) that this site does not know: it may be another one."""
+
+    url: str
+
+
+@dataclass(eq=False)
 class CredentialMissing(LauncherError):
     """This person keeps no credential of that id."""
 

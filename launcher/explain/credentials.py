@@ -18,6 +18,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The server of {url} says that it has no such repository, or none that your credential may read.",
         "Check the spelling. If it is right, make a new token that may read it, and keep that instead of the old one.",
     ),
+    errors.HostKeyUnknown: Row(
+        "host-key-unknown",
+        502,
+        "The repository's server may be another one",
+        "The server of {url} shows a host key that this site does not know.",
+        "Ask the operator to list it in `ssh_known_hosts`, or launch the repository by its https address.",
+    ),
     errors.CredentialMissing: Row(
         "credential-missing",
         404,

@@ -57,6 +57,9 @@ class Access:
 class Keyring(Protocol):
     """Everybody's credentials (launcher/credentials/keyring.py)."""
 
+    known_hosts: str
+    """A file of host keys: to other hosts no key of a person is shown. `""`: the machine's own alone."""
+
     async def found(self, account: str, url: str) -> Sequence[Access]:
         """Those of this person that may open the repository."""
         ...

@@ -47,7 +47,7 @@ class Fetcher:
         self, policy: AddressPolicy, protocols: tuple[str, ...], limits: Limits, keyring: Keyring | None = None
     ) -> None:
         """`keyring` opens what is private; None: nothing is."""
-        self._remote = Remote(policy, protocols, limits.memory)
+        self._remote = Remote(policy, protocols, limits.memory, keyring.known_hosts if keyring else "")
         self._hops = Hops(policy, self._remote.curl, protocols)
         self._protocols = protocols
         self._limits = limits

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from launcher.errors import (
     AddressRefused,
     BadUrl,
     DiskFull,
+    HostKeyUnknown,
     HostUnreachable,
     ProtocolRefused,
     RepositoryMissing,
@@ -44,15 +46,13 @@ _REDIRECT_BYTES = 2**20
 _REDIRECT_S = 20
 _INFO = "/info/refs?service=git-upload-pack"
 _SSH = (
-    "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityFile=none -o IdentityAgent=none "
-    "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=20 "
-    "-o ForwardAgent=no"
+    "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none -o LogLevel=ERROR "
+    "-o ConnectTimeout=20 -o ForwardAgent=no -o UpdateHostKeys=no"
 )
-"""No key of the operator's: a stranger's link would read what the operator can.
-
-Host keys: one that the machine lists (/etc/ssh/ssh_known_hosts) has to be it; any other host is taken for what it says
-it is, as over http. None is remembered.
-"""
+"""No key of the operator's: a stranger's link would read what the operator can."""
+_ANYBODY = "-o IdentityFile=none -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null"
+"""Host keys: one that the machine lists (/etc/ssh/ssh_known_hosts) has to be it; any other host is taken for what it
+says it is, as over http. None is remembered."""
 
 
 class CommitWithheld(Exception):
@@ -71,6 +71,7 @@ _SAYINGS: tuple[tuple[str, Callable[[str], Exception]], ...] = (
     (FULL_WORDS, lambda _: DiskFull(CHECKOUTS)),
     (r"(?i)not our ref|unadvertised object|no such remote ref|couldn't find remote ref", lambda _: CommitWithheld()),
     (r"could not read (Username|Password)|Authentication failed|terminal prompts disabled", RepositoryPrivate),
+    (r"Host key verification failed", HostKeyUnknown),
     (r"returned error: 40[13]|Permission denied|Access denied", RepositoryPrivate),
     (r"(?i)access denied or repository not exported|does not appear to be a git repository", RepositoryMissing),
     (r"cannot run ssh|ssh: (command )?not found", _unreachable("there is no ssh program here")),
@@ -104,7 +105,15 @@ class _Pinned:
 class Remote:
     """Runs git commands against hosts."""
 
-    def __init__(self, policy: AddressPolicy, protocols: tuple[str, ...], memory: int = MEMORY_LIMIT) -> None:
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        protocols: tuple[str, ...],
+        memory: int = MEMORY_LIMIT,
+        known_hosts: str = "",
+    ) -> None:
+        """`known_hosts`: a file of host keys, besides the machine's: to other hosts no key of a person is shown."""
+        self._known_hosts = known_hosts or "/dev/null"
         self._policy = policy
         self._protocols = protocols
         self.programs = Programs(memory=memory)
@@ -131,12 +140,13 @@ class Remote:
             raise HostUnreachable(url, f"it did not answer within {call.timeout_s:g} seconds") from None
 
     async def _run(self, url: str, call: Call) -> str:
-        here, via = urls.split(url, self._protocols), ""
+        # A key is for ssh, whatever the address that people know the repository by.
+        own = self.access.url if self.access is not None and self.access.kind == "ssh-key" else url
+        here, via = urls.split(own, self._protocols), ""
         for _ in range(HOPS + 1):
             checked = await self._check(url, here, via)
-            pinned = _pin(here, checked)
             try:
-                return await self._git(here, call, pinned)
+                return await self._git(here, call, checked)
             except OutputTooLarge:
                 raise HostUnreachable(url, "it names more branches and tags than can be read") from None
             except GitFailed as failed:
@@ -147,11 +157,16 @@ class Remote:
             here, via = await self._next(url, here, checked), str(here)
         raise HostUnreachable(url, f"it redirects more than {HOPS} times")
 
-    async def _git(self, here: Address, call: Call, pinned: _Pinned) -> str:
+    async def _git(self, here: Address, call: Call, checked: Checked | None) -> str:
+        pinned = _pin(here, checked)
         with ExitStack() as stack:
             login: tuple[str, ...] = ()
-            if self.access is not None and self.access.kind == "token" and self.access.opens(here):
-                login = helper(here, stack.enter_context(in_memory(told(self.access))))
+            access = self.access if self.access is not None and self.access.opens(here) else None
+            if access is not None and access.kind == "token":
+                login = helper(here, stack.enter_context(in_memory(told(access))))
+            elif access is not None and checked is not None:
+                key = stack.enter_context(in_memory(access.secret))
+                pinned = replace(pinned, env=_by_key(here, checked, key, self._known_hosts))
             args = [*pinned.config, *login, *call.command(pinned.url)]
             return await self.git.run(Command(args, call.cwd, call.timeout_s, pinned.env, call.guard))
 
@@ -217,8 +232,23 @@ def _pin(here: Address, checked: Checked | None) -> _Pinned:
     if here.protocol == "git":
         host = {"GIT_OVERRIDE_VIRTUAL_HOST": here.netloc}
         return _Pinned(str(replace(here, host=address)), env=host)
-    command = f"{_SSH} -o HostName={address} -o HostKeyAlias={here.host.replace(':', '-')}"
+    command = f"{_SSH} {_ANYBODY} -o HostName={address} -o HostKeyAlias={here.host.replace(':', '-')}"
     return _Pinned(str(here), env={"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"})
+
+
+def _by_key(here: Address, checked: Checked, key: str, known_hosts: str) -> dict[str, str]:
+    """Git's environment for a person's key, which is shown to a host that is the one it should be."""
+    # As known_hosts writes a host at another port.
+    alias = here.host if here.port == urls.DEFAULT_PORTS["ssh"] else f"[{here.host}]:{here.port}"
+    options = (
+        f"HostName={checked.addresses[0]}",
+        f"HostKeyAlias={alias}",
+        f"IdentityFile={key}",
+        f'UserKnownHostsFile="{known_hosts}"',  # it may be a list: quoted, it is one
+        "StrictHostKeyChecking=yes",
+    )
+    command = " ".join((_SSH, *(f"-o {shlex.quote(one)}" for one in options)))
+    return {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
 
 
 def translate(url: str, failed: GitFailed, timeout_s: float) -> Exception:

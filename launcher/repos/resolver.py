@@ -84,13 +84,14 @@ class GitResolver:
         allowed_protocols: tuple[str, ...],
         timeout_s: float = 30,
         scratch: Path | None = None,
+        known_hosts: str = "",
     ) -> None:
-        """`timeout_s`: seconds that each question to the host may take.
+        """`timeout_s`: seconds that each question to the host may take. `known_hosts`: as of Remote.
 
         `scratch`: an existing folder for what is fetched to find a commit, and removed at once. The checkouts' own
         is right: what a killed process left is removed there at start. Default: the system's temporary folder.
         """
-        self._remote = Remote(policy, allowed_protocols)
+        self._remote = Remote(policy, allowed_protocols, known_hosts=known_hosts)
         self._timeout_s = timeout_s
         self._scratch = scratch
 

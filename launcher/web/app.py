@@ -209,7 +209,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             ),
             Operation(
                 "POST",
-                "Keep a token of a git host: one's own launches of its private repositories are fetched with it.",
+                "Keep a token of a git host, or have a deploy key made: one's own launches are fetched with it.",
                 credentials.Credential,
                 201,
                 body=credentials.CredentialRequest,

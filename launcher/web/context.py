@@ -214,6 +214,8 @@ class CredentialView(Protocol):
     @property
     def username(self) -> str: ...
     @property
+    def public(self) -> str: ...
+    @property
     def created(self) -> float: ...
     @property
     def used(self) -> float | None: ...
@@ -228,6 +230,10 @@ class Credentials(Protocol):
 
     async def keep_token(self, account: str, host: str, username: str, token: str) -> CredentialView:
         """Keep one, in place of another for the same host. Raises BadRequest, CredentialsFull."""
+        ...
+
+    async def keep_key(self, account: str, repository: str) -> CredentialView:
+        """Make a key for one repository, in place of another. Raises BadRequest, CredentialsFull."""
         ...
 
     async def remove(self, account: str, credential: str) -> None:

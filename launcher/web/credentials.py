@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from launcher.errors import Forbidden
 from launcher.model import Kind
@@ -17,22 +17,36 @@ if TYPE_CHECKING:
 
 
 class CredentialRequest(BaseModel):
-    """A token to keep: it takes the place of another one for the same host."""
+    """A token to keep (`host`, `username`, `token`), or a deploy key to be made (`repository`).
+
+    It takes the place of another one for the same host or repository.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    host: str = Field(max_length=300, description="The git host: `git.example.org`, with a port if need be.")
-    username: str = Field(max_length=300, description="The name that git sends with it; many hosts take any.")
-    token: str = Field(max_length=8000, repr=False, description="It is kept encrypted and never shown again.")
+    host: str = Field("", max_length=300, description="The git host: `git.example.org`, with a port if need be.")
+    username: str = Field("", max_length=300, description="The name that git sends with it; many hosts take any.")
+    token: str = Field("", max_length=8000, repr=False, description="It is kept encrypted and never shown again.")
+    repository: str = Field(
+        "", max_length=2000, description="What a new key is for: `git@git.example.org:lab/notes.git`."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> CredentialRequest:
+        if bool(self.repository) == bool(self.host or self.username or self.token):
+            msg = "Give either host, username and token, or repository"
+            raise ValueError(msg)
+        return self
 
 
 class Credential(BaseModel):
     """A credential that is kept. What opens is not in it."""
 
     id: str
-    kind: str = Field(description="`token`.")
-    place: str = Field(description="What it opens: `https://` and the host.")
+    kind: str = Field(description="`token` or `ssh-key`.")
+    place: str = Field(description="What it opens: `https://` and the host, or the address of one repository.")
     username: str
+    public: str = Field(description="The public half of a key, for the host's list of deploy keys; else empty.")
     created: str
     used: str | None = Field(description="When a repository was fetched with it last.")
 
@@ -40,7 +54,7 @@ class Credential(BaseModel):
     def of(cls, view: CredentialView) -> Credential:
         """As JSON."""
         used = None if view.used is None else iso(view.used)
-        about = {"id": view.id, "kind": view.kind, "place": view.place, "username": view.username}
+        about = {name: getattr(view, name) for name in ("id", "kind", "place", "username", "public")}
         return cls(**about, created=iso(view.created), used=used)
 
 
@@ -67,7 +81,10 @@ class Credentials(_Own):
         """Keep one."""
         owner = self.owner
         asked = self.body_as(CredentialRequest)
-        kept = await self.web.credentials.keep_token(owner, asked.host, asked.username, asked.token)
+        if asked.repository:
+            kept = await self.web.credentials.keep_key(owner, asked.repository)
+        else:
+            kept = await self.web.credentials.keep_token(owner, asked.host, asked.username, asked.token)
         self.send(Credential.of(kept), HTTPStatus.CREATED)
 
 

@@ -29,6 +29,7 @@ async def test_a_token_is_kept_listed_replaced_and_forgotten(site: Site, databas
         "kind": "token",
         "place": "https://git.example.org",
         "username": "ada",
+        "public": "",
         "created": kept["created"],
         "used": None,
     }
@@ -43,6 +44,18 @@ async def test_a_token_is_kept_listed_replaced_and_forgotten(site: Site, databas
     gone = await site.json("DELETE", f"{PATH}/{other['id']}", status=404, headers=site.headers())
     assert gone["error"]["code"] == "credential-missing"
     assert len(await site.json("GET", PATH, headers=site.headers())) == 1
+
+
+async def test_of_a_key_the_public_half_alone_is_shown(site: Site, database: Database) -> None:
+    asked = {"repository": "git@git.example.org:lab/notes.git"}
+    kept = await site.json("POST", PATH, status=201, json=asked, headers=site.headers())
+    assert (kept["kind"], kept["place"], kept["username"]) == ("ssh-key", asked["repository"], "git")
+    assert kept["public"].startswith("ssh-ed25519 ")
+    listed = await site.json("GET", PATH, headers=site.headers())
+    assert listed == [kept]
+    async with database.reading() as session:
+        rows = (await session.execute(text("SELECT * FROM credentials"))).all()
+    assert "PRIVATE" not in str(rows) + str(listed)
 
 
 async def test_another_person_has_none_of_them(site: Site) -> None:
@@ -83,6 +96,7 @@ async def test_a_page_of_another_site_keeps_nothing(site: Site) -> None:
         ({"token": "x" * 4001}, "token: It is empty, too long, or holds a space."),
         ({"token": "x" * 9000}, "token: String should have at most 8000 characters."),
         ({"more": "1"}, "more: Extra inputs are not permitted."),
+        ({"repository": "git@h:r"}, "body: Give either host, username and token, or repository."),
     ],
 )
 async def test_what_cannot_be_kept_is_said_without_the_token(site: Site, changed: dict[str, str], seen: str) -> None:

@@ -35,6 +35,8 @@ ANN = Account("ann", Kind.MEMBER)
 class Nobody:
     """A keyring in which nobody keeps anything."""
 
+    known_hosts = ""
+
     async def found(self, _account: str, _url: str) -> Sequence[Access]:
         return ()
 

@@ -88,6 +88,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Check the spelling. If it is right, make a new token that may read it, and keep that instead of the old one.",
     ),
     (
+        errors.HostKeyUnknown("git@git.example.org:a.git"),
+        502,
+        "The repository's server may be another one",
+        "The server of git@git.example.org:a.git shows a host key that this site does not know.",
+        "Ask the operator to list it in `ssh_known_hosts`, or launch the repository by its https address.",
+    ),
+    (
         errors.CredentialMissing("5d"),
         404,
         "There is no such credential",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,7 +151,7 @@ class Asking(Behind):
 
 
 async def resumed(behind: Behind) -> Session:
-    session = await Launch(Stages(*[behind] * 8))(Asked("l1", ADA, REPO.origin, ""), Told())
+    session = await Launch(Stages(*[behind] * len(fields(Stages))))(Asked("l1", ADA, REPO.origin, ""), Told())
     assert isinstance(session, Session)
     return session
 
