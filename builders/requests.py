@@ -29,7 +29,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "archived": ("source", "ref"),
     "restore": ("checkout", "source", "commit"),
     "holdings": ("measure",),
-    "forget": ("kind", "thing"),
+    "forget": ("kind", "thing", "space"),
     "clear": ("place",),
     "has": ("engine_id",),
     "find": ("key", "space"),

@@ -221,19 +221,21 @@ class Verbs:
             case "clear":
                 await self._builder("clear", ("--", fields["place"], where), send)
             case _:
-                await self._forget(fields["kind"], fields["thing"], where, send)
+                await self._forget(fields, where, send)
 
-    async def _forget(self, kind: str, thing: str, where: str, send: Send) -> None:
+    async def _forget(self, fields: Mapping[str, Any], registry: str, send: Send) -> None:
         """Let a thing go; an image from the sessions' engine too, before the answer: nobody waits for what follows."""
+        kind, thing, space = (str(fields[name]) for name in ("kind", "thing", "space"))
         said: list[str] = []
 
         async def hold(line: str) -> None:
             said.append(line)
 
-        digest = await self._registry.find(thing) if kind == "image" else ""
-        await self._builder("forget", (f"--kind={kind}", f"--thing={thing}", "--", where), hold)
-        if digest and not await self._registry.find(thing):
-            names = (f"{self._local}{thing}", self._registry.target(thing), f"{self._registry.name()}@{digest}")
+        digest = await self._registry.find(thing, space) if kind == "image" else ""
+        await self._builder("forget", (f"--kind={kind}", f"--thing={thing}", f"--space={space}", "--", registry), hold)
+        if digest and not await self._registry.find(thing, space):
+            where = self._registry.name(space)
+            names = (f"{self._local}{thing}", f"{where}:{thing}", f"{where}@{digest}")
             await let_go(self._engine, self._site.installation, names)
         for line in said:
             await send(line)

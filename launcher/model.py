@@ -5,6 +5,7 @@ Everything here is frozen and free of behaviour that touches the outside world.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -119,6 +120,12 @@ class Checkout:
     path: Path
     tree: str
     """Equal tree, equal files: the commit's git tree id, or a digest of it where submodules or large files are here."""
+
+    @property
+    def known_as(self) -> str:
+        """What is remembered of the tree is remembered by this: of a private repository it is its namespace's own."""
+        space = self.repo.space
+        return hashlib.sha256(f"{space} {self.tree}".encode()).hexdigest() if space else self.tree
 
 
 # --------------------------------------------------------------------------- environments and images

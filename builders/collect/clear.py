@@ -17,6 +17,8 @@ from builders.turns import STORES, alone, alone_in
 from builders.views import clear
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from builders.interface import Tell, Workshop
     from builders.oci.registry import Repository
     from builders.turns import Own
@@ -34,11 +36,12 @@ async def clear_stores(workshop: Workshop, tell: Tell) -> None:
         await asyncio.to_thread(clear, workshop.stores)
 
 
-async def clear_registry(own: Own, images: Repository, tell: Tell) -> None:
+async def clear_registry(own: Own, images: Iterable[Repository], tell: Tell) -> None:
     """Remove what no image and no commit has. Whoever pulls notices nothing. Raises RegistryDown, BuildBroken."""
     async with alone_in(own):
         tell(Step("collecting the registry"))
-        await asyncio.to_thread(registry.tidy, images)
+        for one in images:
+            await asyncio.to_thread(registry.tidy, one)
         command = Command(own.collect, dict(os.environ) | {"OTEL_TRACES_EXPORTER": "none"})
         try:
             status, said = await output(command, time_limit_s=LIMIT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from builders.collect.clear import clear_registry, clear_stores
@@ -14,11 +14,12 @@ from builders.turns import stores as folder_of_stores
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from builders.arguments import Verb
     from builders.interface import Tell
     from builders.oci.registry import Repository
+    from builders.turns import Own
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,6 +30,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     holdings.add_argument("--measure", action="store_true", help="also how many bytes the stores take")
     forget.add_argument("--kind", required=True, choices=("image", "source", "environment", "channels", "wheels"))
     forget.add_argument("--thing", required=True, help="its name, as `holdings` has it")
+    forget.add_argument("--space", default="", help="of an image: the private repository's namespace that it is in")
     clear.add_argument("place", choices=("registry", "stores"))
     for verb in (holdings, forget, clear):
         verb.add_argument("registry", help="host[:port]/prefix, before env and source")
@@ -42,7 +44,7 @@ async def _holdings(asked: argparse.Namespace, tell: Tell) -> Rooms:
     def look() -> Rooms:
         for line in stores.held(folder):
             tell(line)
-        with closing(_repository(asked, "env")) as images, closing(_repository(asked, "source")) as sources:
+        with _all_images(asked, own) as images, closing(_repository(asked, "source")) as sources:
             for line in registry.images(images, own):
                 tell(line)
             for line in registry.sources(sources, own):
@@ -60,7 +62,8 @@ async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
         # Nobody gives it another name just now, and nobody copies the registry's folder.
         async with alone_in(own) if own else nullcontext():
             if kind == "image":
-                await _in_registry(asked, "env", lambda where: registry.forget_image(where, name))
+                where = f"private/{asked.space}/env" if asked.space else "env"
+                await _in_registry(asked, where, lambda where: registry.forget_image(where, name))
             else:
                 await _in_registry(asked, "source", lambda where: registry.forget_source(where, own, name))
     elif kind == "wheels":
@@ -81,11 +84,22 @@ async def _clear(asked: argparse.Namespace, tell: Tell) -> Rooms:
         await clear_stores(Workshop(folder, dict(asked.mark)), tell)
         return Rooms({"stores": await asyncio.to_thread(stores.room, folder)})
     if own is not None:
-        with closing(_repository(asked, "env")) as images:
+        with _all_images(asked, own) as images:
             await clear_registry(own, images, tell)
             with closing(await asyncio.to_thread(Table, record.table_of(folder))) as table:
-                await asyncio.to_thread(registry.forget_places, table, images.registry, own)
+                await asyncio.to_thread(registry.forget_places, table, images[0].registry, own)
     return Rooms({"registry": await asyncio.to_thread(registry.room, own)})
+
+
+@contextmanager
+def _all_images(asked: argparse.Namespace, own: Own | None) -> Iterator[list[Repository]]:
+    """Everybody's first, then those of private repositories' namespaces. Blocks."""
+    from builders.collect import registry  # noqa: PLC0415  # as above
+
+    prefix = asked.registry.partition("/")[2]
+    names = ["env", *(f"private/{space}/env" for space in registry.spaces(own, prefix))]
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(_repository(asked, name))) for name in names]
 
 
 async def _in_registry(asked: argparse.Namespace, name: str, work: Callable[[Repository], None]) -> None:

@@ -23,7 +23,7 @@ from builders.oci.provenance import IMAGE_TYPES
 from builders.oci.registry import INDEX_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from builders.interface import Share
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PLACE = "registry"
 IMAGE, SOURCE, OTHER = "image", "source", "other"
 _KEY = re.compile(r"[0-9a-f]{64}")
+_SPACE = re.compile(r"[0-9a-f]{32}")
+_PRIVATE = re.compile(r"(?:.+/)?private/(?P<space>[0-9a-f]{32})/env")
 _STORAGE = "docker/registry/v2"
 _KINDS = (*IMAGE_TYPES, INDEX_TYPE)
 
@@ -56,19 +58,21 @@ class _Manifest:
 
 
 # --------------------------------------------------------------------------- what is there
-def images(repository: Repository, own: Own | None) -> Iterator[Held | Share]:
-    """The images, each by its key, or by its digest where its key leads elsewhere by now. Raises RegistryDown."""
+def images(repositories: Iterable[Repository], own: Own | None) -> Iterator[Held | Share]:
+    """The images, each by its key, or by its digest where its key leads elsewhere by now. Raises RegistryDown.
+
+    `repositories`: everybody's, and those of private repositories' namespaces: they share layers.
+    """
     having: dict[str, dict[str, tuple[int, set[str]]]] = {IMAGE: {}, OTHER: {}}
-    for one in _manifests(repository, own):
-        if "subject" in one.body or any(map(referrers.subject, one.tags)):
-            continue  # a paper goes with its image
-        names = one.tags or (one.digest,)
-        kind = IMAGE if all(map(_KEY.fullmatch, one.tags)) and len(names) == 1 else OTHER
-        # A key leads to its newest image; which one an older image is of, the image itself says.
-        key = {} if one.tags else {"key": _key_in(repository, one)}
-        yield Held(PLACE, kind, names[0], {"digest": one.digest, **key})
-        for digest, size in one.blobs:
-            having[kind].setdefault(digest, (size, set()))[1].add(names[0])
+    for repository in repositories:
+        for one in _manifests(repository, own):
+            if "subject" in one.body or any(map(referrers.subject, one.tags)):
+                continue  # a paper goes with its image
+            names = one.tags or (one.digest,)
+            kind = IMAGE if all(map(_KEY.fullmatch, one.tags)) and len(names) == 1 else OTHER
+            yield Held(PLACE, kind, names[0], {"digest": one.digest, **_about(repository, one)})
+            for digest, size in one.blobs:
+                having[kind].setdefault(digest, (size, set()))[1].add(names[0])
     # What something has that is none of ours is never freed.
     yield from shares(PLACE, IMAGE, (part for digest, part in having[IMAGE].items() if digest not in having[OTHER]))
 
@@ -87,6 +91,22 @@ def sources(repository: Repository, own: Own | None) -> Iterator[Held | Share]:
         about = {"source": origin.source, "commit": origin.commit, "is_last": last[name]}
         yield Held(PLACE, SOURCE, name, about)
     yield from shares(PLACE, SOURCE, having.values())
+
+
+def _about(repository: Repository, one: _Manifest) -> dict[str, str]:
+    """A key leads to its newest image; which one an older image is of, the image itself says."""
+    key = {} if one.tags else {"key": _key_in(repository, one)}
+    private = _PRIVATE.fullmatch(repository.name)
+    return key | ({"space": private["space"]} if private else {})
+
+
+def spaces(own: Own | None, prefix: str) -> list[str]:
+    """The namespaces of private repositories that have images; of a registry that is not ours none is known. Blocks."""
+    if own is None:
+        return []
+    folder = own.folder / _STORAGE / "repositories" / prefix / "private"
+    found = [path.parent.name for path in folder.glob("*/env")]
+    return sorted(one for one in found if _SPACE.fullmatch(one))
 
 
 # --------------------------------------------------------------------------- letting go

@@ -38,6 +38,8 @@ class Thing:
     """Of an image: its manifest's."""
     key: str = ""
     """Of an image whose name is no key: that of its environment, where that is known."""
+    space: str = ""
+    """Of an image: the private repository's namespace that it is in; `""`: everybody's."""
     source: str = ""
     """The repository that it is of, where that is known; without credentials."""
     commit: str = ""

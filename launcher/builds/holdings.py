@@ -78,7 +78,7 @@ class Holder:
 
     async def forget(self, thing: Thing) -> None:
         """Let it go. What only it had is removed by `clear`."""
-        asked = {"kind": thing.kind, "thing": thing.name}
+        asked = {"kind": thing.kind, "thing": thing.name, "space": thing.space}
         await self._worker.ask(lines.Known, "forget", asked, limit_s=LIMITS_S["forget"])
 
     async def clear(self, place: str) -> Room:
@@ -103,6 +103,7 @@ def _thing(line: lines.Held) -> Thing:
         name=line.name,
         used=float(about.get("used") or 0),
         digest=str(about.get("digest") or ""),
+        space=str(about.get("space") or ""),
         key=str(about.get("key") or ""),
         source=str(about.get("source") or ""),
         commit=str(about.get("commit") or ""),

@@ -28,5 +28,5 @@ class Noted:
     async def detect(self, checkout: Checkout, tell: Tell, *, afresh: bool = False) -> Environment:
         """As stages.Detector."""
         found = await self._inner.detect(checkout, tell, afresh=afresh)
-        await self._notes.note(checkout.repo.url, checkout.tree, found.key)
+        await self._notes.note(checkout.repo.url, checkout.known_as, found.key)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,7 +76,7 @@ class Remembered:
         """As stages.Detector."""
         # The builders of a running launcher do not change.
         self._fingerprint = self._fingerprint or await self._detector.fingerprint()
-        known = None if afresh else await self._rows.get(_tree(checkout), self._fingerprint)
+        known = None if afresh else await self._rows.get(checkout.known_as, self._fingerprint)
         return known or await self._look(checkout, tell)
 
     async def close(self) -> None:
@@ -100,14 +99,8 @@ class Remembered:
     async def _found(self, checkout: Checkout, look: _Look) -> Environment:
         try:
             found = await self._detector.detect(checkout, look.tell)
-            await self._rows.put(_tree(checkout), self._fingerprint, found)
+            await self._rows.put(checkout.known_as, self._fingerprint, found)
         finally:
             if self._looks.get(checkout.path) is look:
                 del self._looks[checkout.path]
         return found
-
-
-def _tree(checkout: Checkout) -> str:
-    """What is remembered of a private repository is its namespace's own."""
-    space = checkout.repo.space
-    return hashlib.sha256(f"{space} {checkout.tree}".encode()).hexdigest() if space else checkout.tree

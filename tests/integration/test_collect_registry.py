@@ -106,12 +106,36 @@ def pulling(how: Access, *references: str) -> Iterator[list[str]]:
             thread.join()
 
 
+async def test_images_of_private_repositories_are_held_and_go_in_their_namespaces(own: tuple[Own, Access]) -> None:
+    """What they share with others' is freed with the last of both."""
+    ours, how = own
+    prefix, spaces = NAME.removesuffix("/env"), ["a" * 32, "b" * 32]
+    public = Repository(how, NAME)
+    private = [Repository(how, f"{prefix}/private/{space}/env") for space in spaces]
+    pushed(public, KEYS[0], SHARED)
+    digests = [pushed(one, key, SHARED) for one, key in zip(private, KEYS[1:3], strict=True)]
+    pushed(Repository(how, f"{prefix}/private/none/env"), KEYS[0], SHARED)
+    assert collected.spaces(ours, prefix) == spaces
+    assert collected.spaces(None, prefix) == []
+    things, sizes = told(collected.images([public, *private], ours))
+    assert {name: one.about.get("space", "") for name, one in things.items()} == dict(
+        zip(KEYS[:3], ["", *spaces], strict=True)
+    )
+    assert sizes[tuple(sorted(KEYS[:3]))] == len(SHARED)
+    collected.forget_image(private[0], KEYS[1])
+    await clear_registry(ours, [public, *private], lambda _: None)
+    assert private[0].manifest(digests[0], MANIFEST_TYPE) is None
+    assert papers(private[0], digests[0]) == []
+    for repository, key in ((public, KEYS[0]), (private[1], KEYS[2])):
+        pull(repository, key)
+
+
 async def test_an_image_goes_with_its_papers_and_layers_and_no_pull_fails(own: tuple[Own, Access]) -> None:
     ours, how = own
     repository = Repository(how, NAME)
     gone = pushed(repository, KEYS[0], SHARED, alone := os.urandom(200_000))
     stays = pushed(repository, KEYS[1], SHARED, os.urandom(100_000))
-    things, sizes = told(collected.images(repository, ours))
+    things, sizes = told(collected.images([repository], ours))
     assert {name: one.about["digest"] for name, one in things.items()} == {KEYS[0]: gone, KEYS[1]: stays}
     assert sizes[KEYS[0], KEYS[1]] == len(SHARED)
     assert sizes[KEYS[0],] > len(alone)
@@ -120,7 +144,7 @@ async def test_an_image_goes_with_its_papers_and_layers_and_no_pull_fails(own: t
         for _ in range(3):
             collected.forget_image(repository, KEYS[0])
             assert papers(repository, gone) == []
-            await clear_registry(ours, repository, lambda _: None)
+            await clear_registry(ours, [repository], lambda _: None)
     assert wrong == []
     assert repository.manifest(KEYS[0], MANIFEST_TYPE) is None
     assert repository.manifest(gone, MANIFEST_TYPE) is None
@@ -151,7 +175,7 @@ async def test_who_pushes_meanwhile_waits_and_goes_on(
     layer = os.urandom(50_000)
 
     async def clear() -> None:
-        await clear_registry(given, repository, lambda _: None)
+        await clear_registry(given, [repository], lambda _: None)
         order.append("cleared")
 
     async with asyncio.TaskGroup() as tasks:
@@ -202,7 +226,7 @@ async def test_who_is_killed_while_clearing_up_stops_nobody(
             assert pushed(repository, KEYS[0], os.urandom(1000)) != gone
         while psutil.pid_exists(collector) and psutil.Process(collector).status() != psutil.STATUS_ZOMBIE:
             await asyncio.sleep(0.02)
-        await clear_registry(ours, repository, lambda _: None)
+        await clear_registry(ours, [repository], lambda _: None)
     for one in (KEYS[0], stays):
         pull(repository, one)
 
@@ -218,7 +242,7 @@ async def test_what_others_have_stays(own: tuple[Own, Access]) -> None:
     manifest = repository.manifest(KEYS[0], MANIFEST_TYPE)
     assert manifest is not None
     repository.put_manifest(KEYS[2], manifest)  # two names of one image: to remove it would remove both
-    things, sizes = told(collected.images(repository, ours))
+    things, sizes = told(collected.images([repository], ours))
     assert {name: (one.kind, one.about["digest"]) for name, one in things.items()} == {
         KEYS[0]: ("other", image),
         "somebody-elses": ("other", foreign),
@@ -231,7 +255,7 @@ async def test_what_others_have_stays(own: tuple[Own, Access]) -> None:
     collected.forget_image(repository, KEYS[0])
     assert repository.manifest(KEYS[2], MANIFEST_TYPE) == manifest
     collected.forget_image(repository, older)
-    await clear_registry(ours, repository, lambda _: None)
+    await clear_registry(ours, [repository], lambda _: None)
     for one in (KEYS[0], KEYS[2], "somebody-elses", KEYS[1]):
         pull(repository, one)
 
@@ -242,7 +266,7 @@ async def test_papers_whose_image_went_before_a_kill_go_with_the_next(own: tuple
     gone, stays = pushed(repository, KEYS[0], b"a"), pushed(repository, KEYS[1], b"b")
     repository.delete(gone)
     assert papers(repository, gone) != []
-    await clear_registry(ours, repository, lambda _: None)
+    await clear_registry(ours, [repository], lambda _: None)
     assert papers(repository, gone) == []
     assert repository.manifest(gone.replace(":", "-"), INDEX_TYPE) is None
     assert papers(repository, stays) != []
@@ -267,7 +291,7 @@ async def test_a_commit_goes_with_the_links_that_led_to_it(own: tuple[Own, Acces
     assert all(sizes[name,] > 0 for name in names.values())
     collected.forget_source(repository, ours, names[old])
     collected.forget_source(repository, ours, names[old])
-    await clear_registry(ours, repository, lambda _: None)
+    await clear_registry(ours, [repository], lambda _: None)
     assert list(told(collected.sources(repository, ours))[0]) == [names[new]]
     assert archive.find(repository, "https://x.example/a", old) is None
     for ref in ("main", "v1", new):
@@ -294,7 +318,7 @@ async def test_layers_that_were_collected_are_not_taken_over_from_there(
         table.learn(f"key of {digest_of(data)}", Blob(digest_of(data), len(data)))
         table.saw(how.host, digest_of(data), NAME)
     collected.forget_image(repository, KEYS[0])
-    await clear_registry(ours, repository, lambda _: None)
+    await clear_registry(ours, [repository], lambda _: None)
     collected.forget_places(table, how.host, ours)
     assert table.places(how.host) == [(digest_of(layers[1]), NAME)]
     table.close()
@@ -306,6 +330,6 @@ def test_of_a_registry_that_is_not_ours_nothing_is_known_but_its_tags(own: tuple
     older = pushed(repository, KEYS[0], b"a")
     newer = pushed(repository, KEYS[0], b"b")
     assert older != newer
-    assert {one.about["digest"] for one in told(collected.images(repository, None))[0].values()} == {newer}
+    assert {one.about["digest"] for one in told(collected.images([repository], None))[0].values()} == {newer}
     assert collected.room(None)["reason"] == "the registry is not ours"
-    assert told(collected.images(Repository(how, "repolaunch/none"), None)) == ({}, {})
+    assert told(collected.images([Repository(how, "repolaunch/none")], None)) == ({}, {})
