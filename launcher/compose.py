@@ -72,6 +72,7 @@ from launcher.sessions.resolve import Resolve, Site
 from launcher.sessions.sessions import HubSessions
 from launcher.store.credentials import CredentialRows
 from launcher.store.database import Database
+from launcher.store.durations import Durations
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
 from launcher.store.logs import EventLogs
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from launcher.given import Given
     from launcher.model import Project
     from launcher.repos.provider import Provider
+    from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
 BINDERHUB = "0.2.0"
@@ -292,6 +294,8 @@ class Composed:
             trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),
             dist=DIST,
             versions=_versions(),
+            durations=Durations(self.database, time.monotonic),
+            site_limits=_limits(settings),
         )
 
     def _resolve(self) -> Resolve:
@@ -407,6 +411,17 @@ def _places(given: Given) -> dict[str, Path]:
     """Whose disks are watched."""
     engine = {ENGINE: Path(given.engine_root)} if given.engine_root else {}
     return {DATA: given.data, **engine}
+
+
+def _limits(settings: Settings) -> dict[str, float]:
+    """Those that authors and visitors want to know."""
+    return {
+        "session_memory": settings.session_memory,
+        "session_cpus": settings.session_cpus,
+        "workspace": settings.workspace_max_bytes,
+        "repository": settings.checkout_max_bytes,
+        "build_minutes": round(settings.build_timeout_s / 60),
+    }
 
 
 def _versions() -> dict[str, Any]:

@@ -8,7 +8,7 @@ export function showAccount(api: Api, me: Me | null): void {
   const place = document.getElementById("account");
   if (place === null) return;
   const next = encodeURIComponent(location.pathname + location.search);
-  const login = api.address(`/api/v1/login?as=member&next=${next}`);
+  const login = api.address(me === null ? `/sign-in?next=${next}` : `/api/v1/login?as=member&next=${next}`);
   const who =
     me === null ? nothing : html`<span>${me.kind === "guest" ? text("account.guest") : text("account.name", { name: me.name })}</span>`;
   const way = me !== null && me.kind !== "guest" ? nothing : html` <a href=${login}>${text("action.signin")}</a>`;

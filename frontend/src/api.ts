@@ -112,6 +112,10 @@ export interface Launch {
   readonly commit: string | null;
   readonly events: string;
   readonly link: string;
+  /** A page of it that lasts. */
+  readonly page: string;
+  /** Seconds that each stage took the last time. */
+  readonly usual?: Readonly<Record<string, number>>;
 }
 
 export interface Project {

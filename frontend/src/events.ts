@@ -3,7 +3,7 @@ import { ApiError, STAGES, type Api, type LaunchEvent } from "./api";
 
 export type Connection = "connecting" | "open" | "reconnecting" | "offline";
 
-const TYPES = new Set(["started", "log", "progress", "ended", "declared", "ready", "failed", "cancelled"]);
+const TYPES = new Set(["started", "log", "progress", "ended", "declared", "queued", "ready", "failed", "cancelled"]);
 const STAGE_NAMES = new Set<unknown>(STAGES);
 const FIRST_PAUSE_MS = 400;
 const LONGEST_PAUSE_MS = 10_000;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from launcher.errors import Forbidden, LaunchMissing, ProjectMissing
+from launcher.errors import Forbidden, LauncherError, LaunchMissing, ProjectMissing
 from launcher.explain import explain
 from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from launcher.web.context import LaunchView, ProjectView
 
 
-class _Api(Handler):
+class OfLaunches(Handler):
+    """What handlers of launches, projects and sessions share: whose they are."""
+
     asks_who = True
 
     async def launch(self, launch: str) -> LaunchView:
@@ -41,11 +44,18 @@ class _Api(Handler):
         """Start a launch and answer with it."""
         launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh)
         self.set_header("Location", f"{self.web.base}/api/v1/launches/{launch.id}")
-        self.send(self.launch_shown(launch), HTTPStatus.CREATED)
+        self.send(await self.with_usual(launch), HTTPStatus.CREATED)
 
     def launch_shown(self, launch: LaunchView) -> schemas.Launch:
         """A launch as JSON, with its place in the queue."""
         return schemas.Launch.of(launch, self.web.queue.turn(launch.id))
+
+    async def with_usual(self, launch: LaunchView) -> schemas.Launch:
+        """The same, with how long its stages took the last time."""
+        shown = self.launch_shown(launch)
+        with contextlib.suppress(LauncherError):  # it is said without
+            shown.usual = dict(await self.web.durations.of(launch.ref.url))
+        return shown
 
     def at(self, project: Project_) -> str:
         """Where the project's server is, while it runs."""
@@ -70,7 +80,7 @@ class _Api(Handler):
         return None if self.is_operator else name
 
 
-class Launches(_Api):
+class Launches(OfLaunches):
     """`/api/v1/launches`."""
 
     async def get(self) -> None:
@@ -90,14 +100,14 @@ class Launches(_Api):
         await self.begin(ref, urlpath, afresh=asked.afresh)
 
 
-class Launch(_Api):
+class Launch(OfLaunches):
     """`/api/v1/launches/<id>`."""
 
     of_launch = True
 
     async def get(self, launch: str) -> None:
         """How it stands."""
-        self.send(self.launch_shown(await self.launch(launch)))
+        self.send(await self.with_usual(await self.launch(launch)))
 
     async def delete(self, launch: str) -> None:
         """Cancel it; nothing happens if it has ended."""
@@ -106,7 +116,7 @@ class Launch(_Api):
         self.send(self.launch_shown(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
 
 
-class Projects(_Api):
+class Projects(OfLaunches):
     """`/api/v1/projects`."""
 
     async def get(self) -> None:
@@ -116,7 +126,7 @@ class Projects(_Api):
         self.send([self.shown(one, states.get(one.project.id)) for one in views])
 
 
-class Project(_Api):
+class Project(OfLaunches):
     """`/api/v1/projects/<id>`."""
 
     async def get(self, project: str) -> None:
@@ -126,7 +136,7 @@ class Project(_Api):
         self.send(self.shown(view, states.get(project)))
 
 
-class ProjectSession(_Api):
+class ProjectSession(OfLaunches):
     """`/api/v1/projects/<id>/session`."""
 
     async def post(self, project: str) -> None:
@@ -138,7 +148,7 @@ class ProjectSession(_Api):
         await self.begin(RepoRef(found.provider, found.spec, found.url, found.ref))
 
 
-class ProjectToken(_Api):
+class ProjectToken(OfLaunches):
     """`/api/v1/projects/<id>/token`."""
 
     async def post(self, project: str) -> None:
@@ -150,7 +160,7 @@ class ProjectToken(_Api):
         self.send(schemas.Entry(url=self.at(view.project), token=token), HTTPStatus.CREATED)
 
 
-class OpenProject(_Api):
+class OpenProject(OfLaunches):
     """`/api/v1/projects/<id>/open`: the way back from a session that has stopped, for browsers."""
 
     async def get(self, project: str) -> None:
@@ -162,7 +172,7 @@ class OpenProject(_Api):
         self.redirect(self.web.base + schemas.launch_link(view.project.provider, view.project.spec))
 
 
-class Sessions(_Api):
+class Sessions(OfLaunches):
     """`/api/v1/sessions`."""
 
     async def get(self) -> None:
@@ -178,7 +188,7 @@ class Sessions(_Api):
         )
 
 
-class Session(_Api):
+class Session(OfLaunches):
     """`/api/v1/sessions/<project id>`."""
 
     async def delete(self, project: str) -> None:

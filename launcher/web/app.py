@@ -14,6 +14,7 @@ from launcher.web import (
     credentials,
     elsewhere,
     events,
+    lasting,
     limits,
     links,
     login,
@@ -21,6 +22,7 @@ from launcher.web import (
     pages,
     schemas,
     service,
+    site_pages,
     state_badge,
 )
 from launcher.web.assets import Assets, Static
@@ -234,6 +236,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     # ---- launches
     *links.ROUTES,
+    *lasting.ROUTES,
+    *site_pages.ROUTES,
     Route(
         "/api/v1/launches",
         api.Launches,
@@ -402,6 +406,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         log_function=lambda handler: answered(web, handler),
         serve_traceback=False,
         headers=headers_of(web),
+        styles=assets.styles,
         allow_origin=web.allow_origin,
         base=web.base,
     )

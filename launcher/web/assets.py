@@ -73,6 +73,12 @@ class Assets:
             tuple(PREFIX + name for name in files[1:]),
         )
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The style sheets of all pages; none where the frontend was not built: pages are read without."""
+        found = {style for chunk in self._manifest.values() for style in chunk.get("css", ())}
+        return tuple(PREFIX + name for name in sorted(found))
+
     def _chunks(self, name: str, seen: set[str]) -> Iterator[str]:
         if name in seen or name not in self._manifest:
             return

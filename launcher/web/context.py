@@ -341,6 +341,19 @@ class _NotMeasured:
         return None
 
 
+class Durations(Protocol):
+    """How long stages took (`launcher.store.durations.Durations`)."""
+
+    async def of(self, url: str) -> Mapping[str, float]:
+        """Stage → seconds, the last time that this repository was launched."""
+        ...
+
+
+class _NothingMeasured:
+    async def of(self, _url: str) -> Mapping[str, float]:
+        return {}
+
+
 async def _nothing() -> None:
     """Look nothing up."""
 
@@ -378,6 +391,9 @@ class Web:
     """People who have not signed in come in as guests."""
     dist: Path | None = None
     """The built frontend (`frontend/dist`); None or missing: pages say so."""
+    site_limits: Mapping[str, float] = field(default_factory=dict)
+    """What the page about this site tells of them: a text `about.limit.<name>` of the catalogue, and a number."""
+    durations: Durations = field(default_factory=_NothingMeasured)
     versions: Mapping[str, Any] = field(default_factory=dict)
     """What `/versions` tells."""
     clock: Callable[[], float] = time.time

@@ -259,10 +259,10 @@ class Handler(RequestHandler):
             self.set_header("Retry-After", str(error.seconds))
         self._tell_rate()  # tornado has cleared what was set
         if self.wants_page:
-            from launcher.web.pages import error_page  # noqa: PLC0415  # pages are handlers too
+            from launcher.web.rendering import error_page  # noqa: PLC0415  # pages are handlers too
 
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.finish(error_page(told, self, getattr(error, "login", "")))
+            self.finish(error_page(self, told, getattr(error, "login", "")))
             return
         body = as_json(told)
         if isinstance(error, LoginRequired):

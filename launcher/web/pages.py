@@ -7,13 +7,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from tornado.web import HTTPError
 
@@ -25,18 +22,13 @@ from launcher.web.assets import Assets
 from launcher.web.elsewhere import PICTURE, PICTURE_SIZE
 from launcher.web.elsewhere import title as embed_title
 from launcher.web.handler import CSP, Handler, as_json
+from launcher.web.rendering import HtmlPage, error_page, render
 
 if TYPE_CHECKING:
     from launcher.model import Failed, RepoRef
     from launcher.web.assets import Page
     from launcher.web.context import Web
 
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-)
 PROXYS_LONGEST_BODY = 2**20
 """As in deploy/proxy/escapes.mjs."""
 _PROJECT = re.compile(r"/user/project-([a-z][a-z0-9]{0,24})(?:/|$)")
@@ -46,20 +38,6 @@ _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 def script_json(value: object) -> Markup:
     """JSON that cannot end the script element around it."""
     return Markup(json.dumps(value).translate(_UNSAFE))  # noqa: S704  # everything that markup could begin with is escaped
-
-
-def render(name: str, language: str, base: str, **values: object) -> str:
-    """A page in this language; `t` in it is a text of the catalogue, `base` what its site's addresses begin with."""
-    about = {"language": language, "languages": texts.LANGUAGES, "t": partial(texts.text, language), "base": base}
-    return TEMPLATES.get_template(name).render(**about, **values)
-
-
-def error_page(told: Failed, asked: Handler, login: str = "", action: str = "", action_text: str = "") -> str:
-    """A page that tells what went wrong, and leads to the login or on."""
-    if login:
-        action, action_text = login, texts.text(asked.language, "error.login")
-    way = {"action": action, "action_text": action_text}
-    return render("error.html", asked.language, asked.web.base, title=told.title, told=told, **way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +73,6 @@ def allowing(script: Markup) -> str:
     return CSP.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
 
 
-class HtmlPage(Handler):
-    """What pages share."""
-
-    def render_page(self, html: str, status: int = 200) -> None:
-        """Answer with HTML."""
-        self.set_status(status)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Vary", "Accept-Language, Cookie")
-        self.finish(html)
-
-
 class _Shell(HtmlPage):
     """A page of the frontend."""
 
@@ -123,7 +90,7 @@ class _Shell(HtmlPage):
         page: Page | None = self.assets.page(self.entry, texts=self.language)
         if page is None:
             told = explain.say(explain.FRONTEND_MISSING)
-            self.render_page(error_page(told, self), told.status)
+            self.render_page(error_page(self, told), told.status)
             return
         self.set_header("Cache-Control", "no-cache")
         base = f"{self.web.base}/"
@@ -131,7 +98,7 @@ class _Shell(HtmlPage):
         self.set_header("Content-Security-Policy", allowing(script))
         values |= {"title": title, "page": page, "config": script_json(config | {"baseUrl": base}), "told": told}
         values = {"about": None, "binder_config": script} | values
-        html = render(self.template, self.language, self.web.base, here=self.web.base + str(self.request.uri), **values)
+        html = render(self, self.template, here=self.request.uri, **values)
         self.render_page(html, told.status if told else 200)
 
 
@@ -205,7 +172,7 @@ class StoppedSession(HtmlPage):
         if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
             way = f"{self.web.public_url.rstrip('/')}/api/v1/projects/{found[1]}/open" if found else ""
             again = texts.text(self.language, "error.again")
-            self.render_page(error_page(told, self, action=way, action_text=again), told.status)
+            self.render_page(error_page(self, told, action=way, action_text=again), told.status)
             return
         self.set_status(told.status)
         self.set_header("Content-Type", "application/json")
@@ -229,7 +196,7 @@ class ProxyError(HtmlPage):
             body = as_json(told)
             self.finish(json.dumps({"error": body, "message": told.seen}))
             return
-        self.render_page(error_page(told, self), code)
+        self.render_page(error_page(self, told), code)
 
 
 def _proxys_word(status: str) -> Failed:
@@ -275,7 +242,7 @@ class ErrorsPage(HtmlPage):
         """The page."""
         rows: list[Any] = list(error_texts())
         title = texts.text(self.language, "errors.title")
-        self.render_page(render("errors.html", self.language, self.web.base, title=title, rows=rows))
+        self.render_page(render(self, "errors.html", title=title, rows=rows))
 
 
 class Language(Handler):

@@ -79,6 +79,10 @@ class Launch(BaseModel):
     events: str = Field(description="Where its events are.")
     link: str = Field(description="The launch link.")
     queue: Turn | None = Field(None, description="While it waits for a place: how it stands.")
+    page: str = Field(description="A page of it that lasts and needs no script.")
+    usual: dict[str, float] = Field(
+        default_factory=dict, description="Seconds that each stage took the last time, by stage; only of one launch."
+    )
 
     @classmethod
     def of(cls, launch: LaunchView, turn: Any = None) -> Launch:
@@ -98,6 +102,7 @@ class Launch(BaseModel):
             events=f"/api/v1/launches/{launch.id}/events",
             link=launch_link(ref.provider, ref.spec, launch.urlpath),
             queue=None if turn is None else Turn.of(turn),
+            page=f"/launches/{launch.id}",
         )
 
 

@@ -74,6 +74,8 @@ async def test_a_launch_from_beginning_to_end(site: Site) -> None:
         "events": f"/api/v1/launches/{launch['id']}/events",
         "link": "/v2/gh/ada/nice/main?urlpath=lab/tree/a.ipynb",
         "queue": None,
+        "page": f"/launches/{launch['id']}",
+        "usual": {},
     }
     assert site.script.asked[0].urlpath == "lab/tree/a.ipynb"
     site.script.gate.set()

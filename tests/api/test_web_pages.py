@@ -252,7 +252,7 @@ async def test_websockets_are_told_too(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/user/somebody/lab", "/user/project-UP%3C/x", "/user/"])
 async def test_other_users_pages_offer_no_way(site: Site, path: str) -> None:
-    assert 'class="button"' not in await text(site, path, 503)
+    assert 'class="button primary"' not in await text(site, path, 503)
 
 
 # ---- every answer

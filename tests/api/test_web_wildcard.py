@@ -61,7 +61,7 @@ async def test_the_page_of_a_stopped_session_is_there(wide: Site) -> None:
     async with wide.client.get(path, headers=THEIRS | HTML) as answer:
         assert answer.status == 503
         assert f'href="{PUBLIC}/api/v1/projects/aaaaaaaaaa/open"' in await answer.text()
-    async with wide.client.get(wide.base + "/static/plain.css", headers=THEIRS) as answer:
+    async with wide.client.get(wide.base + "/static/icon.svg", headers=THEIRS) as answer:
         assert answer.status == 200
     async with wide.client.get(path, headers=OURS | HTML, allow_redirects=False) as answer:
         assert answer.status == 302

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from playwright.async_api import expect
 
 from launcher.errors import BuildFailed
-from launcher.model import Event, Log, Stage, Started
+from launcher.model import Ended, Event, Log, Stage, Started
 from tests.fixtures.browser import chromium
 from tests.fixtures.web import served
+from tests.ui.conftest import SCREENSHOTS, axe_violations, overflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,15 +27,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 DIST = Path(__file__).parents[2] / "frontend" / "dist"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 STORY: list[Event] = [Started(Stage.BUILD, "Building"), Log(Stage.BUILD, "Step 1 <img src=x onerror=alert(1)>")]
 
 
 @asynccontextmanager
-async def page_of_ada(bare_site: Site) -> AsyncIterator[tuple[Site, Page, list[str]]]:
+async def page_of_ada(bare_site: Site, *, scripts: bool = True) -> AsyncIterator[tuple[Site, Page, list[str]]]:
     """The launcher with its built pages, a page of ada's browser, and what the browser complains of."""
     assert (DIST / ".vite" / "manifest.json").exists(), "`make setup` builds the pages"
     async with served(bare_site, replace(bare_site.web, dist=DIST)) as site, chromium() as browser:
-        context = await browser.new_context()
+        context = await browser.new_context(java_script_enabled=scripts)
         cookies = site.cookie()["Cookie"].split("; ")
         paths = {"repolaunch-login": "/api/", "repolaunch-build-login": "/build/"}
         pairs = [one.split("=", 1) for one in cookies]
@@ -71,3 +76,65 @@ async def test_home_page(bare_site: Site) -> None:
         await page.goto(site.base)
         await page.get_by_role("textbox").first.fill("https://github.com/ada/nice")
         assert complaints == []
+
+
+LIMITS = {
+    "session_memory": 2 * 2**30,
+    "session_cpus": 2.0,
+    "workspace": 20 * 2**30,
+    "repository": 2**30,
+    "build_minutes": 60,
+}
+
+
+async def look(page: Page, name: str) -> None:
+    """Everybody can use it at both widths and in both colour schemes; pictures for people."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for width, scheme in itertools.product((1440, 360), SCHEMES):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await page.emulate_media(color_scheme=scheme)
+        assert await axe_violations(page) == []
+        assert await overflow(page) <= 0
+        await page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+
+
+async def test_pages_that_need_no_script_look_well(bare_site: Site) -> None:
+    bare_site.web = replace(bare_site.web, site_limits=LIMITS, versions={"repolaunch": "0.1.0", "python": "3.13.5"})
+    async with page_of_ada(bare_site) as (site, page, complaints):
+        site.script.events = [Started(Stage.RESOLVE, ""), Ended(Stage.RESOLVE, "main is at 5555555555", 0.42), *STORY]
+        site.script.outcome = BuildFailed("repo2docker", "RUN false", ("no such package",), 1)
+        site.script.gate.set()
+        launch = (await site.launch())["id"]
+        async with asyncio.timeout(10):
+            while (await site.launches.get(launch)).ended is None:
+                await asyncio.sleep(0.01)
+        for name, path, heading in (
+            ("record", f"/launches/{launch}", "This launch failed"),
+            ("about", "/about", "About this site"),
+            ("sign-in", "/sign-in", "How would you like to come in?"),
+            ("errors", "/docs/errors", "What can go wrong"),
+            ("stopped", "/user/project-aaaaaaaaaa/", "This session has stopped"),
+            ("missing", "/nowhere", "There is no such page"),
+        ):
+            await page.goto(site.base + path)
+            await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+            await look(page, name)
+        assert [one for one in complaints if "Failed to load resource" not in one] == []
+
+
+async def test_without_a_script_a_link_a_state_and_a_refresh(bare_site: Site) -> None:
+    async with page_of_ada(bare_site, scripts=False) as (site, page, _):
+        await page.goto(site.base)
+        await page.get_by_label("Repository, DOI or link").fill("https://github.com/ada/nice/blob/main/a.ipynb")
+        await page.get_by_role("button", name="Get a link and badges").click()
+        link = f"{site.base}/v2/gh/ada/nice/main?labpath=a.ipynb"
+        await expect(page.get_by_role("link", name=link)).to_be_visible()
+        await expect(page.locator(".share pre").first).to_contain_text(f"({link})")
+        await expect(page.get_by_role("img", name="QR code of the launch link")).to_be_visible()
+        site.script.events = list(STORY)
+        launch = (await site.launch())["id"]
+        await page.goto(f"{site.base}/launches/{launch}")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("This launch is under way")
+        site.script.gate.set()
+        # The page asks again by itself.
+        await expect(page.get_by_role("heading", level=1)).to_have_text("This launch went well", timeout=20_000)

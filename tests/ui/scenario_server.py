@@ -11,9 +11,9 @@ import logging
 import secrets
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
@@ -30,7 +30,8 @@ from launcher.web import links
 from launcher.web.assets import OWN, Assets
 from launcher.web.context import Links, Web
 from launcher.web.looking import Looking
-from launcher.web.pages import Language, render, script_json
+from launcher.web.pages import Language, script_json
+from launcher.web.rendering import render
 from launcher.web.texts import COOKIE, chosen
 from tests.ui.scenarios import COMMIT, FINAL, SCENARIOS, PlayedLaunch, waiting
 
@@ -159,15 +160,18 @@ class ShellHandler(Handler):
         self.page = page
 
     def get(self, provider: str = "", spec: str = "") -> None:
-        language = chosen(self.get_cookie(COOKIE, ""), self.request.headers.get("Accept-Language", ""))
         raw = self.request.path.removeprefix(f"/v2/{provider}/") if spec else ""
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self.get_argument("urlpath", "")}
-        page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=language)
+        page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=self.language)
         values = {"title": "repolaunch", "page": page, "config": script_json(config), "told": None}
         values |= {"about": None, "binder_config": ""}
         asked = {"url": "", "ref": "", "labpath": ""}
         self.set_header("Content-Security-Policy", CSP)
-        self.finish(render(f"{self.page}.html", language, "", here=self.request.uri, asked=asked, link=None, **values))
+        self.finish(render(self, f"{self.page}.html", asked=asked, link=None, here=self.request.uri, **values))
+
+    @property
+    def language(self) -> str:
+        return chosen(self.get_cookie(COOKIE, ""), self.request.headers.get("Accept-Language", ""))
 
 
 def styles_of(manifest: dict[str, Any], entry: str) -> set[str]:
@@ -312,15 +316,12 @@ class PlayedHost:
 
 def links_of(server: ScenarioServer) -> Web:
     """The launcher's own reading of links, over a played host."""
-    nobody = cast("Any", None)
-    return Web(
-        **dict.fromkeys(("launches", "projects", "sessions", "hub", "resolve", "health", "metrics"), nobody),
-        links=Links(parse_spec, recognise, folders, [display_config(row) for row in PROVIDERS.values()]),
-        looking=Looking(server.host, Rates(0, time.monotonic)),
-        secret=b"s" * 32,
-        operator_token="",
-        internal_token="",
+    known: dict[str, Any] = dict.fromkeys(
+        one.name for one in fields(Web) if one.default is one.default_factory is MISSING
     )
+    known["links"] = Links(parse_spec, recognise, folders, [display_config(row) for row in PROVIDERS.values()])
+    known["looking"] = Looking(server.host, Rates(0, time.monotonic))
+    return Web(**known | {"secret": b"s" * 32, "operator_token": "", "internal_token": ""})
 
 
 class SessionHandler(Handler):
@@ -365,6 +366,7 @@ def application(server: ScenarioServer) -> Application:
         ],
         played=server,
         cookie_secret="of the tests",
+        styles=Assets(server.dist).styles,
         log_function=lambda _: None,
     )
 

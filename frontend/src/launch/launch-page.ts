@@ -1,12 +1,12 @@
 /** The launch page: draws what the controller knows. */
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { showAccount } from "../account";
-import { Api } from "../api";
+import { Api, localAddress } from "../api";
 import { copyText, PageElement, pageConfig } from "../page";
 import { counted, duration, moment, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
-import { connectionView, details, explanationView, pinningView, repositoryName, repositoryView, stageView } from "./views";
+import { connectionView, details, explanationView, pinningView, queueView, repositoryName, repositoryView, stageView } from "./views";
 
 const TITLES: Readonly<Record<Phase, TextKey>> = {
   asking: "launch.asking",
@@ -107,7 +107,7 @@ export class LaunchPage extends PageElement {
           <h1 tabindex="-1">${this.#title()}</h1>
           ${repositoryView(launch, this.#config.provider, this.#config.spec)}
         </div>
-        ${connectionView(this.#control.connection)}
+        ${connectionView(this.#control.connection)} ${queueView(progress.queue)}
         ${this.#outcomeView()} ${this.#builtView()}
         ${busy ? nothing : actions}
         ${this.#control.stoppable ? html`<p class="hint">${text("launch.stop.note")}</p>` : nothing}
@@ -115,21 +115,27 @@ export class LaunchPage extends PageElement {
         ${launch === null && phase !== "asking"
           ? nothing
           : html`<ol class="stages" aria-label=${text("launch.label")}>
-              ${rows.map((row) => stageView(row, now))}
+              ${rows.map((row) => stageView(row, now, launch?.usual?.[row.stage]))}
             </ol>`}
         ${progress.declared === null ? nothing : pinningView(progress.declared)}
         ${wrong === "" ? nothing : html`<p class="banner" role="alert">${wrong}</p>`}
         ${busy ? actions : nothing} ${launch === null ? nothing : this.#logView()}
       </div>
-      <p class="foot-note">${phase === "working" ? text("launch.note") : this.#total()}</p>
+      <p class="foot-note">
+        ${phase === "working" ? text("launch.note") : this.#total()}
+        ${launch === null ? nothing : html`<a href=${localAddress(launch.page)?.href ?? ""}>${text("launch.lasting")}</a>`}
+      </p>
       </main>
       <p class="off-screen" role="status" aria-live="polite">${this.#summary()}</p>
     `;
   }
 
   #outcomeView(): TemplateResult | typeof nothing {
-    const { phase, problem } = this.#control;
-    if (phase === "failed" && problem !== null) return explanationView(problem);
+    const { phase, problem, launch, progress } = this.#control;
+    if (phase === "failed" && problem !== null) {
+      const stage = progress.end?.type === "failed" ? progress.end.stage : null;
+      return explanationView(problem, stage, launch === null ? null : localAddress(launch.page));
+    }
     if (phase === "opening") return html`<p class="lead">${text("launch.opening.seen")}</p>`;
     if (phase === "ready") return html`<p class="lead">${text("launch.ready.seen")}</p>`;
     if (phase === "cancelled") return html`<p class="lead">${text("launch.cancelled.seen")}</p>`;

@@ -1,5 +1,6 @@
 /** A log of many thousand lines that never freezes the page: text nodes, appended once a frame, in blocks. */
 import { text } from "../texts";
+import { LogSearch } from "./log-search";
 
 /** Lines in one block; the browser lays out only the blocks that can be seen (`content-visibility`). */
 const BLOCK_LINES = 200;
@@ -23,6 +24,12 @@ export class LaunchLog extends HTMLElement {
   readonly #sizes = new ResizeObserver(() => {
     this.shown();
   });
+  readonly #search = new LogSearch(
+    () => [...this.#scroller.querySelectorAll(".log-block")].flatMap(({ firstChild }) => (firstChild instanceof Text ? [firstChild] : [])),
+    (range) => {
+      this.#reveal(range);
+    },
+  );
   #scroller = document.createElement("div");
   #notice = document.createElement("p");
   #end = document.createElement("button");
@@ -53,7 +60,7 @@ export class LaunchLog extends HTMLElement {
       else if (up) this.#follow(false);
     });
     this.#sizes.observe(this.#scroller);
-    this.append(this.#scroller, this.#end);
+    this.append(this.#search.bar, this.#scroller, this.#end);
   }
 
   get count(): number {
@@ -122,6 +129,19 @@ export class LaunchLog extends HTMLElement {
     }
     this.#pending = [];
     if (this.#following) this.#toEnd();
+    this.#search.grown();
+  }
+
+  /** Brings a match into view; what comes after does not take the reader away from it. */
+  #reveal(range: Range): void {
+    this.#follow(false);
+    range.startContainer.parentElement?.scrollIntoView({ block: "nearest" }); // laid out from here on
+    const frame = this.#scroller.getBoundingClientRect();
+    const match = range.getBoundingClientRect();
+    if (match.top < frame.top || match.bottom > frame.bottom) {
+      this.#scroller.scrollTop += match.top - frame.top - frame.height / 2;
+    }
+    this.#top = this.#scroller.scrollTop;
   }
 
   #open(): void {

@@ -1,5 +1,5 @@
 /** What the events of a launch amount to: a pure reduction, with no page and no network in it. */
-import { STAGES, type CancelledEvent, type DeclaredEvent, type FailedEvent, type LaunchEvent, type ReadyEvent, type Stage } from "../api";
+import { STAGES, type CancelledEvent, type DeclaredEvent, type FailedEvent, type LaunchEvent, type QueuedEvent, type ReadyEvent, type Stage } from "../api";
 import { text } from "../texts";
 
 export type Status = "waiting" | "running" | "done" | "skipped" | "failed" | "stopped";
@@ -25,6 +25,8 @@ const QUIET: ReadonlySet<Stage> = new Set(["queue", ASIDE]);
 export class Progress {
   readonly #stages = new Map<Stage, StageView>();
   end: End | null = null;
+  /** Where the launch stands among those that wait; null: it does not wait. */
+  queue: QueuedEvent | null = null;
   /** What the repository declares, once that is known. */
   declared: DeclaredEvent | null = null;
   #begunAt: number | null = null;
@@ -34,6 +36,7 @@ export class Progress {
   apply(event: LaunchEvent): string[] {
     const at = Date.parse(event.at);
     this.#begunAt ??= at;
+    if (event.type !== "log") this.queue = null;
     switch (event.type) {
       case "started":
         this.#begin(event.stage, event.message, at);
@@ -45,7 +48,8 @@ export class Progress {
         this.#view(event.stage).percent = event.percent ?? null;
         return [];
       case "queued":
-        this.#running(event.stage, at).message = event.message;
+        this.#running(event.stage, at).message = "";
+        this.queue = event;
         return [];
       case "declared":
         this.declared = event;

@@ -1,10 +1,10 @@
 /** The parts of the launch page: functions from facts to templates. */
 import { html, nothing, svg, type TemplateResult } from "lit";
-import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch } from "../api";
+import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch, type Stage } from "../api";
 import type { Connection } from "../events";
 import { ours, sentence, shortAddress } from "../page";
 import { duration, text, wholeDuration } from "../texts";
-import type { StageView, Status } from "./progress";
+import type { Progress, StageView, Status } from "./progress";
 
 const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
   waiting: nothing,
@@ -14,6 +14,9 @@ const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
   failed: svg`<path d="M6.5 6.5l7 7m0-7l-7 7" />`,
   stopped: svg`<path d="M7.5 7.5h5v5h-5z" />`,
 };
+
+/** What there may be too much of. */
+const QUEUES = ["sessions", "starting", "repository", "person"] as const;
 
 /** How the log and the reader's browser name a repository: without scheme and `.git`. */
 export function repositoryName(launch: Launch | null, provider: string, spec: string): string {
@@ -43,8 +46,10 @@ export function repositoryView(launch: Launch | null, provider: string, spec: st
   </p>`;
 }
 
-export function stageView(view: StageView, now: number): TemplateResult {
+/** `usual`: how many seconds it took the last time. */
+export function stageView(view: StageView, now: number, usual: number | undefined): TemplateResult {
   const time = stageTime(view, now);
+  const before = view.status === "running" && usual !== undefined && usual >= 1 ? text("launch.usual", { time: duration(usual) }) : "";
   return html`<li class="stage" data-stage=${view.stage} data-status=${view.status}>
     <svg class="mark" viewBox="0 0 20 20" aria-hidden="true"><circle cx="10" cy="10" r="8.5" />${MARKS[view.status]}</svg>
     <div class="stage-text">
@@ -58,7 +63,11 @@ export function stageView(view: StageView, now: number): TemplateResult {
             ><span>${text("launch.percent", { percent: view.percent })}</span></span
           >`}
     </div>
-    <span class="stage-time">${time === "" && view.status === "skipped" ? text("status.skipped") : time}</span>
+    <span class="stage-time"
+      >${time === "" && view.status === "skipped" ? text("status.skipped") : time}${before === ""
+        ? nothing
+        : html`<span class="usual">${before}</span>`}</span
+    >
   </li>`;
 }
 
@@ -74,15 +83,28 @@ export function connectionView(connection: Connection): TemplateResult | typeof 
   return html`<p class="banner" data-connection=${connection}>${text(`connection.${connection}`)}</p>`;
 }
 
-export function explanationView(problem: Explanation): TemplateResult {
+export function queueView(queue: Progress["queue"]): TemplateResult | typeof nothing {
+  if (queue === null) return nothing;
+  const reason = QUEUES.find((one) => one === queue.reason);
+  if (reason === undefined) return html`<p class="banner queue" dir="auto">${queue.message}</p>`;
+  const place = queue.place === 1 ? text("queue.next") : text("queue.place", { place: queue.place });
+  return html`<p class="banner queue">${text(`queue.${reason}`)} ${reason === "person" ? nothing : place}</p>`;
+}
+
+/** `stage`: where it failed; `page`: where the launch stays to be seen. */
+export function explanationView(problem: Explanation, stage: Stage | null, page: URL | null): TemplateResult {
   const link = problem.link === "" ? null : webAddress(ours(problem.link));
   return html`<section class="explanation" aria-labelledby="problem-title">
     <h2 id="problem-title" tabindex="-1">${problem.title}</h2>
+    ${stage === null ? nothing : html`<p class="hint">${text("error.step", { stage: text(`stage.${stage}`) })}</p>`}
     <h3>${text("error.title")}</h3>
     <p class="seen" dir="auto">${problem.seen}</p>
     <h3>${text("error.todo")}</h3>
     <p class="todo" dir="auto">${sentence(problem.todo)}</p>
-    ${link === null ? nothing : html`<p><a href=${link.href} rel="noopener noreferrer">${text("action.more")}</a></p>`}
+    <p class="links">
+      ${page === null ? nothing : html`<a href=${page.href}>${text("launch.lasting")}</a>`}
+      ${link === null ? nothing : html`<a href=${link.href} rel="noopener noreferrer">${text("action.more")}</a>`}
+    </p>
   </section>`;
 }
 

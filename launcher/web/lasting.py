@@ -1,0 +1,175 @@
+"""A launch as a page that lasts and needs no script: where it stands, what went wrong, its log."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from launcher.model import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
+from launcher.web import auth, schemas
+from launcher.web.api import OfLaunches
+from launcher.web.handler import Handler
+from launcher.web.rendering import HtmlPage, render
+from launcher.web.routes import Operation, Route
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from launcher.model import Event, Numbered
+    from launcher.web.watching import Told
+
+MOST_LINES: Final = 5000
+"""Lines on the page; the text has all of them."""
+AGAIN_S: Final = 5
+"""A launch under way is looked at again after so many seconds."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A stage as a row: `status` is a key of the catalogue."""
+
+    stage: Stage
+    status: str = "waiting"
+    message: str = ""
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Story:
+    """What the events of a launch amount to."""
+
+    steps: dict[Stage, Step] = field(default_factory=lambda: {one: Step(one) for one in Stage if one is not Stage.PUSH})
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    count: int = 0
+    end: Event | None = None
+    declared: Declared | None = None
+
+    def take(self, event: Event) -> None:
+        """Add what comes next."""
+        if isinstance(event, FINAL):
+            self._finish(event)
+            return
+        if isinstance(event, Declared):
+            self.declared = event
+            return
+        for line in text_of(event).splitlines():
+            self.lines.append(line)
+            self.count += 1
+        step = self.steps.setdefault(event.stage, Step(event.stage))
+        match event:
+            case Started() | Progress():
+                step.status, step.message = "running", event.message
+            case Ended():
+                step.status, step.message, step.seconds = "done", event.message, event.seconds
+            case _:
+                pass
+
+    def _finish(self, event: Event) -> None:
+        self.end = event
+        left = "done" if isinstance(event, Ready) else "stopped"
+        for step in self.steps.values():
+            if step.status == "running":
+                step.status = left
+            if step.status == "waiting" and isinstance(event, Ready):
+                step.status = "skipped"
+        if isinstance(event, Failed) and event.stage is not None:
+            self.steps[event.stage].status, self.steps[event.stage].message = "failed", event.title
+
+
+def text_of(event: Event) -> str:
+    """An event as lines of the log, each with its end; `""`: it is none."""
+    match event:
+        case Started():
+            return f"▸ {event.stage.value}" + (f": {event.message}" if event.message else "") + "\n"
+        case Log():
+            return event.message if event.message.endswith("\n") else f"{event.message}\n"
+        case Failed():
+            return f"✗ {event.title}\n{event.seen}\n{event.todo}\n"
+        case Ready() | Cancelled():
+            return f"▸ {event.message}\n"
+        case _:
+            return ""
+
+
+async def told_now(told: Told) -> AsyncIterator[Numbered]:
+    """The events that are there; waits for none."""
+    last, position = told.shown, 0
+    while position < last:
+        found = await told.page(position)
+        if not found:
+            return
+        for one in found:
+            yield one
+        position = found[-1].n
+
+
+class LastingPage(OfLaunches, HtmlPage):
+    """`/api/v1/launches/<id>/page`: below `/api/`, where the login cookie lies."""
+
+    async def get(self, launch: str) -> None:
+        """The page; it asks again by itself while the launch is under way. Raises LaunchMissing."""
+        if self.who is None:
+            self.redirect(auth.login_url(self.web.base, self.web.base + self.request.path))
+            return
+        found = await self.launch(launch)
+        story = Story()
+        async for one in told_now(await self.web.launches.log(launch)):
+            story.take(one.event)
+        shown = schemas.Launch.of(found)
+        took = None if found.ended is None else found.ended - found.created
+        refresh = AGAIN_S if story.end is None else 0
+        values = {"launch": shown, "story": story, "took": took, "refresh": refresh, "most": MOST_LINES}
+        self.set_header("Cache-Control", "no-store")
+        self.render_page(render(self, "lasting.html", title=f"{shown.url} {shown.ref}".strip(), **values))
+
+
+class LastingText(OfLaunches):
+    """`/api/v1/launches/<id>/log`."""
+
+    async def get(self, launch: str) -> None:
+        """All lines that there are now, as text. Raises LaunchMissing."""
+        await self.launch(launch)
+        told = await self.web.launches.log(launch)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("Content-Disposition", f'inline; filename="repolaunch-{launch[:8]}.log"')
+        async for one in told_now(told):
+            self.write(text_of(one.event))
+            if one.n % 500 == 0:
+                await self.flush()
+
+
+class LastingLink(Handler):
+    """`/launches/<id>`: the address that people keep."""
+
+    def get(self, launch: str) -> None:
+        """To the page."""
+        self.redirect(f"{self.web.base}/api/v1/launches/{launch}/page")
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/launches/{id}",
+        LastingLink,
+        (Operation("GET", "The address of a launch that lasts: leads to its page.", "text/html", 302),),
+    ),
+    Route(
+        "/api/v1/launches/{id}/page",
+        LastingPage,
+        (
+            Operation(
+                "GET",
+                "A launch as a page without a script: where it stands, what went wrong, its log. It asks again by "
+                "itself while the launch is under way.",
+                "text/html",
+                who="login",
+                errors=("launch-missing",),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/launches/{id}/log",
+        LastingText,
+        (Operation("GET", "All lines of its log.", "text/plain", who="login", errors=("launch-missing",)),),
+    ),
+)

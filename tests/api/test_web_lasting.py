@@ -1,0 +1,183 @@
+"""A launch as a page that lasts and needs no script; what this site is; how to come in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from launcher.errors import BuildFailed, HubDown
+from launcher.model import Ended, Event, Log, Stage, Started
+from launcher.web import lasting, site_pages
+from launcher.web.health import Health
+from tests.fixtures.web import OPERATOR_TOKEN, served
+
+if TYPE_CHECKING:
+    from tests.fixtures.web import Site
+
+HTML = {"Accept": "text/html"}
+STORY: list[Event] = [
+    Started(Stage.RESOLVE, "Asking github.com"),
+    Ended(Stage.RESOLVE, "main is at 5555555555", 0.42),
+    Started(Stage.BUILD, "Building"),
+    Log(Stage.BUILD, "Step 1 <script>alert(1)</script>\n"),
+]
+
+
+async def begun(site: Site) -> str:
+    """A launch that has told its story so far."""
+    site.script.events = STORY
+    launch = str((await site.launch())["id"])
+    async with asyncio.timeout(10):
+        told = await site.launches.log(launch)
+        while told.shown < len(STORY):
+            await asyncio.sleep(0.01)
+    return launch
+
+
+async def ended(site: Site, launch: str) -> None:
+    site.script.gate.set()
+    async with asyncio.timeout(10):
+        while (await site.launches.get(launch)).ended is None:
+            await asyncio.sleep(0.01)
+    await site.launches._logs.flush()
+
+
+async def page(site: Site, launch: str, language: str = "en") -> str:
+    headers = HTML | site.cookie() | {"Accept-Language": language}
+    async with site.client.get(f"{site.base}/launches/{launch}", headers=headers) as answer:
+        text = await answer.text()
+        assert answer.status == 200, text
+        return text
+
+
+async def test_a_launch_under_way_asks_again_by_itself(site: Site) -> None:
+    launch = await begun(site)
+    html = await page(site, launch)
+    assert '<meta http-equiv="refresh" content="5">' in html
+    assert "This launch is under way" in html
+    assert "0.4 s" in html
+    assert "Step 1 &lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<script" not in html
+    await ended(site, launch)
+    assert "refresh" not in await page(site, launch)
+
+
+async def test_a_failure_lasts(site: Site) -> None:
+    launch = await begun(site)
+    site.script.outcome = BuildFailed("repo2docker", "RUN make", ("no rule",), 1)
+    await ended(site, launch)
+    html = await page(site, launch)
+    for part in (
+        "This launch failed",
+        "The build failed",
+        "Step: RUN make",
+        "no rule",
+        'href="/docs/errors#build-failed"',
+    ):
+        assert part in html
+    assert 'data-stage="build" data-status="failed"' in html
+    assert f'href="/api/v1/launches/{launch}/log"' in html
+    french = await page(site, launch, "fr")
+    assert "Ce lancement a échoué" in french
+    assert '<html lang="fr">' in french
+
+
+async def test_the_log_as_text(site: Site) -> None:
+    launch = await begun(site)
+    async with site.client.get(f"{site.base}/api/v1/launches/{launch}/log", headers=site.headers()) as answer:
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert (await answer.text()).splitlines() == [
+            "▸ resolve: Asking github.com",
+            "▸ build: Building",
+            "Step 1 <script>alert(1)</script>",
+        ]
+
+
+async def test_only_the_last_lines_of_a_long_log_are_on_the_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "MOST_LINES", 3)
+    site.script.events = [Log(Stage.BUILD, f"line {n}\n") for n in range(1200)]
+    launch = str((await site.launch())["id"])
+    await ended(site, launch)
+    html = await page(site, launch)
+    assert "line 1199" in html
+    assert "line 1100\n" not in html
+    async with site.client.get(f"{site.base}/api/v1/launches/{launch}/log", headers=site.headers()) as answer:
+        assert len((await answer.text()).splitlines()) == 1201
+
+
+async def test_it_is_for_whoever_launched_and_for_the_operator(site: Site) -> None:
+    launch = await begun(site)
+    for path in ("page", "log"):
+        address = f"{site.base}/api/v1/launches/{launch}/{path}"
+        for token, status in (("bob-token", 404), ("guest-token", 404), (OPERATOR_TOKEN, 200)):
+            async with site.client.get(address, headers=site.headers(token)) as answer:
+                assert answer.status == status
+    address = f"{site.base}/api/v1/launches/{launch}/page"
+    async with site.client.get(address, headers=HTML, allow_redirects=False) as answer:
+        assert answer.headers["Location"] == f"/api/v1/login?next=%2Fapi%2Fv1%2Flaunches%2F{launch}%2Fpage"
+
+
+async def test_how_long_it_took_the_last_time(site: Site) -> None:
+    launch = await begun(site)
+    found = await site.json("GET", f"/api/v1/launches/{launch}", headers=site.headers())
+    assert (found["usual"], found["page"]) == ({}, f"/launches/{launch}")
+
+
+# ---- this site
+async def test_about(bare_site: Site) -> None:
+    async def well() -> None:
+        """Be well."""
+
+    async def ill() -> None:
+        raise HubDown("It is asleep")
+
+    health = Health({"registry": well, "hub": ill}, lambda: 0.0)
+    web = replace(bare_site.web, health=health, site_limits={"session_memory": 2**31, "session_cpus": 2.0})
+    async with served(bare_site, web) as site, site.client.get(site.base + "/about", headers=HTML) as answer:
+        html = await answer.text()
+    for part in ("It is asleep", "GitHub", "Zenodo DOI", "2 GiB", "0.1.0"):
+        assert part in html
+
+
+async def test_about_does_not_wait_for_what_hangs(bare_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_pages, "HEALTH_S", 0.05)
+    health = Health({"hub": asyncio.Event().wait}, lambda: 0.0, limit_s=5)
+    async with (
+        served(bare_site, replace(bare_site.web, health=health)) as site,
+        site.client.get(site.base + "/about", headers=HTML) as answer,
+    ):
+        assert "did not answer in time" in await answer.text()
+
+
+@pytest.mark.parametrize("guests", [True, False])
+async def test_the_choice_of_how_to_come_in(bare_site: Site, *, guests: bool) -> None:
+    async with (
+        served(bare_site, replace(bare_site.web, guests=guests)) as site,
+        site.client.get(site.base + "/sign-in?next=/v2/gh/a/b/c", headers=HTML) as answer,
+    ):
+        html = await answer.text()
+    assert 'href="/api/v1/login?next=%2Fv2%2Fgh%2Fa%2Fb%2Fc&amp;as=member"' in html
+    assert ("Go on as a guest" in html) is guests
+
+
+async def test_who_asks_for_a_page_elsewhere_stays_here(site: Site) -> None:
+    async with site.client.get(site.base + "/sign-in?next=https://evil.example.org/", headers=HTML) as answer:
+        assert 'href="/api/v1/login?next=%2F&amp;as=member"' in await answer.text()
+
+
+@pytest.mark.parametrize(
+    "path,status,to",
+    [
+        ("/language/fr?next=/about", 302, "/about"),
+        ("/language/fr?next=//evil.example.org", 302, "/"),
+        ("/language/de", 404, None),
+    ],
+)
+async def test_a_language_is_remembered(site: Site, path: str, status: int, to: str | None) -> None:
+    async with site.client.get(site.base + path, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers.get("Location")) == (status, to)
+        kept = "repolaunch-language=fr" in answer.headers.get("Set-Cookie", "")
+        assert kept is (status == 302)
