@@ -27,6 +27,8 @@ OWN: Final = Path(__file__).parent / "static"
 PREFIX: Final = "/static/"
 _HASHED = re.compile(r".*-[A-Za-z0-9_-]{8}\.[a-z0-9]+")
 """How Vite names a file by its content."""
+PACKED: Final = {"br": ".br", "gzip": ".gz"}
+"""Encoding → how the build names a file that it packed so."""
 _WORTH_PACKING: Final = 1024
 
 
@@ -35,8 +37,8 @@ class Asset:
     """A file as it is sent."""
 
     body: bytes
-    packed: bytes
-    """With gzip; empty where that is not worth it."""
+    packed: Mapping[str, bytes]
+    """By the encoding's name, the best first; none where that is not worth it."""
     kind: str
     etag: str
     immutable: bool
@@ -94,7 +96,7 @@ def _found(*folders: Path | None) -> Iterator[tuple[str, Path]]:
             continue
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
-            if path.is_file() and not name.startswith(".") and not name.endswith(".map"):
+            if path.is_file() and not name.startswith(".") and not name.endswith((".map", *PACKED.values())):
                 yield name, path
 
 
@@ -103,10 +105,23 @@ def _asset(name: str, path: Path) -> Asset:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
-    packed = gzip.compress(body, mtime=0) if len(body) >= _WORTH_PACKING else b""
-    if len(packed) >= len(body) * 9 // 10:
-        packed = b""
+    packed = _packed(path, body)
     return Asset(body, packed, kind, f'"{hashlib.sha256(body).hexdigest()[:32]}"', bool(_HASHED.fullmatch(name)))
+
+
+def _packed(path: Path, body: bytes) -> dict[str, bytes]:
+    """What the build packed beside it; our own few files are packed here."""
+    found = {kind: path.with_name(path.name + end) for kind, end in PACKED.items()}
+    packed = {kind: one.read_bytes() for kind, one in found.items() if one.is_file()}
+    if not packed and len(body) >= _WORTH_PACKING:
+        packed = {"gzip": gzip.compress(body, mtime=0)}
+    return {kind: one for kind, one in packed.items() if len(one) < len(body) * 9 // 10}
+
+
+def _accepted(header: str) -> set[str]:
+    """The encodings that an Accept-Encoding takes."""
+    ranges = [one.partition(";") for one in header.lower().replace(" ", "").split(",")]
+    return {name for name, _, q in ranges if q not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}}
 
 
 def _manifest(dist: Path | None) -> dict[str, Any]:
@@ -147,8 +162,8 @@ class Static(Handler):
         if self.check_etag_header():
             self.set_status(304)
             return
-        if asset.packed and "gzip" in self.request.headers.get("Accept-Encoding", ""):
-            self.set_header("Content-Encoding", "gzip")
-            self.finish(asset.packed)
-        else:
-            self.finish(asset.body)
+        taken = _accepted(self.request.headers.get("Accept-Encoding", ""))
+        kind = next((one for one in asset.packed if one in taken), "")
+        if kind:
+            self.set_header("Content-Encoding", kind)
+        self.finish(asset.packed[kind] if kind else asset.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -40,6 +41,9 @@ MANIFEST = {
 }
 
 
+LAUNCH = b"// launch\n" * 500
+
+
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
     """A built frontend, as Vite leaves one."""
@@ -47,7 +51,9 @@ def dist(tmp_path: Path) -> Path:
     (dist / "assets").mkdir(parents=True)
     (dist / ".vite").mkdir()
     (dist / ".vite" / "manifest.json").write_text(json.dumps(MANIFEST))
-    (dist / "assets" / "launch-bbbbbbbb.js").write_text("// launch\n" * 500)
+    (dist / "assets" / "launch-bbbbbbbb.js").write_bytes(LAUNCH)
+    (dist / "assets" / "launch-bbbbbbbb.js.br").write_bytes(b"packed with brotli")
+    (dist / "assets" / "launch-bbbbbbbb.js.gz").write_bytes(gzip.compress(LAUNCH, mtime=0))
     (dist / "assets" / "launch-bbbbbbbb.js.map").write_text("{}")
     (dist / "assets" / "launch-dddddddd.css").write_text("a {}")
     return dist
@@ -186,12 +192,21 @@ async def test_without_a_frontend_pages_say_so(site: Site) -> None:
 
 async def test_static_files(built: Site) -> None:
     path = built.base + "/static/assets/launch-bbbbbbbb.js"
-    async with built.client.get(path) as answer:
+    async with built.client.get(path, headers={"Accept-Encoding": "gzip"}) as answer:
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-        assert answer.headers["Content-Encoding"] == "gzip"
         assert answer.headers["Content-Type"].startswith("text/javascript")
-        assert await answer.text() == "// launch\n" * 500
         etag = answer.headers["Etag"]
+    for accepted, kind in (
+        ("gzip, deflate, br, zstd", "br"),
+        ("br;q=0, gzip", "gzip"),
+        ("brotli, gzipped", None),
+        ("", None),
+    ):
+        async with built.client.get(path, headers={"Accept-Encoding": accepted}, auto_decompress=False) as answer:
+            assert answer.headers.get("Content-Encoding") == kind
+            assert answer.headers["Vary"] == "Accept-Encoding"
+            sent = await answer.read()
+            assert sent == {"br": b"packed with brotli", "gzip": gzip.compress(LAUNCH, mtime=0)}.get(kind or "", LAUNCH)
     async with built.client.get(path, headers={"If-None-Match": etag}) as answer:
         assert answer.status == 304
     async with built.client.get(path, headers={"Accept-Encoding": "identity"}) as answer:
@@ -204,6 +219,7 @@ async def test_static_files(built: Site) -> None:
     [
         "/static/.vite/manifest.json",
         "/static/assets/launch-bbbbbbbb.js.map",
+        "/static/assets/launch-bbbbbbbb.js.br",
         "/static/../handler.py",
         "/static/%2e%2e/handler.py",
         "/static//etc/passwd",

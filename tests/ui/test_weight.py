@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LIMIT_BYTES = 40_000
+"""Of one page."""
+ALL_BYTES = 150_000
+"""Of all pages in all languages together."""
 
 
 def files_of(manifest: dict[str, dict[str, list[str] | str]], entry: str) -> set[str]:
@@ -35,8 +39,24 @@ def test_a_page_is_light(dist: Path, page: str) -> None:
     assert weight < LIMIT_BYTES
 
 
+@pytest.mark.parametrize("end", [".br", ".gz"])
+def test_all_pages_are_light_and_packed_by_the_build(dist: Path, end: str) -> None:
+    files = [path for path in (dist / "assets").iterdir() if path.suffix in {".js", ".css"}]
+    assert {path.name for path in files} == {path.stem for path in (dist / "assets").glob(f"*{end}")}
+    weights = {path.name: path.with_name(path.name + end).stat().st_size for path in files}
+    for name, weight in sorted(weights.items()):
+        print(f"{name}{end}: {weight} bytes of {(dist / 'assets' / name).stat().st_size}")
+    print(f"all pages: {sum(weights.values())} bytes")
+    assert sum(weights.values()) < ALL_BYTES
+
+
+def test_names_hold_the_digest_of_what_is_in_them(dist: Path) -> None:
+    names = [path.name for path in (dist / "assets").iterdir()]
+    assert all(re.fullmatch(r"[a-z]+-[A-Za-z0-9_-]{8}\.(?:js|css)(?:\.br|\.gz)?", name) for name in names)
+
+
 def test_no_file_names_another_host(dist: Path) -> None:
-    text = "".join(path.read_text() for path in dist.rglob("*") if path.is_file())
+    text = "".join(path.read_text() for path in dist.rglob("*") if path.suffix in {".js", ".css", ".json"})
     for namespace in ("http://www.w3.org/", "https://lit.dev/msg/"):
         text = text.replace(namespace, "")
     assert "http://" not in text
