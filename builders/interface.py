@@ -157,7 +157,7 @@ class Held:
     kind: str
     name: str
     about: Mapping[str, Any]
-    """`used`: seconds since the epoch, of its files; what else is known: `digest`, `key`, `source`, `commit`,
+    """`used`: seconds since the epoch, of its files; what else is known: `digest`, `key`, `space`, `source`, `commit`,
     `is_last`."""
 
 

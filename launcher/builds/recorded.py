@@ -183,7 +183,11 @@ class Pushing:
 
     async def recover(self) -> int:
         """Go on with the pushes that another process left; returns how many."""
-        left = await self._images.unpushed()
+        older = await self._images.outlived()
+        for image in older:
+            # The key's name then leads to it: the newest has to come after it, also where it was there before.
+            await self._images.lost(image.key)
+        left = [*older, *await self._images.unpushed()]
         for image in left:
             self._begin(image)
         return len(left)

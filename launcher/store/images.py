@@ -72,6 +72,19 @@ class ImageRows:
             query = select(ImageRow).where(ImageRow.digest.is_(None)).order_by(ImageRow.created, ImageRow.key)
             return [_image(row) for row in await session.scalars(query)]
 
+    async def outlived(self) -> list[Image]:
+        """Images whose push has not ended and whose key has a newer one: projects still start from them."""
+        newest = select(ImageRow.key).where(ImageRow.key == ProjectRow.key, ImageRow.engine_id == ProjectRow.engine_id)
+        query = select(ProjectRow).where(ProjectRow.digest.is_(None), ~newest.exists())
+        async with self._database.reading() as session:
+            rows = await session.scalars(query.order_by(ProjectRow.created, ProjectRow.id))
+            none = (None, None, None)
+            found = {
+                (row.key, row.engine_id): image_of(row.key, row.facts, none, row.built, row.pinning, row.space)
+                for row in rows
+            }
+        return list(found.values())
+
 
 class EnvironmentRows:
     """What detection found in a tree, by the tree's id and the fingerprint of the builders that looked."""

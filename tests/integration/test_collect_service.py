@@ -60,6 +60,7 @@ def let_go(service: Service, project: str) -> None:
         database.execute("delete from members where project = ?", (project,))
         database.execute("delete from projects where id = ?", (project,))
         database.execute("update images set used = 1")
+        database.execute("update launches set created = 1")
         database.commit()
 
 

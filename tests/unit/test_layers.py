@@ -11,8 +11,9 @@ import pytest
 from launcher.builds.interface import BuildRequest
 from launcher.builds.layers import Limited
 from launcher.errors import BuildBroken, BuildFailed, RegistryDown
-from launcher.model import Cancelled, Ended, Failed, Image, Progress, Stage, Started, State
+from launcher.model import Cancelled, Ended, Failed, Image, Progress, Project, Stage, Started, State
 from launcher.store.logs import EventLogs
+from launcher.store.projects import ProjectRows
 from tests.fakes.builds import REPO, FakeEngine, Told, environment, facts
 from tests.fakes.site import Site
 
@@ -343,6 +344,32 @@ async def test_pushes_that_were_left_are_gone_on_with(site: Site) -> None:
     known = await site.images.get(A.key)
     assert known is not None
     assert known.ref == site.registry.images[A.key]
+    assert await site.pushing.recover() == 0
+
+
+@pytest.mark.parametrize("is_newer_pushed", [True, False])
+async def test_an_image_that_only_a_project_has_is_pushed_too_and_its_key_leads_to_the_newest(
+    site: Site, database: Database, *, is_newer_pushed: bool
+) -> None:
+    """It was built before another one of its key, built afresh; the process ended before it was pushed."""
+    older, newer = (Image(A.key, facts(f"sha256:{name}"), None) for name in ("older", "newer"))
+    projects = ProjectRows(database, site.clock)
+    for name in ("one", "two"):
+        about = {"owner": "ann", "provider": "git", "spec": "x", "url": REPO.url, "ref": "", "commit": REPO.commit}
+        await projects.create(Project(id=name, image=older, temporary=False, token_entry=False, **about))
+    await site.images.save(newer)
+    if is_newer_pushed:
+        await site.images.pushed(A.key, "sha256:newer", await site.registry.push(newer, lambda _: None))
+        site.registry.images.clear()
+    assert await site.pushing.recover() == 2
+    await site.pushed()
+    known, record = await site.images.get(A.key), await projects.get("two")
+    assert known is not None
+    assert record is not None
+    assert (known.facts, known.ref) == (newer.facts, site.registry.images[A.key])
+    assert record.project.image.ref is not None
+    assert site.registry.configurations[record.project.image.ref] == older.facts
+    assert site.registry.configurations[site.registry.images[A.key]] == newer.facts
     assert await site.pushing.recover() == 0
 
 
