@@ -1,4 +1,4 @@
-"""A builder process: one verb, JSON lines on stdout (builders/interface.py), everything else on stderr.
+"""A builder process: one verb. It says what it does in words or, with `--json`, in lines for programs (interface.py).
 
 It stops, with all that it started, on SIGTERM and SIGINT, and when its stdin (where that is a pipe: a leash held by
 whoever started it) ends.
@@ -16,7 +16,7 @@ import stat
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from builders import engine, site_cache
 from builders.arguments import LIMITS, parser
@@ -39,15 +39,14 @@ from builders.interface import (
     Log,
     Order,
     Pushed,
-    Step,
     Unevaluated,
     Verified,
     Workshop,
-    format_line,
 )
 from builders.keep import keep
 from builders.key import tree_id
 from builders.oci import commands
+from builders.speaker import Speaker
 from builders.turns import building, stores, uploading
 
 if TYPE_CHECKING:
@@ -63,32 +62,10 @@ OUR_DISK = "data folder"
 """Where a builder process keeps its own files, as people are told of it."""
 
 
-class Speaker:
-    """Writes lines to the real stdout; what else writes to stdout, in this process or below it, goes to stderr."""
-
-    def __init__(self) -> None:
-        """Take stdout over."""
-        self.step = ""
-        self._lock = threading.Lock()
-        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
-        os.dup2(2, 1)
-
-    def __call__(self, line: Line) -> None:
-        """Write one line. If nobody reads any more, nobody wants what we do: end."""
-        if isinstance(line, Step):
-            self.step = line.text
-        try:
-            with self._lock:
-                self._out.write(format_line(line) + "\n")
-                self._out.flush()
-        except OSError:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process."""
     asked = parser(VERBS, __doc__ or "", collecting.add).parse_args(arguments)
-    speaker = Speaker()
+    speaker = Speaker(as_json=asked.json)
     status = asyncio.run(_stoppable(_final(asked, speaker), speaker))
     # Not a return: a thread that still reads a large tree would keep the process alive.
     sys.stderr.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # it has no public name
 
 LIMITS = tuple(each.name for each in fields(Limits))
+ENDS = "Exit status: 0, it is done; 1, it failed, and the last thing said is why; 2, wrong use: nothing was begun."
+_EXAMPLE = "registry.example.org/people/environment"
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?"
+_NAME = re.compile(rf"(?=localhost/|[^/]*[.:]){_HOST}(?:/{_PART})+", re.ASCII)
+"""What has neither a dot nor a port before its first slash, and is not `localhost`, names no host: as everywhere."""
 BASE = "localhost/repolaunch/base:*"
 """The site's base image, which everybody may build on."""
 
 
 def parser(does: Mapping[str, Verb], about: str, more: Callable[[Verbs], None]) -> argparse.ArgumentParser:
     """The parser; what it parses has the verb's function as `verb`. `more` adds those of `builders/collect`."""
-    whole = argparse.ArgumentParser(prog="python -m builders", description=about)
+    whole = argparse.ArgumentParser(prog="python -m builders", description=about, epilog=ENDS)
     whole.set_defaults(time_limit=None)
     verbs = whole.add_subparsers(required=True)
     _directory_verbs(verbs)
@@ -36,6 +43,8 @@ def parser(does: Mapping[str, Verb], about: str, more: Callable[[Verbs], None]) 
     _add_mark(verbs.choices["clear"])
     for name, verb in verbs.choices.items():
         verb.set_defaults(verb=does[name])
+        verb.epilog = ENDS
+        verb.add_argument("--json", action="store_true", help="a line of JSON for each thing that is said")
         verb.add_argument("--time-limit", type=int, default=None, help="seconds")
     return whole
 
@@ -57,7 +66,8 @@ def _directory_verbs(verbs: Verbs) -> None:
     verify.add_argument("image", help="host[:port]/repository@digest")
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", default="", help="the image's name in the engine, with a tag")
-    build.add_argument("--push", default="", metavar="HOST/REPOSITORY", help="push it there too, under its key")
+    pushed = "push it there too, under its key"
+    build.add_argument("--push", type=_repository, default="", metavar="HOST[:PORT]/REPOSITORY", help=pushed)
     build.add_argument("--afresh", action="store_true", help="use nothing that an earlier build has left")
     build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
     build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")
@@ -99,6 +109,13 @@ def _directory(text: str) -> Path:
     if not path.is_dir():
         raise argparse.ArgumentTypeError("it is not a directory")
     return path
+
+
+def _repository(text: str) -> str:
+    """As the OCI distribution specification has names. Wrong ones are told before anything is built."""
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST[:PORT]/REPOSITORY, for instance {_EXAMPLE}")
+    return text
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -301,7 +301,7 @@ class Verbs:
             arguments = (*self._marks(call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
-                argv=(*_limits(verb), self._python, "-m", "builders", verb, *self._limit(verb), *arguments),
+                argv=(*_limits(verb), self._python, "-m", "builders", verb, "--json", *self._limit(verb), *arguments),
                 env=self._environment(verb) | {"TMPDIR": str(scratch)},
                 cwd=_BESIDE,
                 leash=True,

@@ -131,7 +131,7 @@ async def fill(place: Place, say: Say) -> bool:
     while not await asyncio.to_thread(place.answers):  # noqa: ASYNC110  # another program says when
         await asyncio.sleep(0.2)
     before, reason = time.monotonic(), ""
-    argv = (sys.executable, "-m", "builders", "bring", f"--time-limit={FILL_S}", "--", BASE_IMAGE)
+    argv = (sys.executable, "-m", "builders", "bring", "--json", f"--time-limit={FILL_S}", "--", BASE_IMAGE)
     env = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | place.environment
     async with running(Command(argv, env, cwd=ROOT, leash=True, stderr=False)) as child:
         async for raw in child.lines():

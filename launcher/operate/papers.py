@@ -123,7 +123,7 @@ class Papers:
     async def _ask(self, kind: type[_Line], verb: str, *arguments: str, at: str = "") -> _Line:
         """Run a builder process; its steps are told on standard error. Raises InstallationError."""
         final: lines.Line = lines.Log("")
-        argv = (sys.executable, "-m", "builders", verb, *arguments)
+        argv = (sys.executable, "-m", "builders", verb, "--json", *arguments)
         command = Command(argv, self._environment(at or self._host), cwd=ROOT, leash=True)
         async with running(command) as child:
             async for raw in child.lines():

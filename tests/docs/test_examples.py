@@ -101,7 +101,7 @@ def lock(command: str, folder: Path) -> None:
 
 
 def detected(folder: Path) -> dict[str, object]:
-    argv = (sys.executable, "-m", "builders", "detect", str(folder))
+    argv = (sys.executable, "-m", "builders", "detect", "--json", str(folder))
     done = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120)
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -44,7 +44,7 @@ def start(installation: str, engine_environment: dict[str, str]) -> Iterator[Cal
         kinds = {"build": "label", "inspect": "mark"}
         labels = [f"--{kinds[verb]}=repolaunch.installation={installation}"] if verb in kinds else []
         process = subprocess.Popen(
-            [sys.executable, "-m", "builders", verb, *labels, *rest],
+            [sys.executable, "-m", "builders", verb, "--json", *labels, *rest],
             env=engine_environment | env,
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -211,7 +211,7 @@ async def test_who_is_killed_while_clearing_up_stops_nobody(
     body = {"folder": str(ours.folder), "turns": str(ours.turns), "collect": [str(slow)]}
     monkeypatch.setenv(OWN_REGISTRY, json.dumps(body))
     collected.forget_image(repository, KEYS[0])
-    argv = (sys.executable, "-m", "builders", "clear", "registry", f"{how.host}/repolaunch")
+    argv = (sys.executable, "-m", "builders", "clear", "--json", "registry", f"{how.host}/repolaunch")
     env = {**os.environ, "REPOLAUNCH_STORES": str(tmp_path / "stores")}
     process = await asyncio.create_subprocess_exec(*argv, env=env, stdout=asyncio.subprocess.DEVNULL, cwd=ROOT)
     async with asyncio.timeout(60):

@@ -124,6 +124,14 @@ async def pushed(service: Service, *wanted: str) -> dict[str, Any]:
             await asyncio.sleep(0.5)
 
 
+async def stopped(visitor: Visitor, project: str) -> None:
+    """A busy hub may take a while."""
+    async with asyncio.timeout(120):
+        while (told := await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] != 204:
+            assert told[0] == 503, told
+            await asyncio.sleep(1)
+
+
 async def forgotten(service: Service, visitor: Visitor, repo: Repo, key: str) -> None:
     """Forget the repository: while a project uses its image that stays, then it goes. Nobody gives it any more."""
     done = await repolaunch(service, "forget", repo.url, "--json")
@@ -135,11 +143,10 @@ async def forgotten(service: Service, visitor: Visitor, repo: Repo, key: str) ->
     assert told["trees"] == 0
     assert told["checkouts"] > 0
     # The project can be opened all the same.
-    assert (await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] == 204
+    await stopped(visitor, project)
     events = await visitor.launch(repo.url, "main")
     assert (events[-1]["type"], events[-1].get("project")) == ("ready", project), events[-1]
-    assert (await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] == 204
-
+    await stopped(visitor, project)
     let_go(service, project)
     dry = await repolaunch(service, "forget", repo.url, "--dry-run")
     assert (dry.returncode, dry.stderr) == (0, "")

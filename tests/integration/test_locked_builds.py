@@ -54,7 +54,7 @@ def build(tmp_path: Path, installation: str, engine_environment: dict[str, str])
             f"--label=repolaunch.installation={installation}",
         )
         with subprocess.Popen(
-            [sys.executable, "-m", "builders", "build", *names, "--", str(folder)],
+            [sys.executable, "-m", "builders", "build", "--json", *names, "--", str(folder)],
             env=engine_environment | {"REPOLAUNCH_STORES": str(tmp_path / "stores")} | env,
             cwd=ROOT,
             stdin=subprocess.PIPE,

@@ -440,7 +440,7 @@ def test_the_engine_knows_what_was_pushed_from_the_store(
     record.save(recipe, made.engine_id)
     target = f"{registry_with_tokens.host}/repolaunch/{secrets.token_hex(4)}:{secrets.token_hex(8)}"
     env = {USERNAME: LOGIN[0], PASSWORD: LOGIN[1], STORES: str(recipe.stores)}
-    argv = [sys.executable, "-m", "builders", "push", made.engine_id, target]
+    argv = [sys.executable, "-m", "builders", "push", "--json", made.engine_id, target]
     done = subprocess.run(argv, env=engine_environment | env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout.splitlines()[-1]) == {"type": "pushed", "digest": made.digest}, done.stderr
     repository = target.rpartition(":")[0]

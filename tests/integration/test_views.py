@@ -295,7 +295,7 @@ async def test_an_environment_of_guix_is_seen_with_the_server_from_the_other_sto
 
 def builder(env: Mapping[str, str], *argv: str) -> dict[str, Any]:
     """The last line of a builder process."""
-    command = [sys.executable, "-m", "builders", *argv]
+    command = [sys.executable, "-m", "builders", argv[0], "--json", *argv[1:]]
     done = subprocess.run(command, env=dict(env), cwd=ROOT, capture_output=True, text=True, check=False)
     last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return last

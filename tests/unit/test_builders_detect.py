@@ -216,7 +216,7 @@ def test_looking_imports_neither_repo2docker_nor_docker(tmp_path: Path) -> None:
 
 def test_looking_is_quick(tmp_path: Path) -> None:
     write(tmp_path, {"Dockerfile": ""})
-    argv = [sys.executable, "-m", "builders", "detect", str(tmp_path)]
+    argv = [sys.executable, "-m", "builders", "detect", "--json", str(tmp_path)]
     seconds = []
     for _ in range(3):
         before = time.perf_counter()
