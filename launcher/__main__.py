@@ -1,4 +1,6 @@
-"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `run`, `restart`; more in `keeping.py`.
+"""The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `run`, `restart`.
+
+More of it is in `keeping.py`, `launching.py` and `administering.py`.
 
 Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
 """
@@ -14,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builders import logs
-from launcher import __version__, settings
-from launcher.command_line import AS_JSON, DATA, SETTINGS, with_installation
-from launcher.keeping import COMMANDS
-from launcher.operate.client import Client
+from launcher import __version__, administering, keeping, launching, settings
+from launcher.command_line import AS_JSON, DATA, SETTINGS, with_client, with_installation
 from launcher.operate.installation import Installation, open_installation
 from launcher.operate.printer import Printer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from launcher.operate.children import Child
+    from launcher.operate.client import Client
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +116,7 @@ def launch(data: Path, file: Path | None, as_json: bool, with_log: bool, **asked
         answer = {"project": final["project"], "url": entry.url, "token": entry.token}
         click.echo(json.dumps(answer) if as_json else f"\nYour session:  {entry.address}")
 
-    _with_client(data, file, run)
+    with_client(data, file, run)
 
 
 @main.command()
@@ -135,7 +136,7 @@ def projects(data: Path, file: Path | None, as_json: bool) -> None:
         if not found:
             click.echo("There are no projects yet.")
 
-    _with_client(data, file, run)
+    with_client(data, file, run)
 
 
 @main.command()
@@ -149,7 +150,7 @@ def stop(project: str, data: Path, file: Path | None) -> None:
         await client.call("DELETE", f"/api/v1/sessions/{project}")
         click.echo("The session is stopped; its workspace stays.")
 
-    _with_client(data, file, run)
+    with_client(data, file, run)
 
 
 @main.command()
@@ -176,7 +177,7 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
     with_installation(data, file, run)
 
 
-for command in COMMANDS:
+for command in (*keeping.COMMANDS, *launching.COMMANDS, *administering.COMMANDS):
     main.add_command(command)
 
 
@@ -184,14 +185,6 @@ def _log_as(chosen: settings.Settings) -> None:
     """As the parts log, where that is not for people."""
     if chosen.log_format == logs.JSON:
         logs.begin(logs.JSON, "warning")
-
-
-def _with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
-    async def run_with(installation: Installation, _: settings.Settings) -> None:
-        noted = installation.service()
-        await run(Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"]))
-
-    with_installation(data, file, run_with)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import click
 
 from launcher import settings
 from launcher.disks import FULL
-from launcher.operate.client import Refused
+from launcher.operate.client import Client, Refused
 from launcher.operate.installation import Installation, InstallationError, find_installation
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ SETTINGS = click.option(
 )  # fmt: skip
 NO_ROOM = "There is no room left on a disk. What was saved before is kept. Make room; `repolaunch doctor` shows where."
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+
+
+def with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+    """Run a command that asks the running service, as its operator."""
+
+    async def run_with(installation: Installation, _: settings.Settings) -> None:
+        noted = installation.service()
+        await run(Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"]))
+
+    with_installation(data, file, run_with)
 
 
 def with_installation(

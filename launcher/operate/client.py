@@ -62,13 +62,18 @@ class Client:
         Returns the final event (`ready`, `failed` or `cancelled`), and in `launch_link` the path that leads here.
         """
         launch = await self.call("POST", "/api/v1/launches", body)
+        final = await self.follow(launch, on_event)
+        return {**final, "launch_link": launch["link"]}
+
+    async def follow(self, launch: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """A launch's events from the first on, to its final one, which is returned."""
         reader = _EventReader(on_event)
         while reader.final is None:
             seen = reader.last
             await self._fetch("GET", f"{launch['events']}?from={seen + 1}", None, reader.feed, limit_s=0)
             if reader.last == seen and reader.final is None:
                 raise Refused("The launch's events ended early.", "", "Look at the launch page.")
-        return {**reader.final, "launch_link": launch["link"]}
+        return reader.final
 
     async def entry(self, project: str) -> Entry:
         """A token for the session of a project."""
@@ -79,6 +84,10 @@ class Client:
         """One request. Returns the decoded answer, None when it is empty. `limit_s`: 0 for no limit."""
         answer = await self._fetch(method, path, body, None, limit_s=limit_s)
         return json.loads(answer.body) if answer.body else None
+
+    async def text(self, path: str) -> str:
+        """An answer that is text."""
+        return (await self._fetch("GET", path, None, None, limit_s=60)).body.decode()
 
     async def _fetch(
         self,

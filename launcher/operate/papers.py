@@ -53,7 +53,7 @@ class Papers:
             return what
         if what.startswith("sha256:"):
             return f"{self._name}@{what}"
-        key = what if _is_key(what) else await self._key_of(what, ref)
+        key = what if _is_key(what) else await self.key_of(what, ref)
         digest = (await self._ask(lines.Known, "digest", "--", f"{self._name}:{key}")).digest
         if not digest:
             raise InstallationError(f"The registry has no image of {what}. Launch it first.")
@@ -96,7 +96,7 @@ class Papers:
     def _host(self) -> str:
         return self.settings.registry or f"{registry.LOOPBACK}:{self.installation.ports.registry}"
 
-    async def _key_of(self, link: str, ref: str) -> str:
+    async def key_of(self, link: str, ref: str) -> str:
         """The environment key of what a link led to last."""
         try:
             wanted = parse_url(link, ref, sites_of(self.settings))

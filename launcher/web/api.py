@@ -40,9 +40,9 @@ class OfLaunches(Handler):
             raise ProjectMissing(project)
         return view, role
 
-    async def begin(self, ref: RepoRef, urlpath: str = "", *, afresh: bool = False) -> None:
+    async def begin(self, ref: RepoRef, urlpath: str = "", *, afresh: bool = False, build_only: bool = False) -> None:
         """Start a launch and answer with it."""
-        launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh)
+        launch = await self.begin_launch(self.account, ref, urlpath, afresh=afresh, build_only=build_only)
         self.set_header("Location", f"{self.web.base}/api/v1/launches/{launch.id}")
         self.send(await self.with_usual(launch), HTTPStatus.CREATED)
 
@@ -97,7 +97,7 @@ class Launches(OfLaunches):
             ref, urlpath = found.ref, urlpath or checked_urlpath(found.urlpath)
         else:
             ref = self.web.links.parse_spec(asked.provider or "", asked.spec or "")
-        await self.begin(ref, urlpath, afresh=asked.afresh)
+        await self.begin(ref, urlpath, afresh=asked.afresh, build_only=asked.build_only)
 
 
 class Launch(OfLaunches):

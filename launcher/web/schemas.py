@@ -35,6 +35,10 @@ class LaunchRequest(BaseModel):
         description="Build what is not pinned again and move the project to that; for those who have signed in.",
     )
 
+    build_only: bool = Field(
+        default=False, strict=True, description="End with the image in the registry: no project, no session."
+    )
+
     @model_validator(mode="after")
     def _one_way(self) -> LaunchRequest:
         by_spec, by_url = self.provider is not None and self.spec is not None, self.url is not None
