@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-providers-real test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-rebuild bench-launch clean
+.PHONY: test-providers-real test-queue test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-rebuild bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -40,6 +40,10 @@ test-faults: setup-test ## the engine killed, hung and filled, and full disks, a
 
 test-long: setup-test ## every test that `make test` leaves out because it takes minutes
 	@exec $(BIN)/python -m pytest -m long --timeout=900 $(PYTEST_ARGS)
+
+test-queue: setup-test ## a class of 600 on one new link and 50 people on others; and some real sessions: prints the rate of launches
+	@exec $(BIN)/python -m pytest -s -m "long or not long" --timeout=900 tests/integration/test_queue.py tests/api/test_queue_load.py \
+	  tests/contract/test_sessions_contract.py $(PYTEST_ARGS)
 
 test-closures: setup-test ## Nix and Guix environments and the notebook server from nothing: every file fetched, every path built (half an hour)
 	@exec $(BIN)/python -m pytest -m "long or not long" --timeout=1800 tests/integration/test_closure*.py \

@@ -71,6 +71,7 @@ async def launched(visitor: Visitor, url: str) -> list[dict[str, Any]]:
     return events
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_a_class_waits_in_turn_and_is_served(service: Service, git_daemon: GitHost, operator: Operator) -> None:
     """Who has a session is led back to it though all places are taken; who waits is told; nobody is lost."""
