@@ -101,6 +101,6 @@ test-repos-big: setup-test ## checkouts of 200,000 files, of 2 GB and of 100,000
 	@exec $(BIN)/python -m benchmarks.repos_big
 
 clean: ## remove what set-up made in this folder (never data, never the engine's images)
-	@rm -rf .venv build deploy/proxy/node_modules frontend/node_modules frontend/dist
+	@rm -rf .venv build deploy/proxy/node_modules frontend/node_modules frontend/dist tests/clients/node_modules
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,7 @@ one_at_a_time
 if [ "${1:-}" != --quick ]; then "$SETUP/closure.sh"; fi
 if [ "$requirements" = dev ]; then
   "$SETUP/tests.sh"
+  "$SETUP/clients.sh"
   "$SETUP/guix.sh"
   "$SETUP/compose.sh"
 fi

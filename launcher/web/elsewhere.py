@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tornado.web import HTTPError
 
@@ -75,9 +75,9 @@ class OEmbed(Handler):
 
     def _asked(self, url: str) -> tuple[str, RepoRef]:
         begin = f"{self.address}/v2/"
-        path = urlsplit(url)._replace(query="", fragment="").geturl() if url.startswith(begin) else ""
-        provider, _, spec = path.removeprefix(begin).partition("/")
-        if not path or not spec:
+        plain = url.partition("#")[0].partition("?")[0]
+        provider, _, spec = plain.removeprefix(begin).partition("/")
+        if not plain.startswith(begin) or not spec:
             raise HTTPError(HTTPStatus.NOT_FOUND)
         return provider, self.web.links.parse_spec(provider, spec)
 

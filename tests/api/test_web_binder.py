@@ -405,9 +405,10 @@ async def test_a_build_token_frees_one_launch_from_its_addresss_limit(bare_site:
         freeing = tokens.mint(LINK, host, "127.0.0.1")
         assert (await build(site, f"{PATH}?build_token={freeing}"))[-1][1]["phase"] == "ready"
         assert (await build(site, f"{PATH}?build_token={freeing}"))[-1][1]["status_code"] == 429
-        elsewhere = {"Origin": BOOK}
         other = tokens.mint(LINK, host, "127.0.0.1")
-        assert (await build(site, f"{PATH}?build_token={other}", **elsewhere))[-1][1]["status_code"] == 403
+        for origin in (BOOK, "null", "http://[", f"http://{host}.evil.example"):
+            found = await build(site, f"{PATH}?build_token={other}", Origin=origin)
+            assert found[-1][1]["status_code"] == 403, origin
         assert tokens.mint(LINK, host, "127.0.0.1") == ""
 
 

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "git clone": "tests/integration/test_operate_upgrade.py",
     "git fetch": "tests/integration/test_operate_upgrade.py",
     "deploy/compose/build.sh": "tests/compose/end_to_end.py",
+    "curl": "tests/integration/test_binder_clients.py",
     "docker compose": "tests/compose/end_to_end.py",
     "restic": "tests/integration/test_operate_backup.py",
     "systemctl": "tests/integration/test_operate_units.py",

@@ -2,7 +2,7 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { showAccount } from "../account";
 import { Api, localAddress } from "../api";
-import { copyText, PageElement, pageConfig } from "../page";
+import { copyText, ours, pageConfig, PageElement } from "../page";
 import { counted, duration, moment, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
@@ -123,7 +123,7 @@ export class LaunchPage extends PageElement {
       </div>
       <p class="foot-note">
         ${phase === "working" ? text("launch.note") : this.#total()}
-        ${launch === null ? nothing : html`<a href=${localAddress(launch.page)?.href ?? ""}>${text("launch.lasting")}</a>`}
+        ${launch === null ? nothing : html`<a href=${localAddress(ours(launch.page))?.href ?? ""}>${text("launch.lasting")}</a>`}
       </p>
       </main>
       <p class="off-screen" role="status" aria-live="polite">${this.#summary()}</p>
@@ -134,7 +134,7 @@ export class LaunchPage extends PageElement {
     const { phase, problem, launch, progress } = this.#control;
     if (phase === "failed" && problem !== null) {
       const stage = progress.end?.type === "failed" ? progress.end.stage : null;
-      return explanationView(problem, stage, launch === null ? null : localAddress(launch.page));
+      return explanationView(problem, stage, launch === null ? null : localAddress(ours(launch.page)));
     }
     if (phase === "opening") return html`<p class="lead">${text("launch.opening.seen")}</p>`;
     if (phase === "ready") return html`<p class="lead">${text("launch.ready.seen")}</p>`;
