@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from launcher import errors
 from launcher.explain import asking, builds, credentials, limits, links, repositories, sessions
+from launcher.explain.languages import in_language
 from launcher.explain.row import Row
 from launcher.explain.spoken import (
     FRONTEND_MISSING,
@@ -49,6 +50,7 @@ __all__ = [
     "plain",
     "row_of",
     "say",
+    "speak",
 ]
 
 ERRORS_PAGE: Final = "/docs/errors"
@@ -111,6 +113,11 @@ def say(row: Row, status: int | None = None) -> Failed:
     """One of SPOKEN; `status` where it is told with another HTTP status than its own."""
     link = f"{ERRORS_PAGE}#{row.code}"
     return Failed(None, row.code, status or row.status, row.title, row.seen, row.todo, link)
+
+
+def speak(told: Failed, language: str) -> Failed:
+    """What was told, in this language as far as it is known (`languages.py`)."""
+    return in_language(told, language, [*ROWS.values(), *SPOKEN])
 
 
 def explain(error: BaseException, stage: Stage | None = None) -> Failed:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from launcher.errors import Forbidden, LauncherError, LaunchMissing, ProjectMissing
-from launcher.explain import explain
+from launcher.explain import explain, speak
 from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler, as_json
@@ -66,7 +66,9 @@ class OfLaunches(Handler):
         shown, storage = schemas.Project.of(view, state, self.at(view.project)), self.web.storage
         error = storage.notice(view.project.id)
         shown.workspace_bytes = storage.held(view.project.id)
-        shown.notice = None if error is None else schemas.Error.model_validate(as_json(explain(error)))
+        shown.notice = (
+            None if error is None else schemas.Error.model_validate(as_json(speak(explain(error), self.language)))
+        )
         return shown
 
     async def states(self) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tornado.iostream import StreamClosedError
 
 from launcher.errors import BadRequest, LaunchMissing
+from launcher.explain import speak
 from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.web.handler import Handler
 from launcher.web.schemas import iso
@@ -106,8 +107,14 @@ class LaunchEvents(StreamHandler):
         if told.ended and after >= told.shown:  # nothing is left: 204 tells an EventSource not to come back
             self.set_status(204)
             return
-        name, at = (launch, "events"), self.web.session_address
-        await self.watch(Reading(told, name, lambda one: encode(one, found, at)), after)
+        language, at = self.language, self.web.session_address
+
+        def written(one: Numbered) -> bytes:
+            if isinstance(one.event, Failed):
+                one = replace(one, event=speak(one.event, language))
+            return encode(one, found, at)
+
+        await self.watch(Reading(told, (launch, "events", language), written), after)
 
     def _after(self) -> int:
         asked = self.get_query_argument("from", "")

@@ -264,7 +264,7 @@ class Handler(RequestHandler):
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.finish(error_page(self, told, getattr(error, "login", "")))
             return
-        body = as_json(told)
+        body = as_json(explain.speak(told, self.language))
         if isinstance(error, LoginRequired):
             body["login"] = error.login
         self.set_header("Content-Type", "application/json")

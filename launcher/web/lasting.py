@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from launcher.explain import speak
 from launcher.model import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
@@ -115,7 +116,7 @@ class LastingPage(OfLaunches, HtmlPage):
         found = await self.launch(launch)
         story = Story()
         async for one in told_now(await self.web.launches.log(launch)):
-            story.take(one.event)
+            story.take(speak(one.event, self.language) if isinstance(one.event, Failed) else one.event)
         shown = schemas.Launch.of(found)
         took = None if found.ended is None else found.ended - found.created
         refresh = AGAIN_S if story.end is None else 0

@@ -16,6 +16,7 @@ from tornado.web import HTTPError
 
 from launcher import explain
 from launcher.errors import BodyTooLarge, LauncherError
+from launcher.explain.languages import words
 from launcher.repos.recognise import arrival
 from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
@@ -96,7 +97,12 @@ class _Shell(HtmlPage):
         base = f"{self.web.base}/"
         script = binder_script(self.web, base, self.address, str(values.pop("build_token", "")))
         self.set_header("Content-Security-Policy", allowing(script))
-        values |= {"title": title, "page": page, "config": script_json(config | {"baseUrl": base}), "told": told}
+        values |= {
+            "title": title,
+            "page": page,
+            "config": script_json(config | {"baseUrl": base}),
+            "told": told and explain.speak(told, self.language),
+        }
         values = {"about": None, "binder_config": script} | values
         html = render(self, self.template, here=self.request.uri, **values)
         self.render_page(html, told.status if told else 200)
@@ -235,12 +241,20 @@ def _named_text(text: str) -> str:
     return re.sub(r"\{(\w+)\}", r"<\1>", text).replace("\n", " ")
 
 
+def _spoken(told: ErrorText, language: str) -> ErrorText:
+    said = words(language).get(told.code)
+    if said is None:
+        return told
+    seen = " ".join(_named_text(text) for text in (said["seen"], *said["more"].values()))
+    return ErrorText(told.code, told.status, said["title"], seen, _named_text(said["todo"]))
+
+
 class ErrorsPage(HtmlPage):
     """`/docs/errors`: where the links of errors lead."""
 
     def get(self) -> None:
         """The page."""
-        rows: list[Any] = list(error_texts())
+        rows: list[Any] = [_spoken(one, self.language) for one in error_texts()]
         title = texts.text(self.language, "errors.title")
         self.render_page(render(self, "errors.html", title=title, rows=rows))
 

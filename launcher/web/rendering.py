@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from launcher import explain
 from launcher.web import texts
 from launcher.web.handler import Handler
 
@@ -64,6 +65,7 @@ def error_page(handler: Handler, told: Failed, login: str = "", action: str = ""
     """A page that tells what went wrong, and leads to the login or on."""
     if login:
         action, action_text = login, texts.text(handler.language, "error.login")
+    told = explain.speak(told, handler.language)
     return render(handler, "error.html", title=told.title, told=told, action=action, action_text=action_text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,25 @@ async def test_a_failure_lasts(site: Site) -> None:
     french = await page(site, launch, "fr")
     assert "Ce lancement a échoué" in french
     assert '<html lang="fr">' in french
+    assert "La construction a échoué" in french
+    assert "Étape : RUN make" in french
+
+
+async def test_errors_and_events_speak_french_to_who_reads_it(site: Site) -> None:
+    french = {"Accept-Language": "fr", "Cookie": "repolaunch-language=fr"}
+    told = await site.json("GET", "/api/v1/links?url=hello", status=400, headers=french)
+    assert told["error"]["title"] == "Ce n’est pas l’adresse d’un dépôt"
+    async with site.client.get(site.base + "/nowhere", headers=HTML | french) as answer:
+        assert "Il n’y a pas de telle page" in await answer.text()
+    async with site.client.get(site.base + "/docs/errors", headers=HTML | french) as answer:
+        assert "La construction a échoué" in await answer.text()
+    launch = await begun(site)
+    site.script.outcome = BuildFailed("repo2docker", "RUN make", ("no rule",), 1)
+    await ended(site, launch)
+    path = f"{site.base}/api/v1/launches/{launch}/events"
+    for language, title in (("fr", "La construction a échoué"), ("en", "The build failed")):
+        async with site.client.get(path, headers=site.headers() | {"Accept-Language": language}) as answer:
+            assert json.loads((await answer.text()).strip().splitlines()[-1][5:])["title"] == title
 
 
 async def test_the_log_as_text(site: Site) -> None:
