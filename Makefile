@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-providers-real test-queue test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-rebuild bench-launch clean
+.PHONY: test-providers-real test-queue test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-http bench-rebuild bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -90,6 +90,9 @@ bench-sessions: setup-test ## a session from a built Nix or Guix environment, by
 
 bench-watchers: setup-test ## 10,000 watchers of one build (two minutes or so; 10,200 descriptors): one JSON object as the last line
 	@exec $(BIN)/python benchmarks/watchers.py --json
+
+bench-http: setup-test ## requests per second of each light route: one JSON object as the last line
+	@exec $(BIN)/python benchmarks/http.py --json
 
 bench-rebuild: setup-test ## what a changed notebook costs, by builder: one JSON object as the last line
 	@exec $(BIN)/python benchmarks/rebuild.py --json

@@ -43,7 +43,7 @@ from builders.errors import BuilderError
 from builders.images import EngineImages
 from builders.leftovers import remove_containers, remove_files
 from builders.registry import Registry
-from builders.requests import LIMITS_S, LONGEST, Request, RequestWrong, parse_request
+from builders.requests import LONGEST, Request, RequestWrong, parse_request
 from builders.retention import Keep, Retention
 from builders.sockets import listening
 from builders.turns import OWN_REGISTRY
@@ -53,7 +53,7 @@ from builders.views import Views
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("builders.worker")
 _PREFIX = "REPOLAUNCH_WORKER_"
 _MOST = 128
 """Connections at one time; more are turned away."""
@@ -70,6 +70,10 @@ class Given:
     client: int
     site: Site
     keep: Keep
+
+
+_LOOKING = {"fingerprint", "find", "has", "holdings", "registry"}
+"""Verbs that are asked all the time and change nothing: not worth a line of the log."""
 
 
 class Worker:
@@ -137,14 +141,8 @@ class Worker:
             work.cancel()
             # Until everything that was started for it has ended.
             await asyncio.wait({work})
-        how = "was not wanted any more" if work.cancelled() else "was answered"
-        log.log(
-            logging.INFO if request.verb in LIMITS_S else logging.DEBUG,
-            "%s %s after %.1f s",
-            request.verb,
-            how,
-            time.monotonic() - began,
-        )
+        level = logging.DEBUG if request.verb in _LOOKING else logging.INFO
+        log.log(level, "%s ended after %.1f s", request.verb, time.monotonic() - began)
         if not work.cancelled():
             work.result()
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -99,7 +100,7 @@ if TYPE_CHECKING:
     from launcher.repos.provider import Provider
     from launcher.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("launcher.compose")
 BINDERHUB = "0.2.0"
 DIST = Path(__file__).parents[1] / "frontend" / "dist"
 
@@ -360,6 +361,9 @@ class Composed:
             server.listen(self._given.port, "127.0.0.1", backlog=BACKLOG)
             # Followers are gone before what they follow is closed.
             stack.push_async_callback(stop_serving, server, web)
+            # What is here now stays: the collector need not look at it again and again while people wait.
+            gc.collect()
+            gc.freeze()
             log.warning("the launcher listens")
             await stop.wait()
 

@@ -25,6 +25,7 @@ if [ "${1:-}" != --quick ]; then "$SETUP/closure.sh"; fi
 if [ "$requirements" = dev ]; then
   "$SETUP/tests.sh"
   "$SETUP/clients.sh"
+  "$SETUP/prometheus.sh"
   "$SETUP/guix.sh"
   "$SETUP/compose.sh"
 fi

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from launcher.settings import Settings
 
 log = logging.getLogger(__name__)
+ENOUGH_FILES = 10_500
+OTHER_FILES = 500
+"""Open files that the launcher may need beside one for each watcher."""
 SIGN_IN = "/api/v1/login?as=member&next=/"
 """Where members sign in, also those whom this browser has made a guest before."""
 
@@ -73,7 +76,8 @@ class Up:
         with only_one(self._installation):
             await checks.check(self._installation, self._settings)
             os.umask(0o077)  # logs, databases, notes: their owner's alone
-            raise_descriptor_limit()
+            if few := too_few(raise_descriptor_limit()):
+                self._say(few)
             async with AsyncExitStack() as stack:
                 started = asyncio.create_task(self._start(stack))
                 stopped = asyncio.create_task(stop.wait())
@@ -196,8 +200,20 @@ def check_port(host: str, port: int) -> None:
             ) from None
 
 
-def raise_descriptor_limit() -> None:
-    """As many open files as the system lets us: each watcher and each session is one or two."""
+def raise_descriptor_limit() -> int:
+    """As many open files as the system lets us: each watcher and each session is one or two. Returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def too_few(files: int) -> str:
+    """What to say of a machine that lets a process open so few files; `""`: they are enough."""
+    if files in {resource.RLIM_INFINITY, -1} or files >= ENOUGH_FILES:
+        return ""
+    watchers = max(files - OTHER_FILES, 0)
+    return (
+        f"A process may open {files} files here, so some {watchers} people can watch launches at one time. "
+        "Where more are expected, raise that limit for whatever starts this (`ulimit -Hn`, systemd's LimitNOFILE=)."
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from launcher.explain import INTERNAL, ROWS
 from launcher.web.binder_metrics import BinderMetrics
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Metrics:
         )
         for outcome in ("ready", "failed", "cancelled"):
             self._launches.labels(outcome)
+        for row in (*ROWS.values(), INTERNAL):  # what never was is 0, so that its first time is an increase
+            self._failures.labels(row.code)
 
     def _begin_disks(self, registry: CollectorRegistry) -> None:
         self._disks = Gauge(
@@ -118,6 +121,12 @@ class Metrics:
             self._collections.labels(outcome)
 
     def _begin_requests(self, registry: CollectorRegistry) -> None:
+        self._parts = Gauge(
+            "repolaunch_part_well",
+            "1: the part is well, 0: it is not; as `/health` says, asked at most every 15 s.",
+            ["part"],
+            registry=registry,
+        )
         self.watchers = Gauge("repolaunch_watchers", "Event streams that are open now.", registry=registry)
         self._refused = Counter(
             "repolaunch_launches_refused",
@@ -151,6 +160,10 @@ class Metrics:
             buckets=REQUEST_SECONDS,
             registry=registry,
         )
+
+    def part_is(self, part: str, *, well: bool) -> None:
+        """A part of the service was looked at."""
+        self._parts.labels(part).set(well)
 
     def stage_ended(self, stage: Stage, seconds: float) -> None:
         """A stage of a launch ended well after so many seconds."""

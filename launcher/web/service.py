@@ -37,6 +37,8 @@ class MetricsHandler(Handler):
     async def get(self) -> None:
         """As Prometheus reads it."""
         await self.web.measure()
+        for one in await self.web.health.outcomes():
+            self.web.metrics.part_is(one.service, well=one.ok)
         self.set_header("Content-Type", self.web.metrics.content_type)
         self.finish(self.web.metrics.text())
 

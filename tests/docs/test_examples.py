@@ -30,6 +30,8 @@ ELSEWHERE = {
     "deploy/compose/build.sh": "tests/compose/end_to_end.py",
     "curl": "tests/integration/test_binder_clients.py",
     "docker compose": "tests/compose/end_to_end.py",
+    "prometheus": "tests/integration/test_monitoring.py",
+    "promtool": "tests/integration/test_monitoring.py",
     "restic": "tests/integration/test_operate_backup.py",
     "systemctl": "tests/integration/test_operate_units.py",
 }
@@ -45,6 +47,7 @@ ADMINISTRATION = (
     "docker ps",
     "docker volume",
     "cd",
+    "jq",
 )
 """Commands of the operator's machine, which are not ours."""
 ONLINE = ("nix flake lock", "nix-prefetch-url", "guix describe")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
+from launcher.__main__ import main
 from launcher.explain import ROWS, SPOKEN
 from launcher.model import Stage
 from launcher.settings import Settings
-from launcher.web import launch_log, reference
+from launcher.web import binder, launch_log, reference
 from launcher.web.app import ROUTES
 from launcher.web.events import TYPES
 from launcher.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.web.routes import Route
 
 DOCS = Path(__file__).parents[2] / "docs"
 MADE_BY = "python -m launcher.web.reference"
@@ -61,6 +69,44 @@ def test_every_type_of_event_and_every_stage_is_documented() -> None:
     text = (DOCS / "reference" / "events.md").read_text()
     assert all(f"| `{name}` |" in text for name in TYPES.values())
     assert all(f"`{stage.value}`" in text for stage in Stage)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
+def test_every_field_of_an_event_is_documented(kind: type) -> None:
+    rows = (DOCS / "reference" / "events.md").read_text().partition("\n## BinderHub")[0].splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `{TYPES[kind]}` |")]
+    assert [one.name for one in fields(kind) if f"`{one.name}`" not in row] == []
+
+
+def test_every_phase_of_binderhubs_events_is_documented() -> None:
+    text = (DOCS / "reference" / "events.md").read_text().partition("## BinderHub")[2]
+    phases = {*binder.PHASES.values(), "built", "ready", "failed"}
+    assert [phase for phase in phases if f"| `{phase}` |" not in text] == []
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_what_a_route_takes_and_answers_is_said(route: Route) -> None:
+    text = (DOCS / "reference" / "http.md").read_text()
+    for one in route.operations:
+        section = text.partition(f"\n## {one.method} `{route.path}`\n")[2].partition("\n## ")[0]
+        assert one.summary.endswith(".")
+        assert all(f"Query `{name}`: {meaning}" in section for name, meaning in one.query)
+        assert all(f"Header `{name}`: {meaning}" in section for name, meaning in one.headers)
+        assert all(meaning.endswith(".") for _, meaning in (*one.query, *one.headers))
+
+
+def _commands(group: click.Group, before: str = "repolaunch") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{before} {name}")
+        else:
+            yield f"{before} {name}"
+
+
+@pytest.mark.parametrize("command", list(_commands(main)))
+def test_every_command_is_documented(command: str) -> None:
+    pages = [DOCS.parent / "README.md", *(DOCS / "how-to").glob("*.md"), *(DOCS / "tutorial").glob("*.md")]
+    assert any(re.search(rf"\b{re.escape(command)}\b", page.read_text()) for page in pages)
 
 
 def test_links_between_errors_lead_somewhere() -> None:
