@@ -94,6 +94,7 @@ NIX = Tool(
     name="nix",
     image=IMAGE,
     folders={"nix": "/nix"},
+    unlisted=("nix/store", "nix/store/.links"),
     daemon=guarded("--extra-experimental-features", "nix-command", "daemon"),
     socket="socket",
     daemon_env={

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.errors import BuilderError, EnvironmentBroken, EnvironmentImpure
+from builders.errors import BuilderError, BuildFailed, EnvironmentBroken, EnvironmentImpure
 from builders.interface import REPRODUCIBLE, Line, Workshop
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.tool import NIX
 from builders.sandbox import daemon
+from tests.fixtures.nix import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,6 +134,46 @@ async def test_each_construct(tmp_path: Path, workshop: Workshop) -> None:
             if got != expected:
                 wrong[name] = got
     assert not wrong, wrong
+
+
+SOMEBODY_ELSE = "of-somebody-else"
+SPEAKS = {
+    "the daemon's socket": 'builtins.readFile "/run/daemon/socket"',
+    "its folder": 'builtins.attrNames (builtins.readDir "/run/daemon")',
+    "the store's folder": 'builtins.attrNames (builtins.readDir "/nix/store")',
+    "the store's folder by its name": "builtins.attrNames (builtins.readDir builtins.storeDir)",
+    "the store's folder as a path": "builtins.attrNames (builtins.readDir (/. + builtins.storeDir))",
+    "the store's folder, copied": 'builtins.path { path = "/nix/store"; name = "all"; }',
+    "the database": 'builtins.readFile "/nix/var/nix/db/db.sqlite"',
+    "another one's path": 'builtins.readFile "%s"',
+    "another one's path, copied": "builtins.path { path = %s; }",
+    "another one's path, as a source": 'builtins.filterSource (path: type: true) "%s"',
+    "another one's path, with its context": 'builtins.readFile (builtins.appendContext "%s" { "%s".path = true; })',
+    "code of the machine": 'builtins.importNative "/run/daemon/socket" "x"',
+    "a program": 'builtins.exec [ "nix-store" "--gc" ]',
+    "a closure of a cache": 'builtins.fetchClosure { fromStore = "http://169.254.169.254"; fromPath = "%s"; }',
+}
+
+
+async def test_an_expression_reaches_no_daemon_and_no_other_s_store(tmp_path: Path, workshop: Workshop) -> None:
+    """Nix's language has no word that would: a pure evaluation reads the author's files alone."""
+    reached = {}
+    async with daemon(NIX, workshop, network=False) as of:
+        (of.source / SOMEBODY_ELSE).write_text("secret")
+        _, said = await say(of, "nix-store", "--add", f"/source/{SOMEBODY_ELSE}")
+        path = said.splitlines()[-1]
+        assert (workshop.stores / path[1:]).read_text() == "secret"
+        for at, (name, expression) in enumerate(SPEAKS.items()):
+            lines: list[Line] = []
+            folder = repository(tmp_path / str(at), expression.replace("%s", path))
+            with pytest.raises((EnvironmentImpure, EnvironmentBroken, BuildFailed)) as caught:
+                await evaluated(of, folder, lines)
+            if "secret" in (told := f"{vars(caught.value)} {lines}") or told.count(SOMEBODY_ELSE) > told.count(path):
+                reached[name] = told
+        listing = await say(of, "sh", "-c", "ls /nix/store /nix/store/.links 2>&1; echo end")
+    assert not reached, reached
+    assert listing[1].count("Permission denied") == 2
+    assert (workshop.stores / path[1:]).is_file(), "nothing was collected"
 
 
 SET = f"""
