@@ -321,6 +321,48 @@ async def test_every_step_is_in_a_sandbox(guix: Guix) -> None:
     assert int(number) == 1, "it sees no process but its own"
 
 
+EVIL = """
+(use-modules (guix derivations) (guix monads) (guix store))
+(define script "b=$BB
+$b echo began >$out
+for path in $GIVEN $GIVEN/file $FILE; do
+  for how in '$b chmod 777 $path' '$b mount -o remount,bind,rw $path' '$b echo POISON >>$path' '$b touch $path/new' \\\\
+             '$b mv $path $path-other' '$b rm -r $path'; do
+    if eval $how 2>/dev/null; then $b echo $how $path >>$out; fi
+  done
+done")
+(with-store store
+  (let* ((seed (add-to-store store "seed" #t "sha256" "/stand-in/seed/busybox"))
+         (busybox (string-append seed "/bin/busybox"))
+         (given (add-to-store store "given" #t "sha256" "/source/given"))
+         (file (add-text-to-store store "a-file" "hi"))
+         (step (run-with-store store
+                 (raw-derivation "evil" busybox (list "sh" "-uc" script)
+                                 #:env-vars `(("BB" . ,busybox) ("GIVEN" . ,given) ("FILE" . ,file) ("b" . ,busybox))
+                                 #:sources (list seed given file)))))
+    (build-derivations store (list step))
+    (format #t "~%@ ~a ~a ~a~%" (derivation->output-path step) given file)))
+"""
+
+
+async def test_a_step_cannot_change_what_it_is_given(guix: Guix) -> None:
+    """One uid owns the store and runs the steps: what others have built is in their sandboxes to be read."""
+    async with daemon(tool(folders=guix.means.folders), guix.workshop, network=False) as of:
+        (of.source / "repository").mkdir()
+        (of.source / "given").mkdir()
+        (of.source / "given" / "file").write_text("hi")
+        (of.source / "evil.scm").write_text(EVIL)
+        status, text = await said(of, "guix", "repl", "--", "/source/evil.scm")
+    assert status == 0, text
+    (line,) = (line for line in text.splitlines() if line.startswith("@ "))
+    _, built, given, file = line.split()
+    assert guix.read(built) == "began\n"
+    assert (guix.read(f"{given}/file"), guix.read(file)) == ("hi", "hi")
+    places = [guix.workshop.stores / path[1:] for path in (given, f"{given}/file", file)]
+    assert [place.stat().st_mode & 0o222 for place in places] == [0, 0, 0]
+    assert [one.name for one in places[0].iterdir()] == ["file"]
+
+
 async def test_a_daemon_that_cannot_make_a_sandbox_builds_nothing(guix: Guix, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = {"action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}
     flags = [{"index": 0, "value": NEW_USER, "valueTwo": NEW_USER, "op": "SCMP_CMP_MASKED_EQ"}]
