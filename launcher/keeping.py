@@ -131,11 +131,7 @@ def gc(dry_run: bool, every: bool, data: Path, file: Path | None, as_json: bool)
     from launcher.operate.collection import told  # noqa: PLC0415  # no other command needs it
 
     async def run(installation: Installation, _: Settings) -> None:
-        client = _client(installation)
-        if dry_run:
-            found = await client.call("GET", f"/api/v1/collection?every={str(every).lower()}", limit_s=0)
-        else:
-            found = await client.call("POST", "/api/v1/collection", {"every": every}, limit_s=0)
+        found = await _asked(installation, "/api/v1/collection", {"every": every}, dry_run=dry_run)
         click.echo(json.dumps(found) if as_json else "\n".join(told(found, dry_run=dry_run)))
 
     with_installation(data, file, run)
@@ -155,11 +151,7 @@ def forget(url: str, dry_run: bool, data: Path, file: Path | None, as_json: bool
     from launcher.operate.collection import told_forgotten  # noqa: PLC0415  # no other command needs it
 
     async def run(installation: Installation, _: Settings) -> None:
-        client = _client(installation)
-        if dry_run:
-            found = await client.call("GET", f"/api/v1/forgetting?{urlencode({'url': url})}", limit_s=0)
-        else:
-            found = await client.call("POST", "/api/v1/forgetting", {"url": url}, limit_s=0)
+        found = await _asked(installation, "/api/v1/forgetting", {"url": url}, dry_run=dry_run)
         click.echo(json.dumps(found) if as_json else "\n".join(told_forgotten(found, dry_run=dry_run)))
         if found["kept"] and not dry_run:
             raise SystemExit(1)
@@ -167,9 +159,14 @@ def forget(url: str, dry_run: bool, data: Path, file: Path | None, as_json: bool
     with_installation(data, file, run)
 
 
-def _client(installation: Installation) -> Client:
+async def _asked(installation: Installation, path: str, what: dict[str, str | bool], *, dry_run: bool) -> Any:
+    """What the running service would do, or has done."""
     noted = installation.service()
-    return Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"])
+    client = Client(noted["local_url"], installation.secret("operator-token"), noted["base_url"])
+    if not dry_run:
+        return await client.call("POST", path, what, limit_s=0)
+    query = {name: text if isinstance(text, str) else json.dumps(text) for name, text in what.items()}
+    return await client.call("GET", f"{path}?{urlencode(query)}", limit_s=0)
 
 
 COMMANDS = (backup, restore, provenance, verify, gc, forget)
