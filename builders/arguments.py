@@ -67,7 +67,7 @@ def _directory_verbs(verbs: Verbs) -> None:
     build.add_argument("--key", default="", help="the key that detect gave; the build is refused if it is another now")
     build.add_argument("--name", default="", help="the image's name in the engine, with a tag")
     pushed = "push it there too, under its key"
-    build.add_argument("--push", type=_repository, default="", metavar="HOST[:PORT]/REPOSITORY", help=pushed)
+    build.add_argument("--push", type=_repository, default=None, metavar="HOST[:PORT]/REPOSITORY", help=pushed)
     build.add_argument("--afresh", action="store_true", help="use nothing that an earlier build has left")
     build.add_argument("--date", type=int, default=0, help="SOURCE_DATE_EPOCH")
     build.add_argument("--local-images", default=BASE, help="patterns of local images to build on, with commas")

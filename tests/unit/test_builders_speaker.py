@@ -126,7 +126,9 @@ def test_where_to_push_is_looked_at_before_anything_is_built(tmp_path: Path, wro
 
 @pytest.mark.parametrize("right", ["localhost/a", "h.example/a/b_c", "h:5000/a", "127.0.0.1:5000/a", "[::1]:5000/a"])
 def test_where_one_may_push(tmp_path: Path, right: str) -> None:
-    assert parser(VERBS, "", add).parse_args(["build", str(tmp_path), "--push", right]).push == right
+    asked = parser(VERBS, "", add)
+    assert asked.parse_args(["build", str(tmp_path), "--push", right]).push == right
+    assert asked.parse_args(["build", str(tmp_path)]).push is None
 
 
 @pytest.mark.parametrize("verb", [(), ("build",)])
