@@ -33,7 +33,8 @@ from launcher.builds.remembered import Remembered
 from launcher.builds.run import Builders, Engine, Registry
 from launcher.builds.verbs import WorkerBuild, WorkerInspect, WorkerPush
 from launcher.builds.worker import Worker
-from launcher.credentials.keyring import Keyring
+from launcher.credentials.keyring import Keyring, applications
+from launcher.credentials.oauth import OAuth
 from launcher.credentials.vault import Vault
 from launcher.disks import DATA, ENGINE, Disks
 from launcher.explain import explain
@@ -143,6 +144,7 @@ class Composed:
         self.keyring = Keyring(
             CredentialRows(self.database), vault, time.time, lambda text: cloned(text).url, settings.ssh_known_hosts
         )
+        self.oauth = self.keyring.oauth = OAuth(applications(settings), time.time)
         self.checkouts = GitCheckouts(
             data / "checkouts", policy, settings.allowed_protocols, limits, archive=archive, keyring=self.keyring
         )
@@ -376,6 +378,7 @@ class Composed:
         stack.callback(self.hub.close)
         stack.callback(self.policy.close)
         stack.callback(self.resolver.close)
+        stack.callback(self.oauth.close)
         stack.callback(self.api.close)
         await self.checkouts.recover()
         stack.push_async_callback(self.checkouts.close)

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from launcher.binder_settings import BinderSettings
 from launcher.build_settings import BuildSettings
 from launcher.collect_settings import CollectSettings
+from launcher.oauth_settings import OAuthSettings
 from launcher.observe_settings import ObserveSettings
 from launcher.provider_settings import ProviderSettings
 from launcher.setting_kinds import (
@@ -58,7 +59,7 @@ class SettingWrong(Exception):
         return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
 
 
-class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings, ObserveSettings):
+class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings, ObserveSettings, OAuthSettings):
     """Everything an operator may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -271,7 +272,7 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
 
 def _shown(name: str, value: object) -> str:
     """A setting's value for a message: hidden where it is a secret, or may be one that was misspelt."""
-    words = ("password",) if name in Settings.model_fields else SECRET_WORDS
+    words = ("password", "applications") if name in Settings.model_fields else SECRET_WORDS
     return "(hidden)" if any(word in name.lower() for word in words) else repr(value)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from launcher.credentials.keys import new_key
-from launcher.errors import BadRequest, BadUrl, CredentialMissing, CredentialsFull, ProtocolRefused
+from launcher.credentials.oauth import KINDS, Application, Grant, OAuth
+from launcher.errors import BadRequest, BadUrl, ConnectFailed, CredentialMissing, CredentialsFull, ProtocolRefused
 from launcher.repos import urls
 from launcher.repos.access import Access
 from launcher.store.credentials import Credential
@@ -18,9 +22,11 @@ if TYPE_CHECKING:
 
     from launcher.credentials.vault import Vault
     from launcher.model import Private
+    from launcher.settings import Settings
     from launcher.store.credentials import CredentialRows
 
-TOKEN, KEY = "token", "ssh-key"
+TOKEN, KEY, GRANT = "token", "ssh-key", "oauth"
+log = logging.getLogger(__name__)
 COMMENT = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 MOST = 20
 """Credentials that one person may keep."""
@@ -47,15 +53,19 @@ class Keyring:
         self._vault = vault
         self._clock = clock
         self._known = known
+        self._renewals: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.known_hosts = known_hosts
+        self.oauth = OAuth({}, clock)
+        """Asks git hosts at which the operator has an application."""
 
     async def found(self, account: str, url: str) -> Sequence[Access]:
         """As repos.access.Keyring. Raises CredentialDamaged."""
         kept = await self._rows.list(account)
-        return [self._access(one, url) for one in kept if self._fits(one, url)]
+        opened = [await self._access(one, url) for one in kept if self._fits(one, url)]
+        return [one for one in opened if one is not None]
 
     def _fits(self, one: Credential, url: str) -> bool:
-        return one.place == site_of(url) if one.kind == TOKEN else url in {one.place, self._known(one.place)}
+        return one.place == site_of(url) if one.kind != KEY else url in {one.place, self._known(one.place)}
 
     async def opened(self, private: Private, url: str) -> Access | None:
         """As repos.access.Keyring. Raises CredentialDamaged."""
@@ -63,7 +73,7 @@ class Keyring:
         if known is None:
             return None
         await self._rows.touch(known.id, self._clock())
-        return self._access(known, url)
+        return await self._access(known, url)
 
     def space(self, url: str, account: str = "") -> str:
         """As repos.access.Keyring."""
@@ -94,6 +104,15 @@ class Keyring:
         made = new_key(f"repolaunch-{account}" if COMMENT.fullmatch(account) else "repolaunch")
         return await self._keep((account, KEY, str(address)), address.user, made.public, made.private)
 
+    def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
+        """Where a person lets us read at a host. Raises BadRequest where the operator has no application."""
+        return self.oauth.authorize_url(place, back, state, challenge)
+
+    async def connect(self, account: str, place: str, code: str, verifier: str, back: str) -> Credential:
+        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull."""
+        grant = await self.oauth.redeem(place, code, verifier, back)
+        return await self._keep((account, GRANT, place), self.oauth.username(place), "", grant.text())
+
     async def _keep(self, what: tuple[str, str, str], username: str, public: str, secret: str) -> Credential:
         account, kind, place = what
         kept = await self._rows.list(account)
@@ -110,11 +129,43 @@ class Keyring:
         if not await self._rows.remove(account, credential):
             raise CredentialMissing(credential)
 
-    def _access(self, known: Credential, url: str) -> Access:
+    async def _access(self, known: Credential, url: str) -> Access | None:
+        """None: the host takes back what it gave. Raises CredentialDamaged."""
         secret = self._vault.open(known.id, known.account, known.locked)
         if known.kind == KEY:
             return Access(known.id, "ssh-key", known.place, known.username, secret)
+        if known.kind == GRANT:
+            grant = Grant.read(secret)
+            current = await self._renewed(known) if grant.ends(self._clock()) else grant
+            if current is None:
+                return None
+            secret = current.access
         return Access(known.id, "token", url, known.username, secret)
+
+    async def _renewed(self, known: Credential) -> Grant | None:
+        """The next token, asked for once: many hosts take a refresh token once only."""
+        async with self._renewals.setdefault(known.id, asyncio.Lock()):
+            now = await self._rows.get(known.account, known.id)
+            if now is None:
+                return None
+            grant = Grant.read(self._vault.open(now.id, now.account, now.locked))
+            if not grant.ends(self._clock()):
+                return grant
+            try:
+                grant = await self.oauth.renew(now.place, grant)
+            except (ConnectFailed, BadRequest) as error:
+                log.warning("a token of %s was not renewed: %s", now.place, type(error).__name__)
+                return None
+            await self._rows.relock(now.id, self._vault.lock(now.id, now.account, grant.text()))
+            return grant
+
+
+def applications(settings: Settings) -> dict[str, Application]:
+    """The operator's applications, by site. Raises BadRequest for what is no host."""
+    return {
+        site(host): Application(KINDS[one.kind], one.client_id, one.client_secret)
+        for host, one in settings.git_applications.items()
+    }
 
 
 def site(text: str) -> str:

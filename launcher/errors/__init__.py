@@ -39,6 +39,7 @@ from launcher.errors.builds import (
     VolumeUnfit,
 )
 from launcher.errors.credentials import (
+    ConnectFailed,
     CredentialDamaged,
     CredentialMissing,
     CredentialRefused,
@@ -113,6 +114,7 @@ __all__ = [
     "BuildTokenRefused",
     "BuildTooManyProcesses",
     "CheckoutRefused",
+    "ConnectFailed",
     "CredentialDamaged",
     "CredentialMissing",
     "CredentialRefused",

@@ -22,6 +22,14 @@ class HostKeyUnknown(LauncherError):
 
 
 @dataclass(eq=False)
+class ConnectFailed(LauncherError):
+    """A git host at which a person agreed gives no token."""
+
+    site: str
+    reason: str
+
+
+@dataclass(eq=False)
 class CredentialMissing(LauncherError):
     """This person keeps no credential of that id."""
 

@@ -25,6 +25,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The server of {url} shows a host key that this site does not know.",
         "Ask the operator to list it in `ssh_known_hosts`, or launch the repository by its https address.",
     ),
+    errors.ConnectFailed: Row(
+        "connect-failed",
+        502,
+        "The git host gave no token",
+        "Asking {site} failed: {reason}.",
+        "Try again later. If it stays so, tell the operator, whose application there may have been changed.",
+    ),
     errors.CredentialMissing: Row(
         "credential-missing",
         404,

@@ -20,7 +20,7 @@ class Credential:
     id: str
     account: str
     kind: str
-    """`token` or `ssh-key`."""
+    """`token`, `oauth` or `ssh-key`."""
     place: str
     """What it opens: `https://host[:port]`, or the address of one repository."""
     username: str
@@ -65,6 +65,11 @@ class CredentialRows:
         query = select(func.count()).select_from(CredentialRow).where(CredentialRow.account == account)
         async with self._database.reading() as session:
             return int(await session.scalar(query) or 0)
+
+    async def relock(self, credential: str, locked: str) -> None:
+        """Keep another secret of the same credential."""
+        async with self._database.writing() as session:
+            await session.execute(update(CredentialRow).where(CredentialRow.id == credential).values(locked=locked))
 
     async def touch(self, credential: str, at: float) -> None:
         """Note that it opened something."""

@@ -236,6 +236,14 @@ class Credentials(Protocol):
         """Make a key for one repository, in place of another. Raises BadRequest, CredentialsFull."""
         ...
 
+    def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
+        """Where a person lets us read at a host. Raises BadRequest."""
+        ...
+
+    async def connect(self, account: str, place: str, code: str, verifier: str, back: str) -> CredentialView:
+        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull."""
+        ...
+
     async def remove(self, account: str, credential: str) -> None:
         """Forget it. Raises CredentialMissing."""
         ...

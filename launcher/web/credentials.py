@@ -43,7 +43,7 @@ class Credential(BaseModel):
     """A credential that is kept. What opens is not in it."""
 
     id: str
-    kind: str = Field(description="`token` or `ssh-key`.")
+    kind: str = Field(description="`token`, `oauth` (given by the host) or `ssh-key`.")
     place: str = Field(description="What it opens: `https://` and the host, or the address of one repository.")
     username: str
     public: str = Field(description="The public half of a key, for the host's list of deploy keys; else empty.")
@@ -58,7 +58,7 @@ class Credential(BaseModel):
         return cls(**about, created=iso(view.created), used=used)
 
 
-class _Own(Handler):
+class Own(Handler):
     asks_who = True
 
     @property
@@ -70,7 +70,7 @@ class _Own(Handler):
         return account.name
 
 
-class Credentials(_Own):
+class Credentials(Own):
     """`/api/v1/credentials`."""
 
     async def get(self) -> None:
@@ -88,7 +88,7 @@ class Credentials(_Own):
         self.send(Credential.of(kept), HTTPStatus.CREATED)
 
 
-class OneCredential(_Own):
+class OneCredential(Own):
     """`/api/v1/credentials/<id>`."""
 
     async def delete(self, credential: str) -> None:

@@ -95,6 +95,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Ask the operator to list it in `ssh_known_hosts`, or launch the repository by its https address.",
     ),
     (
+        errors.ConnectFailed("https://git.example.org", "it gives no token (status 400)"),
+        502,
+        "The git host gave no token",
+        "Asking https://git.example.org failed: it gives no token (status 400).",
+        "Try again later. If it stays so, tell the operator, whose application there may have been changed.",
+    ),
+    (
         errors.CredentialMissing("5d"),
         404,
         "There is no such credential",

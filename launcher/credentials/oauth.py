@@ -1,0 +1,159 @@
+"""Tokens that git hosts give to the operator's application when a person agrees: OAuth 2 with PKCE (RFC 6749, 7636).
+
+The three kinds of host are as their documentation says; none of them is asked by tests.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from launcher.errors import BadRequest, ConnectFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+TIMEOUT_S: Final = 20
+MOST: Final = 64 * 1024
+"""Bytes of an answer."""
+EARLY_S: Final = 60
+"""A token that ends within this time is not begun with."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKind:
+    """How hosts of a kind are asked."""
+
+    authorize: str
+    token: str
+    scope: str
+    username: str
+    """What git sends with such a token."""
+
+
+KINDS: Final[Mapping[str, HostKind]] = {
+    "github": HostKind("/login/oauth/authorize", "/login/oauth/access_token", "repo", "x-access-token"),
+    "gitlab": HostKind("/oauth/authorize", "/oauth/token", "read_repository", "oauth2"),
+    "forgejo": HostKind("/login/oauth/authorize", "/login/oauth/access_token", "read:repository", "oauth2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The operator's application at one host."""
+
+    kind: HostKind
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a host gave. `expires`: seconds since the epoch; 0: never, as far as is known."""
+
+    access: str = field(repr=False)
+    refresh: str = field(repr=False, default="")
+    expires: float = 0.0
+
+    def ends(self, now: float) -> bool:
+        """Whether it has to be renewed, and can be."""
+        return bool(self.refresh and self.expires) and self.expires - EARLY_S < now
+
+    def text(self) -> str:
+        """To be locked."""
+        return json.dumps([self.access, self.refresh, self.expires])
+
+    @classmethod
+    def read(cls, text: str) -> Grant:
+        """What `text` made."""
+        access, refresh, expires = json.loads(text)
+        return cls(str(access), str(refresh), float(expires))
+
+
+class OAuth:
+    """Asks hosts for tokens. Every answer is a stranger's."""
+
+    def __init__(self, applications: Mapping[str, Application], clock: Callable[[], float]) -> None:
+        """`applications`: by site, `https://host[:port]`."""
+        self._applications = applications
+        self._clock = clock
+        self._client: AsyncHTTPClient | None = None
+        # Not tornado's own, which are those of the moment in which it was imported.
+        self._authorities = ssl.create_default_context() if applications else None
+
+    def username(self, site: str) -> str:
+        """What git sends with a token of this site."""
+        return self._at(site).kind.username
+
+    def authorize_url(self, site: str, back: str, state: str, challenge: str) -> str:
+        """Where a person agrees. Raises BadRequest where the operator has no application."""
+        application = self._at(site)
+        asked = {
+            "response_type": "code",
+            "client_id": application.client_id,
+            "redirect_uri": back,
+            "scope": application.kind.scope,
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{site}{application.kind.authorize}?{urlencode(asked)}"
+
+    async def redeem(self, site: str, code: str, verifier: str, back: str) -> Grant:
+        """The token for a code. Raises ConnectFailed, BadRequest."""
+        about = {"code": code, "code_verifier": verifier, "redirect_uri": back}
+        return await self._ask(site, {"grant_type": "authorization_code", **about})
+
+    async def renew(self, site: str, grant: Grant) -> Grant:
+        """The next token. Raises ConnectFailed, BadRequest."""
+        new = await self._ask(site, {"grant_type": "refresh_token", "refresh_token": grant.refresh})
+        return new if new.refresh else Grant(new.access, grant.refresh, new.expires)
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._client is not None:
+            self._client.close()
+
+    def _at(self, site: str) -> Application:
+        if site not in self._applications:
+            known = ", ".join(urlsplit(one).netloc for one in sorted(self._applications)) or "none"
+            raise BadRequest("host", f"This service has no application at “{site}”.", f"one of: {known}")
+        return self._applications[site]
+
+    async def _ask(self, site: str, about: Mapping[str, str]) -> Grant:
+        application = self._at(site)
+        secret = {"client_id": application.client_id, "client_secret": application.client_secret}
+        request = HTTPRequest(
+            site + application.kind.token,
+            method="POST",
+            body=urlencode({**about, **secret}),
+            headers={"Accept": "application/json"},
+            connect_timeout=TIMEOUT_S,
+            request_timeout=TIMEOUT_S,
+            follow_redirects=False,  # the secret is for this host
+            ssl_options=self._authorities,
+        )
+        if self._client is None:
+            self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=MOST)
+        try:
+            answer = await self._client.fetch(request, raise_error=False)
+        except (OSError, ValueError, HTTPClientError):
+            raise ConnectFailed(site, "it does not answer") from None
+        return self._granted(site, answer.code, answer.body)
+
+    def _granted(self, site: str, status: int, body: bytes) -> Grant:
+        try:
+            told = json.loads(body)
+            access = told.get("access_token", "")
+            refresh, seconds = str(told.get("refresh_token") or ""), float(told.get("expires_in") or 0)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise ConnectFailed(site, f"its answer (status {status}) cannot be read") from None
+        if not isinstance(access, str) or not access or not (access + refresh).isprintable() or " " in access:
+            raise ConnectFailed(site, f"it gives no token (status {status})")
+        return Grant(access, refresh, self._clock() + seconds if seconds > 0 else 0.0)
