@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from launcher.explain import explain
@@ -135,8 +137,14 @@ async def crowded(bare_site: Site, database: Database, logs: EventLogs, start_s:
     tasks = Tasks()
     tasks.start(places.run(), "places")
     web = replace(bare_site.web, launches=launches, sessions=sessions, queue=places, limits=lambda: policy)
-    async with served(bare_site, web) as site:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))  # each guest has two sockets here
+    # Everybody follows a stream: more than the hundred connections that the library would keep to.
+    jar, connector = aiohttp.DummyCookieJar(), aiohttp.TCPConnector(limit=0)
+    async with served(bare_site, web) as site, aiohttp.ClientSession(cookie_jar=jar, connector=connector) as crowd:
+        first, site.client = site.client, crowd
         yield site
+        site.client = first
     await tasks.close()
     await launches.close()
     assert sessions.most <= PLACES
