@@ -73,7 +73,7 @@ async def test_reading_that_takes_all_memory_is_told_so(tmp_path: Path, monkeypa
         "    speaker.step = 'looking'\n"
         "    return b'x' * (1 << 30)\n"
         "asked = types.SimpleNamespace(time_limit=None, verb=verb)\n"
-        "speaker = builders.Speaker()\n"
+        "speaker = builders.Speaker(as_json=True)\n"
         "speaker(asyncio.run(builders._final(asked, speaker)))\n"
     )
     [said] = await looked_at(tmp_path, program)
