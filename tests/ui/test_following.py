@@ -81,6 +81,24 @@ async def test_offline_is_told_and_caught_up_with(visitor: Visitor, played: Scen
     await expect(page.locator("[data-connection]")).to_have_count(0)
 
 
+@pytest.mark.long  # ten seconds are ten seconds
+async def test_ten_seconds_offline_in_mid_build_lose_nothing(visitor: Visitor, played: ScenarioServer) -> None:
+    page = await visitor.go(BUILDING)
+    await expect(page.locator(".log-count", has_text="2,005 lines")).to_be_visible()
+    await visitor.context.set_offline(offline=True)
+    played.drop()
+    await expect(page.locator("[data-connection=offline]")).to_be_visible()
+    lines = list(build_lines(2100))
+    for line in lines[2000:]:
+        played.only.tell("log", stage="build", message=line + "\n")
+        await asyncio.sleep(0.1)
+    await visitor.context.set_offline(offline=False)
+    await expect(page.locator(".log-count", has_text="2,105 lines")).to_be_visible()
+    assert await log_lines(page) == lines
+    assert await page.locator("[data-connection]").count() == 0
+    assert played.count("POST", "/api/v1/launches") == 1
+
+
 async def test_a_launcher_that_restarts_is_waited_for(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go(WAITING)
     await running(page)
