@@ -56,6 +56,7 @@ export function stageView(view: StageView, now: number, usual: number | undefine
       <span class="stage-name">${text(`stage.${view.stage}`)}</span>
       <span class="off-screen">${text(`status.${view.status}`)}</span>
       ${view.message === "" ? nothing : html`<span class="stage-message" dir="auto">${view.message}</span>`}
+      ${before === "" ? nothing : html`<span class="usual">${before}</span>`}
       ${view.percent === null
         ? nothing
         : html`<span class="stage-progress"
@@ -63,11 +64,7 @@ export function stageView(view: StageView, now: number, usual: number | undefine
             ><span>${text("launch.percent", { percent: view.percent })}</span></span
           >`}
     </div>
-    <span class="stage-time"
-      >${time === "" && view.status === "skipped" ? text("status.skipped") : time}${before === ""
-        ? nothing
-        : html`<span class="usual">${before}</span>`}</span
-    >
+    <span class="stage-time">${time === "" && view.status === "skipped" ? text("status.skipped") : time}</span>
   </li>`;
 }
 
