@@ -181,7 +181,7 @@ async def test_what_nobody_uses_goes_and_is_built_again(alone: Service, git_daem
         assert (status, refused["error"]["code"]) == (403, "forbidden")
 
         (project,) = [one["id"] for one in (await visitor.call("GET", "/api/v1/projects"))[1] if one["url"] == gone.url]
-        assert (await visitor.call("DELETE", f"/api/v1/sessions/{project}"))[0] == 204
+        await stopped(visitor, project)
         let_go(alone, project)
         told = await gc(alone, "--dry-run", "--all")
         assert [(one["kind"], one["name"]) for one in told["going"]] == [("image", old)]
