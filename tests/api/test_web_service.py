@@ -125,7 +125,7 @@ async def test_streams_are_counted_but_not_timed(site: Site) -> None:
 
 def test_names_follow_prometheus() -> None:
     for metric in Metrics().registry.collect():
-        assert re.fullmatch(r"(repolaunch|process)_[a-z_]+", metric.name)
+        assert re.fullmatch(r"(repolaunch|process|binderhub)_[a-z_]+", metric.name)
         assert metric.documentation
         if metric.type == "counter":
             assert all(sample.name.endswith(("_total", "_created")) for sample in metric.samples)
