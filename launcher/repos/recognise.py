@@ -27,6 +27,8 @@ _LAUNCH = re.compile(r"/v2/(?:" + "|".join(PROVIDERS) + r")/[^?#]+")
 _ADDRESS = re.compile(r"https?://[^\s\"'<>()\[\]{}|\\^`]+")
 _PICTURE = re.compile(r"(?i)\.(?:svg|png|gif|jpe?g|webp)(?:[?#].*)?$|^https?://img\.shields\.io/")
 _MARKUP = re.compile(r"[\s\"'<>()\[\]{}\\^`]")
+_BLANK = re.compile(r"https?://[^\"'<>()\[\]{}\\^`\n]*")
+"""An address with a space in it: half of it may be another repository's."""
 _LATEX = re.compile(r"\\([%_#&~{}$])")
 _SHORT = re.compile(r"(?P<repo>[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})(?:@(?P<ref>[^\s@]+))?")
 _FILE = re.compile(r"(?i)\.(?:ipynb|py|md|myst|rst|rmd|qmd|r|jl|txt|csv|tsv|json|ya?ml)$")
@@ -62,7 +64,7 @@ def recognise(text: str, ref: str = "", sites: Sites = SITES) -> Recognised:
     command = _command(text)
     if command is not None:
         text, ref = command[0], ref or command[1]
-    elif _MARKUP.search(text):
+    elif _MARKUP.search(text) and not _BLANK.fullmatch(text):
         text = _inside(text)
     if len(text) > urls.LONGEST:
         raise BadUrl(urls.redact(text[:100]) + "…", f"it is longer than {urls.LONGEST} characters")

@@ -76,6 +76,7 @@ def test_what_is_pasted_is_recognised(pasted: str, provider: str, spec: str, url
         ("git clone 'https://h.org/r", "git clone 'https://h.org/r", "its quotation marks do not match"),
         ("git clone --depth 1", "git clone --depth 1", "it names no repository"),
         ("[x](https://me:secret@h.org/r)", "https://h.org/r", "it carries a user name or a password, and links are public"),
+        ("https://git.example.org/a b", "https://git.example.org/a b", "it holds a space"),
         ("https://github.com/u/r/issues/3", "https://github.com/u/r/issues/3", "the page /issues/3 is not a branch, tag or commit of a repository"),
     ],
 )  # fmt: skip
