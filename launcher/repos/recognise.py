@@ -27,7 +27,7 @@ _LAUNCH = re.compile(r"/v2/(?:" + "|".join(PROVIDERS) + r")/[^?#]+")
 _ADDRESS = re.compile(r"https?://[^\s\"'<>()\[\]{}|\\^`]+")
 _PICTURE = re.compile(r"(?i)\.(?:svg|png|gif|jpe?g|webp)(?:[?#].*)?$|^https?://img\.shields\.io/")
 _MARKUP = re.compile(r"[\s\"'<>()\[\]{}\\^`]")
-_BLANK = re.compile(r"https?://[^\"'<>()\[\]{}\\^`\n]*")
+_BLANK = re.compile(r"https?://(?:(?!https?://)[^\"'<>()\[\]{}\\^`\n])*")
 """An address with a space in it: half of it may be another repository's."""
 _LATEX = re.compile(r"\\([%_#&~{}$])")
 _SHORT = re.compile(r"(?P<repo>[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})(?:@(?P<ref>[^\s@]+))?")
