@@ -87,7 +87,8 @@ def test_badges_limits_and_the_queue(service: Service) -> None:
     assert out == f"[![Launch with repolaunch]({image})]({link})\n"
     assert "follows a branch" in note
     assert typed(service, "badge", "https://github.com/ada/nice", "--format", "link")[0] == f"{link}\n"
-    assert typed(service, "badge", "ada/nice", "--format", "svg", code=1)[1]
+    assert "uses file" in typed(service, "badge", "file:///etc", "--format", "svg", code=1)[1]
+    assert typed(service, "badge", "ada/nice", "--format", "link")[0] == f"{link}\n"
     assert typed(service, "badge", "https://github.com/ada/nice", "--format", "svg")[0].startswith("<svg")
     assert "█" in typed(service, "badge", "https://github.com/ada/nice", "--format", "qr")[0]
     every = json.loads(typed(service, "badge", "https://github.com/ada/nice", "--json")[0])
