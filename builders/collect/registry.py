@@ -151,6 +151,11 @@ def forget_places(table: Table, registry: str, own: Own) -> None:
             table.missed(registry, digest, repository)
 
 
+def has_anything(own: Own) -> bool:
+    """Say whether anything was ever pushed there. Blocks, shortly."""
+    return (own.folder / _STORAGE / "repositories").is_dir()
+
+
 def room(own: Own | None) -> dict[str, Any]:
     """As `interface.Rooms` has it. Blocks."""
     if own is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from launcher.explain import speak
 from launcher.model import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
@@ -145,7 +146,7 @@ class LastingLink(Handler):
 
     def get(self, launch: str) -> None:
         """To the page."""
-        self.redirect(f"{self.web.base}/api/v1/launches/{launch}/page")
+        self.redirect(f"{self.web.base}/api/v1/launches/{quote(launch, safe='')}/page")
 
 
 ROUTES: Final[tuple[Route, ...]] = (

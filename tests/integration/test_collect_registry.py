@@ -106,6 +106,14 @@ def pulling(how: Access, *references: str) -> Iterator[list[str]]:
             thread.join()
 
 
+async def test_a_registry_that_has_nothing_yet_is_collected(own: tuple[Own, Access]) -> None:
+    ours, how = own
+    await clear_registry(ours, [Repository(how, NAME)], lambda _: None)
+    pushed(Repository(how, NAME), KEYS[0], SHARED)
+    await clear_registry(ours, [Repository(how, NAME)], lambda _: None)
+    pull(Repository(how, NAME), KEYS[0])
+
+
 async def test_images_of_private_repositories_are_held_and_go_in_their_namespaces(own: tuple[Own, Access]) -> None:
     """What they share with others' is freed with the last of both."""
     ours, how = own

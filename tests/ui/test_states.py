@@ -110,7 +110,7 @@ async def test_stages_show_what_is_done_under_way_and_not_started(visitor: Visit
     await expect(page.locator("[data-stage=resolve] .stage-time")).to_have_text("0.4 s")
     await expect(page.locator("[data-stage=session]")).to_have_attribute("data-status", "waiting")
     await expect(build.locator(".stage-time")).to_have_text("1 min 36 s")  # it counts
-    await expect(page.get_by_role("status")).to_have_text("Build the image: under way")
+    await expect(page.locator("p[role=status]")).to_have_text("Build the image: under way")
 
 
 async def test_a_stage_that_was_not_needed_is_told(visitor: Visitor) -> None:

@@ -153,5 +153,7 @@ async def test_it_is_filled_at_the_beginning_after_each_push_and_again_where_tha
         said = await asked(3)
     finally:
         filling.cancel()
-    assert all("builders keep --time-limit=21600 --mark=repolaunch.installation=x" in line for line in said), said
+    assert all("builders keep --json --time-limit=21600 --mark=repolaunch.installation=x" in line for line in said), (
+        said
+    )
     assert sys.executable not in said[0]
