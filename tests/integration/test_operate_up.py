@@ -38,6 +38,7 @@ LOOKED_AT = {"engine", "buildx", "base image", "build engine", "runtime", "egres
     "disk",
     "engine disk",
     "stores",
+    "policy",
 }
 
 
