@@ -28,7 +28,7 @@ lane() {
 }
 
 alone=()
-for name in builders closure collect egress guix hub locked nix oci records registry repos store verify views volumes; do
+for name in builders closure collect egress guix hub locked nix oci operate records registry repos store verify views volumes; do
   alone+=("tests/integration/test_$name"*.py)
 done
 for folder in tests/*/; do
