@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).parents[1]
+sys.path = [one for one in sys.path if not one.endswith("/benchmarks")]  # http.py is there, which is not Python's own
 sys.path.insert(0, str(ROOT))
 
 from builders.oci.closure import Closure, StorePath  # noqa: E402  # run as a script from anywhere

@@ -36,7 +36,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
+sys.path = [one for one in sys.path if not one.endswith("/benchmarks")]  # http.py is there, which is not Python's own
+
+import aiohttp  # noqa: E402  # after that
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
