@@ -51,7 +51,7 @@ from tests.fixtures.registry import running_registry  # noqa: E402  # the same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from builders.interface import Line
+    from builders.lines import Line
 
 Made = tuple[str, StorePath]
 SEED = 4

@@ -51,7 +51,7 @@ from tests.fixtures.closures import Shelf, settle  # noqa: E402  # the same
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builders.interface import Line
+    from builders.lines import Line
     from builders.oci.image import Recipe
 
 LABEL = "repolaunch.installation"

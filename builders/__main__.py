@@ -1,4 +1,4 @@
-"""A builder process: one verb. It says what it does in words or, with `--json`, in lines for programs (interface.py).
+"""A builder process: one verb. It says what it does in words or, with `--json`, in lines for programs (lines.py).
 
 It stops, with all that it started, on SIGTERM and SIGINT, and when its stdin (where that is a pipe: a leash held by
 whoever started it) ends.
@@ -24,37 +24,36 @@ from builders.catalogue import BUILDERS, KEEPERS
 from builders.collect import commands as collecting
 from builders.detect import find, find_by, fingerprint, look
 from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull, Stopped
-from builders.interface import (
+from builders.interface import Limits, Order, Workshop
+from builders.keep import keep
+from builders.key import tree_id
+from builders.labels import TREE_LABEL
+from builders.lines import (
     READING,
-    TREE_LABEL,
-    VIEWS,
     Built,
     Error,
     Facts,
     Fingerprint,
     Found,
     Known,
-    Limits,
     Line,
     Log,
-    Order,
     Pushed,
     Unevaluated,
     Verified,
-    Workshop,
 )
-from builders.keep import keep
-from builders.key import tree_id
 from builders.oci import commands
 from builders.speaker import Speaker
 from builders.turns import building, stores, uploading
+from builders.variables import VIEWS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Coroutine, Mapping, Sequence
 
     from builders.arguments import Verb
-    from builders.interface import Builder, Tell
+    from builders.interface import Builder
+    from builders.lines import Tell
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -15,7 +15,7 @@ from builders.oci import commands
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from builders.interface import Line
+    from builders.lines import Line
 
     Verb = Callable[[argparse.Namespace, Any], Coroutine[None, None, Line]]
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # it has no public name

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull
-from builders.interface import Log, Step
+from builders.lines import Log, Step
 from builders.oci import held, record, view
 from builders.oci.image import Recipe, assemble
 from builders.oci.load import load
@@ -26,7 +26,8 @@ from builders.text import says_full
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builders.interface import Order, Tell
+    from builders.interface import Order
+    from builders.lines import Tell
     from builders.oci.closure import Closure
     from builders.server import Server
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builders.container import ImageFiles
-    from builders.interface import Facts
+    from builders.lines import Facts
 
 LIMIT = 2 * 1024**3
 """Bytes of files. An image with more gives no content; the workspace is a clone then."""

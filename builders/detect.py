@@ -7,15 +7,17 @@ import json
 from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentConflict, EnvironmentMissing, EnvironmentNotPrivate
-from builders.interface import Bare, Found, Grounded
+from builders.interface import Bare, Grounded
 from builders.key import FORM, environment_key
+from builders.lines import Found
 from builders.near import near, unread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builders.interface import Builder, Declaration, Inputs, Tell, Workshop
+    from builders.interface import Builder, Declaration, Inputs, Workshop
+    from builders.lines import Tell
 
 
 IN_STORES = frozenset({"nix", "guix"})

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.errors import DiskFull, EngineDown
-from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENGINE_SOCKET, ENVIRONMENT
 from builders.sockets import lasting
 from builders.text import says_full
+from builders.variables import BUILD_ENGINE, CONTROL_SOCKET, ENGINE_SOCKET, ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

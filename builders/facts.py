@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builders import volumes
 from builders.errors import ServerMissing, UserUnfit
-from builders.interface import Facts
+from builders.lines import Facts
 
 if TYPE_CHECKING:
     from builders.container import ImageFiles

@@ -11,7 +11,7 @@ import fcntl
 import os
 from typing import IO, TYPE_CHECKING
 
-from builders.interface import Progress
+from builders.lines import Progress
 from builders.oci import record
 from builders.turns import building
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.site_cache import Keeper, Place
 
 _LOCK = "keep.lock"

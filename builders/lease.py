@@ -22,14 +22,15 @@ from builders.errors import (
     DiskFull,
     EngineDown,
 )
-from builders.interface import Progress
+from builders.lines import Progress
 from builders.sockets import open_socket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from builders.interface import Limits, Tell
+    from builders.interface import Limits
+    from builders.lines import Tell
 
 WAIT_S = 60.0
 """How long a build waits for a build engine that is being started."""

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from builders import engine
 from builders.errors import BuildBroken, DiskFull, RegistryDown
-from builders.interface import PASSWORD, USERNAME, Progress
+from builders.lines import Progress
 from builders.oci import view
 from builders.text import says_full
+from builders.variables import PASSWORD, USERNAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from docker import DockerClient
 
-    from builders.interface import Tell
+    from builders.lines import Tell
 
 PULLING = "Pulling"
 _EVERY_S = 1.0

@@ -22,19 +22,20 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
-from builders.interface import NETWORK
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
 from builders.sandbox_door import WHOLE, Reach, Rights, door
 from builders.sandbox_start import NO_ENGINE, WAITING, Start, starting
+from builders.variables import NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from builders.errors import BuilderError
-    from builders.interface import Limits, Tell, Workshop
+    from builders.interface import Limits, Workshop
     from builders.lease import Lease
+    from builders.lines import Tell
     from builders.process import Child
 
 BRIDGE = "bridge"

@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from builders.errors import BuildBroken, ServerNotBuilt
-from builders.interface import CLOSURE, Progress
+from builders.lines import Progress
 from builders.oci.closure import Closure, checked_closure, is_store_path
 from builders.sandbox import SOCKETS, WORK, Tool, daemon, evaluator
+from builders.variables import CLOSURE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
 
 IMAGE = "localhost/repolaunch/nix:1"
 PROGRAM = "repolaunch-singleuser"

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from builders.errors import BuildBroken
-from builders.interface import STORE_CACHE
 from builders.process import Command, output
 from builders.text import without_paths
+from builders.variables import STORE_CACHE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.sandbox import Daemon
 
 KEY = "REPOLAUNCH_SITE_KEY"

@@ -11,25 +11,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TextIO
 
 from builders import errors
-from builders.interface import (
-    FINAL,
-    Built,
-    Error,
-    Found,
-    Known,
-    Log,
-    Progress,
-    Pushed,
-    Step,
-    Verified,
-    format_line,
-)
+from builders.lines import FINAL, Built, Error, Found, Known, Log, Progress, Pushed, Step, Verified, format_line
 from builders.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from builders.interface import Line
+    from builders.lines import Line
 
 
 class Speaker:

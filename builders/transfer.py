@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from builders import engine
 from builders.errors import BuildBroken, DiskFull, EngineDown
-from builders.interface import KEY_LABEL, OURS, Progress
+from builders.labels import KEY_LABEL, OURS
+from builders.lines import Progress
 from builders.sockets import connected
 from builders.text import says_full, without_paths
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from builders.interface import Tell
+    from builders.lines import Tell
 
 SLOW_S = 900
 """Seconds for one answer while an image is packed or unpacked."""

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from builders.interface import STORES as _STORES
-from builders.interface import Progress
+from builders.lines import Progress
+from builders.variables import STORES as _STORES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from builders.interface import Tell
+    from builders.lines import Tell
 
 OWN_REGISTRY = "REPOLAUNCH_OWN_REGISTRY"
 """Of a registry that is ours to clear up: the fields of `Own`, as JSON."""

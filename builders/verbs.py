@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builders import interface as lines
+from builders import lines, variables
 from builders.errors import BuildBroken, BuilderError, BuildTimeout
 from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
 from builders.oci import view
@@ -61,7 +61,7 @@ class Site:
     env: Mapping[str, str]
     """What builder processes may know of our environment."""
     registry: Mapping[str, str]
-    """How the registry is spoken to: the variables of it that `builders/interface.py` names, the login among them."""
+    """How the registry is spoken to: the variables of it that `builders/variables.py` names, the login among them."""
     build_s: int
     build_limit: int
     client: int = 0
@@ -276,10 +276,10 @@ class Verbs:
     def _can_start(self, found: Mapping[str, Any]) -> bool:
         """Whether sessions can start from it: not from what has lost its view of the stores, or may show none."""
         labels = (found.get("Config") or {}).get("Labels") or {}
-        stores = self._site.env.get(lines.STORES, "")
+        stores = self._site.env.get(variables.STORES, "")
         if view.LABEL not in labels:
             return True
-        return self._site.env.get(lines.VIEWS) == "1" and view.find(Path(stores), found["Id"]) is not None
+        return self._site.env.get(variables.VIEWS) == "1" and view.find(Path(stores), found["Id"]) is not None
 
     async def _ours(self, engine_id: str) -> None:
         """Raise BuildBroken for an image that is gone, or that neither we built nor our registry gave us."""

@@ -19,7 +19,8 @@ from builders import engine
 from builders.catalogue import BUILDERS
 from builders.detect import find, look
 from builders.errors import RegistryDown
-from builders.interface import Order, Step, Verified
+from builders.interface import Order
+from builders.lines import Step, Verified
 from builders.oci import record
 from builders.oci.closure import parse_closure
 from builders.oci.compare import between_closures, between_images
@@ -32,7 +33,8 @@ from builders.oci.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.oci.closure import Closure
     from builders.oci.compare import Difference
     from builders.oci.image import Recipe

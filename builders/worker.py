@@ -1,7 +1,7 @@
 """The build worker: it holds the engine's socket and the registry's password, so that the launcher need not.
 
 It listens on a socket of the data folder. One connection is one request (`requests.py`); its answer is the lines of a
-builder process (`interface.py`), the last of them the result. Who closes the connection, or its sending half, wants
+builder process (`lines.py`), the last of them the result. Who closes the connection, or its sending half, wants
 the answer no longer: what was started for it is stopped, and only then is the connection closed from here. An end
 without a result means that the worker went away.
 
@@ -21,7 +21,7 @@ without a result means that the worker went away.
 | BUILD_LIMIT, BUILD_TIMEOUT_S | builds at one time, seconds of one build |
 | SESSION_LOG_DAYS, IMAGE_DAYS, IMAGE_ROOM | what the engine keeps (`retention.Keep`) |
 | BUILD_LOCAL_IMAGES | patterns of the sessions' engine's images that builds may start from, with commas |
-| BUILD_MEMORY, _CPUS, _PROCESSES, _DISK, _LOG | what one build may use (`lines.Limits`) |
+| BUILD_MEMORY, _CPUS, _PROCESSES, _DISK, _LOG | what one build may use (`Limits`) |
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders import interface as lines
-from builders import logs
+from builders import lines, logs, variables
 from builders.errors import BuilderError
 from builders.images import EngineImages
+from builders.interface import Limits
 from builders.leftovers import remove_containers, remove_files
 from builders.registry import Registry
 from builders.requests import LONGEST, Request, RequestWrong, parse_request
@@ -183,10 +183,10 @@ def given(environ: Mapping[str, str]) -> Given:
         return environ.get(_PREFIX + name, "")
 
     spoken = {
-        lines.USERNAME: environ.get(lines.USERNAME, ""),
-        lines.PASSWORD: environ.get(lines.PASSWORD, ""),
-        lines.TLS: value("TLS"),
-        lines.CA_FILE: value("CA_FILE"),
+        variables.USERNAME: environ.get(variables.USERNAME, ""),
+        variables.PASSWORD: environ.get(variables.PASSWORD, ""),
+        variables.TLS: value("TLS"),
+        variables.CA_FILE: value("CA_FILE"),
         OWN_REGISTRY: value("OWN_REGISTRY"),
     }
     site = Site(
@@ -194,14 +194,14 @@ def given(environ: Mapping[str, str]) -> Given:
         checkouts=Path(environ[_PREFIX + "CHECKOUTS"]),
         contents=Path(environ[_PREFIX + "CONTENTS"]),
         scratch=Path(environ[_PREFIX + "SCRATCH"]),
-        env={name: environ[name] for name in lines.ENVIRONMENT if name in environ},
+        env={name: environ[name] for name in variables.ENVIRONMENT if name in environ},
         registry={name: text for name, text in spoken.items() if text},
         build_s=int(float(value("BUILD_TIMEOUT_S") or 3600)),
         build_limit=int(value("BUILD_LIMIT") or 2),
         client=int(value("CLIENT") or os.getuid()),
         archive_bytes=int(value("ARCHIVE_BYTES") or 0),
         limits=tuple(
-            f"--{each.name}={given}" for each in fields(lines.Limits) if (given := value(f"BUILD_{each.name.upper()}"))
+            f"--{each.name}={given}" for each in fields(Limits) if (given := value(f"BUILD_{each.name.upper()}"))
         ),
         local_images=value("BUILD_LOCAL_IMAGES"),
     )
@@ -213,7 +213,7 @@ def given(environ: Mapping[str, str]) -> Given:
 def registry(environ: Mapping[str, str]) -> Registry:
     """The registry of the table above."""
     ca_file = environ.get(_PREFIX + "CA_FILE")
-    username, password = environ.get(lines.USERNAME, ""), environ.get(lines.PASSWORD, "")
+    username, password = environ.get(variables.USERNAME, ""), environ.get(variables.PASSWORD, "")
     return Registry(
         environ[_PREFIX + "REGISTRY"],
         environ.get(_PREFIX + "PREFIX", ""),
@@ -238,9 +238,9 @@ async def run(environ: Mapping[str, str]) -> None:
         asyncio.create_task(remove_containers(engine, asked.site.installation, but_of=verbs.life)),
         asyncio.create_task(retention.run()),
     ]
-    if lines.STORE_CACHE in asked.site.env:
+    if variables.STORE_CACHE in asked.site.env:
         beside.append(asyncio.create_task(verbs.keep()))
-    if stores := asked.site.env.get(lines.STORES):
+    if stores := asked.site.env.get(variables.STORES):
         beside.append(asyncio.create_task(Views(engine, Path(stores), asked.site.installation).run()))
     log.warning("the build worker listens")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from builders.collect import registry, stores
 from builders.errors import BuildBroken
 from builders.guix.collect import collect as collect_guix
-from builders.interface import Step
+from builders.lines import Step
 from builders.nix.collect import collect as collect_nix
 from builders.process import Command, ProgramMissing, output
 from builders.text import clean, without_paths
@@ -19,7 +19,8 @@ from builders.views import clear
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.oci.registry import Repository
     from builders.turns import Own
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from builders.collect.clear import clear_registry, clear_stores
-from builders.interface import Known, Rooms, Workshop
+from builders.interface import Workshop
+from builders.lines import Known, Rooms
 from builders.turns import STORES, alone, alone_in, own_registry
 from builders.turns import stores as folder_of_stores
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from builders.arguments import Verb
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.registry import Repository
     from builders.turns import Own
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from builders.collect.stores import shares
 from builders.errors import RegistryDown
-from builders.interface import KEY_LABEL, Held
+from builders.labels import KEY_LABEL
+from builders.lines import Held
 from builders.oci import archive, referrers
 from builders.oci.image import MANIFEST_TYPE, digest_of
 from builders.oci.provenance import IMAGE_TYPES
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from builders.interface import Share
+    from builders.lines import Share
     from builders.oci.registry import Repository
     from builders.oci.table import Table
     from builders.turns import Own

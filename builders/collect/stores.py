@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from builders.errors import BuildBroken
 from builders.guix.evaluate import ROOTS as GUIX_ROOTS
 from builders.guix.tool import STATE
-from builders.interface import KEY_LABEL, Held, Share
+from builders.labels import KEY_LABEL
+from builders.lines import Held, Share
 from builders.nix.build import ROOTS as NIX_ROOTS
 from builders.oci import record as records
 from builders.oci.record import IMAGES

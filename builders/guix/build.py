@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from builders.guix.means import Means
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.sandbox import Daemon
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

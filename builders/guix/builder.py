@@ -19,14 +19,17 @@ from builders.guix.files import CHANNELS, MANIFEST, PACKAGE, look
 from builders.guix.means import Means, means
 from builders.guix.source import prepare
 from builders.guix.tool import NAME
-from builders.interface import GUIX, LOOSE, REPRODUCIBLE, SITE_CHANNELS, STORES, Declaration, Inputs
+from builders.interface import Declaration, Inputs
+from builders.lines import LOOSE, REPRODUCIBLE
 from builders.server import kept_server
 from builders.turns import building
+from builders.variables import GUIX, SITE_CHANNELS, STORES
 
 if TYPE_CHECKING:
     from builders.guix.build import Profile
     from builders.guix.files import GuixFiles
-    from builders.interface import Order, Tell, Workshop
+    from builders.interface import Order, Workshop
+    from builders.lines import Tell
     from builders.sandbox import Daemon
 
 _REVISION = 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from builders import site_cache
 from builders.guix.keeping import NAME, trusted
 from builders.guix.tool import SITE_CACHE, CopyFailed, tool
-from builders.interface import Log
+from builders.lines import Log
 from builders.sandbox import daemon
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builders.guix.means import Means
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.sandbox import Daemon, Tool
 
 Made = TypeVar("Made")

@@ -13,7 +13,8 @@ from builders.sandbox_door import WHOLE
 
 if TYPE_CHECKING:
     from builders.guix.means import Means
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
 
 
 async def collect(workshop: Workshop, tell: Tell, chosen: Means | None = None) -> None:

@@ -21,10 +21,10 @@ from builders.errors import BuildBroken, BuildFailed, BuildTimeout, EnvironmentB
 from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
 from builders.guix.source import prepare, put
 from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
-from builders.interface import SITE_CHANNELS
 from builders.oci.closure import is_store_path
 from builders.sandbox import SOURCE
 from builders.sandbox_door import Reach, Rights
+from builders.variables import SITE_CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from builders.guix.files import GuixFiles
     from builders.guix.means import Means
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.sandbox import Daemon
 
 VERSION = "1.5.0"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builders.errors import BuildBroken
 from builders.guix.tool import PROGRAMS, SITE_CACHE, tool
-from builders.interface import Log
+from builders.lines import Log
 from builders.sandbox import SOCKETS, daemon
 from builders.site_cache import asked, private_key, public_key, save_keys
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
     from builders.sandbox import Daemon
     from builders.site_cache import Place
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuildBroken
-from builders.interface import GUIX
+from builders.variables import GUIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

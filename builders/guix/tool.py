@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuilderError, BuildFailed, BuildLogTooLong, BuildOutOfMemory, DiskFull
 from builders.guix.log import Answer, Ended, Event, Fetching, Mismatch, Reader, Said, Started, Written, name_of
-from builders.interface import Limits, Log, Progress, Step
+from builders.lines import Log, Progress, Step
 from builders.sandbox import SOCKETS, SOURCE, WORK, Tool, evaluator
 from builders.sandbox_door import Reach, Rights
 from builders.text import says_full
@@ -19,7 +19,8 @@ from builders.text import says_full
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from builders.interface import Tell
+    from builders.interface import Limits
+    from builders.lines import Tell
     from builders.sandbox import Daemon
 
 NAME = "guix"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.closure import Closure
     from builders.sandbox import Daemon
 

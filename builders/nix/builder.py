@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from builders.assembly import Environment, assembled
 from builders.errors import BuildBroken, ServerNotBuilt
-from builders.interface import Declaration, Log
+from builders.interface import Declaration
+from builders.lines import Log
 from builders.nix import files
 from builders.nix.build import build, keep
 from builders.nix.evaluate import evaluate
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from builders.interface import Inputs, Order, Tell, Workshop
+    from builders.interface import Inputs, Order, Workshop
+    from builders.lines import Tell
     from builders.nix.build import Made
 
 WITHOUT = "What the site’s caches have cannot be copied: everything is built here."

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builders.errors import BuildBroken
-from builders.interface import Log, Step
+from builders.lines import Log, Step
 from builders.nix.tool import NIX
 from builders.sandbox import daemon, evaluator
 from builders.text import clean, without_paths
 
 if TYPE_CHECKING:
-    from builders.interface import Tell, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Tell
 
 _SHOWN = 300
 

@@ -24,7 +24,8 @@ from builders.errors import (
     BuildTimeout,
     EnvironmentBroken,
 )
-from builders.interface import LOOSE, REPRODUCIBLE, Inputs, Log, Step
+from builders.interface import Inputs
+from builders.lines import LOOSE, REPRODUCIBLE, Log, Step
 from builders.nix import nar, purity
 from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
 from builders.nix.locks import Wanted, check, inputs
@@ -35,7 +36,7 @@ from builders.source import copy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.nix.files import NixFiles
     from builders.nix.site import Nixpkgs
     from builders.sandbox import Daemon

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from builders.engine import DISK
 from builders.errors import BuildFailed, BuildLogTooLong, DiskFull
-from builders.interface import Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.nix.events import (
     BUILD,
     FETCH,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from builders import site_cache
 from builders.errors import BuildBroken
-from builders.interface import NIX_CACHES, NIXPKGS
+from builders.variables import NIX_CACHES, NIXPKGS
 
 
 @dataclass(frozen=True, slots=True)

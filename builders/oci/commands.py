@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from builders.errors import BuildBroken
-from builders.interface import Archived, Known, Papers, Pushed
+from builders.lines import Archived, Known, Papers, Pushed
 from builders.turns import uploading
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from builders.arguments import Verb
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.archive import Origin
     from builders.oci.registry import Repository
 

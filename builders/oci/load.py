@@ -18,7 +18,7 @@ from builders.oci.tar import END, FILE, Entry, header, padding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.image import Assembled, Layer, Recipe
     from builders.oci.table import Table
 

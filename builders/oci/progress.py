@@ -6,12 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from builders.interface import Progress
+from builders.lines import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from builders.interface import Tell
+    from builders.lines import Tell
 
 _EVERY_S = 1.0
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import RegistryDown
-from builders.interface import RECORD, REVISION_LABEL, SOURCE_LABEL
+from builders.labels import RECORD, REVISION_LABEL, SOURCE_LABEL
 from builders.oci import record
 from builders.oci.closure import name_of
 from builders.oci.image import MANIFEST_TYPE, canonical

@@ -19,7 +19,7 @@ from builders.oci.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.image import Assembled, Layer, Recipe
 
 AT_ONCE = 3

@@ -18,10 +18,10 @@ import urllib3
 
 from builders.challenge import parse_challenge, token_in
 from builders.errors import RegistryDown
-from builders.interface import CA_FILE, PASSWORD, TLS, USERNAME
 from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, digest_of
 from builders.registry import ASKS, REFUSES, why
 from builders.text import clean
+from builders.variables import CA_FILE, PASSWORD, TLS, USERNAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -17,19 +17,11 @@ from typing import TYPE_CHECKING
 from builders import engine, transfer
 from builders.errors import BuildFailed, EngineDown, EnvironmentBroken
 from builders.folders import within
-from builders.interface import (
-    KEY_LABEL,
-    READING,
-    REVISION_LABEL,
-    SOURCE_LABEL,
-    TREE_LABEL,
-    Declaration,
-    Inputs,
-    Progress,
-    Step,
-)
+from builders.interface import Declaration, Inputs
 from builders.key import declared_files, tree_id
+from builders.labels import KEY_LABEL, REVISION_LABEL, SOURCE_LABEL, TREE_LABEL
 from builders.lease import Lease, leased
+from builders.lines import READING, Progress, Step
 from builders.repo2docker import files, pinning
 from builders.repo2docker.bases import bases, permitted
 from builders.repo2docker.buildkit import TAIL
@@ -42,7 +34,8 @@ from builders.repo2docker.syntax import without_syntax
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builders.interface import Log, Order, Tell, Workshop
+    from builders.interface import Order, Workshop
+    from builders.lines import Log, Tell
     from builders.repo2docker.render import Context
 
 _REVISION = 3

@@ -23,7 +23,8 @@ from builders.errors import (
     DiskFull,
     EngineDown,
 )
-from builders.interface import Limits, Line, Log, Step
+from builders.interface import Limits
+from builders.lines import Line, Log, Step
 from builders.text import clean, says_full
 
 TAIL = 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from builders.errors import EnvironmentBroken
 from builders.folders import within
-from builders.interface import LOOSE
+from builders.lines import LOOSE
 from builders.text import clean
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from builders.interface import Log
+from builders.lines import Log
 from builders.text import clean
 
 with warnings.catch_warnings():

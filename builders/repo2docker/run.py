@@ -18,8 +18,9 @@ from builders.repo2docker.buildkit import Output
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from builders.interface import Order, Tell
+    from builders.interface import Order
     from builders.lease import Lease
+    from builders.lines import Tell
     from builders.process import Child
     from builders.repo2docker.render import Context
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import builders.interface as lines
+from builders import lines
 from builders.requests import LIMITS_S
 from launcher.builds.collection import Part, Room, Thing
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import builders.interface as lines
+from builders import lines
 from builders.process import Command, ProgramMissing, output
 from builders.requests import LIMITS_S
 from launcher import model

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-import builders.interface as lines
+from builders import lines
 from builders.logs import LAUNCH
 from builders.process import split
 from builders.requests import RequestWrong, format_request

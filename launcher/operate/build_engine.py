@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 import psutil
 from docker.types import Mount
 
-from builders.interface import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, NETWORK, Error, Progress, parse_line
+from builders.lines import Error, Progress, parse_line
 from builders.process import Command, running
 from builders.sockets import connected
+from builders.variables import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, NETWORK
 from launcher.operate import worker
 from launcher.operate.egress import machine, rules
 from launcher.operate.egress.policy import policy
@@ -67,7 +68,7 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What builder processes are told (builders/interface.py)."""
+        """What builder processes are told (builders/variables.py)."""
         return {BUILD_ENGINE: str(self.folder)}
 
     def answers(self, seconds: float = 10) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from builders import interface as lines
+from builders import lines, variables
 from builders.process import Command, running
 from launcher.builds.worker import translated
 from launcher.errors import LauncherError
@@ -139,17 +139,17 @@ class Papers:
 
     def _environment(self, host: str) -> dict[str, str]:
         """For a builder that speaks to this registry. Ours alone is told our password."""
-        env = {name: os.environ[name] for name in lines.ENVIRONMENT if name in os.environ}
+        env = {name: os.environ[name] for name in variables.ENVIRONMENT if name in os.environ}
         env |= build_engine.told(build_engine.place(self.installation, self.settings), self.installation)
         env |= worker.told(self.installation, self.settings) | {"LANG": "C.UTF-8"}
         if host != self._host:
             return env
         username, password = registry.login(self.installation, self.settings)
         spoken = {
-            lines.USERNAME: username,
-            lines.PASSWORD: password,
-            lines.TLS: "1" if self.settings.registry and self.settings.registry_tls else "0",
-            lines.CA_FILE: self.settings.registry_ca_file,
+            variables.USERNAME: username,
+            variables.PASSWORD: password,
+            variables.TLS: "1" if self.settings.registry and self.settings.registry_tls else "0",
+            variables.CA_FILE: self.settings.registry_ca_file,
             "PATH": os.environ.get("PATH", os.defpath),
         }
         return env | {name: text for name, text in spoken.items() if text}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, SITE_CHANNELS, STORE_CACHE, STORES
+from builders.variables import CLOSURE, GUIX, NIX_CACHES, NIXPKGS, SITE_CHANNELS, STORE_CACHE, STORES
 from launcher.operate import registry
 from launcher.operate.account import account
 from launcher.operate.children import Child

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from builders import errors as theirs
-from builders.interface import Facts, Found
+from builders.lines import Facts, Found
 from launcher import errors as ours
 from launcher.model import Environment, ImageFacts
 

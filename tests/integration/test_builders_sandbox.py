@@ -15,9 +15,9 @@ import pytest
 
 from builders import sandbox
 from builders.errors import BuildBroken
-from builders.interface import BUILD_ENGINE
 from builders.nix.tool import NIX, VERSION
 from builders.sandbox import daemon, evaluator
+from builders.variables import BUILD_ENGINE
 from tests.fixtures.nix import say
 
 if TYPE_CHECKING:

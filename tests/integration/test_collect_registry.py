@@ -16,7 +16,8 @@ import pytest
 from builders.collect import registry as collected
 from builders.collect.clear import clear_registry
 from builders.errors import RegistryDown
-from builders.interface import KEY_LABEL, Held, Line, Progress, Share
+from builders.labels import KEY_LABEL
+from builders.lines import Held, Line, Progress, Share
 from builders.oci import archive
 from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, canonical, digest_of
 from builders.oci.referrers import Descriptor, Paper, attach, papers

@@ -14,7 +14,9 @@ from builders.detect import find
 from builders.errors import BuildBroken
 from builders.guix.builder import Guix
 from builders.guix.collect import collect as collect_guix
-from builders.interface import KEY_LABEL, Found, Held, Line, Order, Progress, Share
+from builders.interface import Order
+from builders.labels import KEY_LABEL
+from builders.lines import Found, Held, Line, Progress, Share
 from builders.nix.build import ROOTS
 from builders.nix.builder import NixBuilder
 from builders.nix.collect import collect

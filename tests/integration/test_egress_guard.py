@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import docker
 import pytest
 
-from builders.interface import NETWORK
 from builders.nix.tool import NIX
 from builders.sandbox import daemon
+from builders.variables import NETWORK
 from launcher.operate import build_engine, engine
 from launcher.operate.egress import filter as packets
 from launcher.operate.egress import note

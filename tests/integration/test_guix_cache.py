@@ -16,8 +16,9 @@ from builders.guix.evaluate import evaluate
 from builders.guix.files import look
 from builders.guix.keeping import GuixKeeper, trusted
 from builders.guix.source import prepare
-from builders.interface import STORE_CACHE, Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.site_cache import chosen
+from builders.variables import STORE_CACHE
 from tests.fixtures.cache_host import URL
 from tests.fixtures.guix import repository
 

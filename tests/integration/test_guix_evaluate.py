@@ -20,7 +20,8 @@ from builders.guix.evaluate import VERSION, Evaluated, evaluate
 from builders.guix.files import look
 from builders.guix.source import prepare
 from builders.guix.tool import STATE, tool
-from builders.interface import Limits, Line, Log, Step, Workshop
+from builders.interface import Limits, Workshop
+from builders.lines import Line, Log, Step
 from builders.sandbox import daemon, evaluator
 from builders.sandbox_door import Rights
 from tests.fixtures.guix import repository

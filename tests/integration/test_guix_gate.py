@@ -20,9 +20,10 @@ from builders.guix.builder import Guix
 from builders.guix.evaluate import evaluate
 from builders.guix.files import look
 from builders.guix.tool import tool
-from builders.interface import GUIX, Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.process import Command, running
 from builders.sandbox import daemon, evaluator
+from builders.variables import GUIX
 from builders.worker import peer
 from tests.fixtures.guix import of_a_service, repository
 

@@ -11,7 +11,8 @@ from builders.assembly import NO_KERNEL
 from builders.detect import find
 from builders.engine import this_platform
 from builders.guix.builder import Guix
-from builders.interface import Log, Order
+from builders.interface import Order
+from builders.lines import Log
 from builders.oci import record
 from tests.fixtures.guix import repository
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import docker
 
     from builders.guix.means import Means
-    from builders.interface import Line, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Line
     from tests.fixtures.guix import StandInChannel
 
 pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(900)]

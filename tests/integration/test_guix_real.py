@@ -24,7 +24,8 @@ from tests.fixtures.guix import repository
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from builders.interface import Line, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Line
 
 pytestmark = [
     pytest.mark.engine,

@@ -21,7 +21,8 @@ from builders.errors import (
     BuildTimeout,
     EnvironmentBroken,
 )
-from builders.interface import Found, Line, Log, Order, Step
+from builders.interface import Order
+from builders.lines import Found, Line, Log, Step
 from builders.nix import evaluate as evaluation
 from builders.nix.build import ROOTS, Made, build, keep
 from builders.nix.builder import NixBuilder

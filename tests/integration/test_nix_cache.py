@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.interface import NIX_CACHES, STORE_CACHE, Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.nix.builder import LENIENT, WITHOUT, copied_or_built
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
@@ -19,6 +19,7 @@ from builders.nix.site import Cache, own_cache
 from builders.nix.tool import NIX
 from builders.sandbox import daemon
 from builders.site_cache import Place, chosen
+from builders.variables import NIX_CACHES, STORE_CACHE
 from tests.fixtures.cache_host import CLOSED, URL
 from tests.fixtures.nix import SET
 from tests.integration.test_nix_build import PLATFORM, write

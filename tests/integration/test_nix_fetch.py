@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders.errors import BuildAddressClosed, BuilderError, BuildFailed, EnvironmentBroken, EnvironmentImpure
-from builders.interface import LOOSE, NETWORK, REPRODUCIBLE
+from builders.lines import LOOSE, REPRODUCIBLE
 from builders.nix import nar
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.site import Nixpkgs
 from builders.nix.tool import NIX
 from builders.sandbox import daemon
+from builders.variables import NETWORK
 from tests.fixtures.engine import BASE_IMAGE
 
 if TYPE_CHECKING:

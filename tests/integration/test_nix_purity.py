@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.errors import BuilderError, BuildFailed, EnvironmentBroken, EnvironmentImpure
-from builders.interface import REPRODUCIBLE, Line, Workshop
+from builders.lines import REPRODUCIBLE, Line
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.tool import NIX
@@ -18,6 +18,7 @@ from tests.fixtures.nix import say
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from builders.interface import Workshop
     from builders.nix.evaluate import Evaluated
     from builders.sandbox import Daemon
 

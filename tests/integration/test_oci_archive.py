@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders.errors import BuildBroken, RegistryDown
-from builders.interface import REVISION_LABEL, SOURCE_LABEL, Found, Inputs, Order, Workshop
+from builders.interface import Inputs, Order, Workshop
+from builders.labels import REVISION_LABEL, SOURCE_LABEL
+from builders.lines import Found
 from builders.oci import archive, provenance
 from builders.oci.archive import Origin, commit_tag, find, keep, ref_tag, restore
 from builders.oci.closure import Closure

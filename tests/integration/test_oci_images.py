@@ -24,13 +24,14 @@ import pytest
 import builders.engine
 from builders import transfer
 from builders.errors import RegistryDown, StoreUnfit
-from builders.interface import CA_FILE, PASSWORD, STORES, TLS, USERNAME, Progress, Pushed
+from builders.lines import Progress, Pushed
 from builders.oci import load, record
 from builders.oci.closure import Closure
 from builders.oci.image import MANIFEST_TYPE, Blob, Recipe, assemble, digest_of
 from builders.oci.push import Tally, push, push_recorded
 from builders.oci.registry import Access, Repository, access
 from builders.oci.table import Table
+from builders.variables import CA_FILE, PASSWORD, STORES, TLS, USERNAME
 from tests.conftest import ROOT
 from tests.fixtures.registry import LOGIN, free_port, running_registry
 from tests.fixtures.worker import running_worker
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from builders.interface import Line
+    from builders.lines import Line
     from tests.fixtures.closures import Shelf
     from tests.fixtures.registry import RunningRegistry
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.interface import RECORD
+from builders.labels import RECORD
 from launcher.errors import (
     AddressRefused,
     CheckoutRefused,

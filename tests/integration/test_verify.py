@@ -14,7 +14,8 @@ import pytest
 from builders import verify as verifying
 from builders.catalogue import BUILDERS
 from builders.detect import find
-from builders.interface import Order, Verified
+from builders.interface import Order
+from builders.lines import Verified
 from builders.nix.builder import NixBuilder
 from builders.oci import provenance
 from builders.oci.closure import checked_closure
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     import docker
 
-    from builders.interface import Line, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Line
     from builders.server import Server
     from tests.fixtures.registry import RunningRegistry
 

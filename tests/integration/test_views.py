@@ -25,13 +25,15 @@ from builders.detect import find
 from builders.guix.builder import Guix
 from builders.guix.collect import collect as collect_guix
 from builders.images import EngineImages
-from builders.interface import STORES, TLS, VIEWS, Found, Known, Order
+from builders.interface import Order
+from builders.lines import Found, Known
 from builders.nix.builder import NixBuilder
 from builders.oci import held, record, view
 from builders.oci.image import assemble
 from builders.oci.load import load
 from builders.oci.table import Table
 from builders.sandbox_files import remove
+from builders.variables import STORES, TLS, VIEWS
 from builders.views import Views
 from tests.conftest import ROOT
 from tests.fixtures.closures import settle
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builders.guix.means import Means
-    from builders.interface import Line, Workshop
+    from builders.interface import Workshop
+    from builders.lines import Line
     from builders.oci.image import Recipe
     from builders.server import Server
     from tests.fixtures.closures import Shelf

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from builders.interface import Found, Inputs, Limits, Order, Workshop
+from builders.interface import Inputs, Limits, Order, Workshop
 from builders.lease import Lease
+from builders.lines import Found
 from builders.repo2docker import run
 from builders.repo2docker.render import Context
 from launcher.errors import AfreshPinned

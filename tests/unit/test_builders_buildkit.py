@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.errors import BaseImageMissing, BuilderError, BuildFailed, DiskFull, EngineDown
-from builders.interface import Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.repo2docker.buildkit import Output
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "buildkit"

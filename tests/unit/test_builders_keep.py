@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from builders.images import EngineImages
-    from builders.interface import Tell
+    from builders.lines import Tell
     from builders.oci.image import Recipe
     from builders.registry import Registry
     from tests.fixtures.closures import Shelf

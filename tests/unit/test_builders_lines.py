@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.interface import (
+from builders.lines import (
     Archived,
     Built,
     Error,

@@ -12,7 +12,7 @@ import pytest
 from builders.repo2docker.render import Unreadable, render
 
 if TYPE_CHECKING:
-    from builders.interface import Log
+    from builders.lines import Log
 
 KINDS = [
     ({"environment.yml": "dependencies: [numpy]\n"}, 'env update -p ${NB_PYTHON_PREFIX} --file "environment.yml"'),

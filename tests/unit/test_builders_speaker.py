@@ -13,7 +13,7 @@ from builders import errors
 from builders.__main__ import VERBS
 from builders.arguments import parser
 from builders.collect.commands import add
-from builders.interface import (
+from builders.lines import (
     Archived,
     Built,
     Error,

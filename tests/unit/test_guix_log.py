@@ -9,7 +9,8 @@ import pytest
 from builders.errors import BuildFailed, BuildLogTooLong
 from builders.guix.log import Answer, Ended, Event, Fetching, Mismatch, Reader, Said, Started, Written, name_of
 from builders.guix.tool import Output
-from builders.interface import Limits, Line, Log, Progress, Step
+from builders.interface import Limits
+from builders.lines import Line, Log, Progress, Step
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "guix"
 DRV = "/gnu/store/dkf48807f35kk6h4clqknj2d91w3clji-noisy-1.drv"

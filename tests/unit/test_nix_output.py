@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.errors import BuildFailed, BuildLogTooLong, DiskFull
-from builders.interface import Line, Log, Step
+from builders.lines import Line, Log, Step
 from builders.nix.events import Counted, Plain, parse
 from builders.nix.output import Output, named
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.interface import Found, Inputs, Order, Workshop
+from builders.interface import Inputs, Order, Workshop
+from builders.lines import Found
 from builders.oci.closure import Closure, StorePath
 from builders.oci.provenance import About, about, components, statement
 from launcher.operate.papers import told

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from builders.catalogue import BUILDERS
 from builders.detect import find, look
-from builders.interface import REVISION_LABEL, SOURCE_LABEL, TREE_LABEL, Found, Inputs, Order, Workshop
+from builders.interface import Inputs, Order, Workshop
+from builders.labels import REVISION_LABEL, SOURCE_LABEL, TREE_LABEL
+from builders.lines import Found
 from builders.repo2docker import (
     packs,
     render,  # noqa: F401  # quiets what importing repo2docker warns of

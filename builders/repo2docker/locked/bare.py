@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import LOOSE, Inputs
+from builders.interface import Inputs
 from builders.key import contents_digest
+from builders.lines import LOOSE
 from builders.near import near, unread
 from builders.repo2docker.locked.builder import Locked
 from builders.repo2docker.locked.files import REQUIREMENTS, Lock

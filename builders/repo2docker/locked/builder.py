@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from builders import transfer
 from builders.errors import BaseImageMissing, BuildBroken
-from builders.interface import LOCKED, LOOSE, Inputs, Log, Progress
+from builders.interface import Inputs
 from builders.lease import leased
+from builders.lines import LOCKED, LOOSE, Log, Progress
 from builders.repo2docker import pinning
 from builders.repo2docker.locked import target
 from builders.repo2docker.run import Run, image_id

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.interface import RECORD
+from builders.labels import RECORD
 from launcher.errors import (
     CheckoutRefused,
     HostUnreachable,
