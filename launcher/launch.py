@@ -136,6 +136,9 @@ class Launch:
         with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:
             project = await self._stages.projects.create(asked, repo, image)
             ended.message = "The workspace is ready"
+        if asked.afresh and project.image.facts.engine_id != image.facts.engine_id:
+            # Another launch of the same link has made it meanwhile.
+            project = await self._moved(project, image, tell)
         return project
 
     async def _renewed(self, asked: Asked, project: Project, tell: StoryTell) -> Project:
@@ -144,6 +147,9 @@ class Launch:
         if repo.record is None:
             repo = replace(repo, commit=project.commit, name="")
         _, image = await self._image(repo, tell, afresh=True)
+        return await self._moved(project, image, tell)
+
+    async def _moved(self, project: Project, image: Image, tell: Tell) -> Project:
         moved = await self._stages.projects.move(project, image)
         tell(Progress(Stage.WORKSPACE, "Your project has the new image; its server is started again, its files stay."))
         await self._stages.sessions.stop(project.id)

@@ -139,7 +139,8 @@ class Projects(Protocol):
     async def create(self, asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
         """Make a project with a seeded workspace: either wholly there or not at all. Raises WorkspaceFailed.
 
-        A launch that was killed and runs again goes on with what it has made.
+        A launch that was killed and runs again goes on with what it has made. Where another launch of this account
+        has made a project for this link meanwhile, that one is returned as it is.
         """
         ...
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import string
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from launcher.errors import WorkspaceFailed
 from launcher.model import Kind, Project
@@ -31,6 +33,9 @@ class WorkspaceProjects:
     A project is made in this order: workspace, then row; its id is a function of the launch and the commit. Killed
     between the two, the launch runs again and finds the workspace that it has made. Where it does not (its branch has
     moved meanwhile), a workspace is left that no project has, never a project without a workspace.
+
+    Launches of one link by one account make it in turn, so that all but the first find it: there is one process that
+    makes projects, and a lock in it is enough.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class WorkspaceProjects:
         self._images = images
         self._volumes = volumes
         self._checkouts = checkouts
+        self._making: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, account: Account, ref: RepoRef) -> Project | None:
         """See `stages.Projects`. A program without a cookie never has a project already."""
@@ -57,6 +63,13 @@ class WorkspaceProjects:
 
     async def create(self, asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
         """See `stages.Projects`."""
+        link = (asked.account.name, asked.ref.url, asked.ref.ref)
+        if asked.account.kind is Kind.ANONYMOUS:
+            return await self._make(asked, repo, image)
+        async with self._making.setdefault(link, asyncio.Lock()):
+            return await self.find(asked.account, asked.ref) or await self._make(asked, repo, image)
+
+    async def _make(self, asked: Asked, repo: ResolvedRepo, image: Image) -> Project:
         project = _new(asked, repo, image)
         contents = image.facts.engine_id.removeprefix("sha256:") if image.facts.content else ""
         async with self._checkouts.open(repo) as checkout:

@@ -242,6 +242,21 @@ async def test_who_has_no_project_gets_one() -> None:
     assert (behind.commits, behind.got, behind.made) == ([REPO.commit], [True], ["new"])
 
 
+async def test_a_project_that_another_launch_has_made_meanwhile_moves_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = Behind(replace(A, pinning="not-pinned"))
+    behind.there = False
+    older = replace(a_project().image, facts=replace(a_project().image.facts, engine_id="sha256:older"))
+
+    async def create(*_: object) -> Project:
+        return replace(a_project(), image=older)
+
+    monkeypatch.setattr(behind, "create", create)
+    assert (await told(behind, afresh=False)).project.image == older
+    assert behind.made == []
+    assert (await told(behind, afresh=True)).project.image.built == 7.0
+    assert behind.made == ["moved old", "stopped old"]
+
+
 @pytest.mark.parametrize("pinning", ["reproducible", "locked"])
 async def test_what_is_pinned_is_not_built_again(pinning: str) -> None:
     behind = Behind(replace(A, pinning=pinning))

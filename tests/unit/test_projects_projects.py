@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from contextlib import asynccontextmanager
@@ -42,9 +43,15 @@ class OneCheckout:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.held = 0
+        self.faults = 0
+        """So many of the next leases fail."""
 
     @asynccontextmanager
     async def open(self, repo: ResolvedRepo) -> AsyncIterator[Checkout]:
+        await asyncio.sleep(0)
+        if self.faults:
+            self.faults -= 1
+            raise WorkspaceFailed("the files are not there")
         self.held += 1
         try:
             yield Checkout(repo, self.path, "e" * 40)
@@ -97,7 +104,8 @@ async def test_whose_it_is(
 async def test_the_most_recently_used_one_is_found(part: Part) -> None:
     first = await part.projects.create(asked(ALICE), REPO, IMAGE)
     part.now += 1
-    second = await part.projects.create(asked(ALICE), REPO, IMAGE)
+    second = await part.rows.create(replace(first, id="z123456789"))  # as versions before this one have made some
+    part.volumes.seeds[second.id] = part.volumes.seeds[first.id]
     assert await part.projects.find(ALICE, REF) == second
     part.now += 1
     await part.projects.use(first)
@@ -139,7 +147,37 @@ async def test_a_launch_that_runs_again_finds_what_it_has_made(part: Part, monke
     assert (project.id, list(part.volumes.seeds)) == (made, [made])
     assert await part.projects.create(launch, REPO, IMAGE) == project, "killed after the row: it is the same one"
     assert len(await part.rows.list()) == 1
-    assert (await part.projects.create(asked(ALICE), REPO, IMAGE)).id != made
+
+
+@pytest.mark.parametrize("account", [ALICE, GUEST, Account("operator", Kind.OPERATOR)], ids=lambda one: one.kind.value)
+async def test_launches_of_one_link_at_one_time_end_in_one_project(part: Part, account: Account) -> None:
+    """None of them has found one; they differ in where to arrive, and in how the branch stood when they asked."""
+    wanted = [replace(asked(account), urlpath=path) for path in ("lab/tree/a.ipynb", "lab/tree/b.ipynb", "rstudio")]
+    repos = [REPO, replace(REPO, commit="e" * 40), REPO]
+    made = await asyncio.gather(*(part.projects.create(*one, IMAGE) for one in zip(wanted, repos, strict=True)))
+    assert made == [made[0]] * 3
+    assert [one.project for one in await part.rows.list()] == [made[0]]
+    assert list(part.volumes.seeds) == [made[0].id], "no workspace is left that no project has"
+    assert not part.projects._making, "nothing is kept of launches that have ended"
+
+
+async def test_of_launches_at_one_time_one_that_fails_leaves_it_to_the_next(part: Part) -> None:
+    part.checkouts.faults = 1
+    first, second = await asyncio.gather(
+        *(part.projects.create(asked(ALICE), REPO, IMAGE) for _ in range(2)), return_exceptions=True
+    )
+    assert isinstance(first, WorkspaceFailed)
+    assert await part.projects.find(ALICE, REF) == second
+
+
+async def test_other_people_links_and_programs_have_projects_of_their_own(part: Part) -> None:
+    other = Asked(secrets.token_hex(16), ALICE, replace(REF, ref="v1"), "")
+    tagged = replace(REPO, origin=other.ref)
+    made = await asyncio.gather(
+        *(part.projects.create(asked(one), REPO, IMAGE) for one in (ALICE, GUEST, PROGRAM, PROGRAM)),
+        part.projects.create(other, tagged, IMAGE),
+    )
+    assert len({one.id for one in made}) == 5
 
 
 async def test_what_is_somebody_elses_is_never_taken(part: Part) -> None:
