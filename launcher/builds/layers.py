@@ -1,6 +1,6 @@
 """What every launch goes through to get its image: wrappers, one behaviour each.
 
-Composed from the outside in (`compose.py`):
+Composed from the outside in (`launcher/compose/builds.py`):
 
     Shared(Launching(Pushing(Cached(Recorded(Limited(the builder))))))
 

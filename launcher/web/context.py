@@ -1,4 +1,4 @@
-"""What the web needs, as interfaces and plain values; `launcher/compose.py` fills it in."""
+"""What the web needs, as interfaces and plain values; `launcher/compose/web.py` fills it in."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Site:
-    """All layers over a fake engine and a fake registry, as `compose.py` puts them together."""
+    """All layers over a fake engine and a fake registry, as `launcher/compose/builds.py` puts them together."""
 
     database: Database
     logs: EventLogs

@@ -20,7 +20,7 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from launcher.compose import display_config
+from launcher.compose.web import display_config
 from launcher.errors import RefMissing, RepositoryMissing
 from launcher.model import Record, ResolvedRepo
 from launcher.rates import Rates
