@@ -55,8 +55,13 @@ _STORES_OWN = {"nix", "gnu", "images", "views", "wheels", "run", "site", "server
 class Keeper(Protocol):
     """What fills a cache from a store."""
 
+    name: str
     store: str
     """What the paths of its store begin with."""
+
+    def fills(self, place: Place, /) -> bool:
+        """Whether it can copy to such a place at all; `keep` is asked of no other."""
+        ...
 
     async def keep(self, workshop: Workshop, paths: Sequence[str], place: Place, tell: Tell) -> None:
         """Copy paths of the store, and all that they refer to, signed with the site's key, which is made if there is

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from builders.errors import BuildBroken
 from builders.guix.tool import PROGRAMS, SITE_CACHE, tool
-from builders.lines import Log
 from builders.sandbox import SOCKETS, daemon
 from builders.site_cache import asked, private_key, public_key, save_keys
 
@@ -36,15 +35,17 @@ _POINT = re.compile(r"\(q\s+#([0-9A-F]{64})#\s*\)")
 class GuixKeeper:
     """A Keeper (builders/site_cache.py)."""
 
+    name = NAME
     store = "/gnu/store/"
 
+    def fills(self, place: Place) -> bool:
+        """As Keeper.fills: not a cache that is an address, for `guix publish` and its like only serve."""
+        return bool(place.folder)
+
     async def keep(self, workshop: Workshop, paths: Sequence[str], place: Place, tell: Tell) -> None:
-        """As Keeper.keep. A cache that is an address is not filled: `guix publish` and its like only serve."""
-        part = place.part(NAME)
-        if not part.folder:
-            tell(Log("Guix writes to folders only: what it built is not copied"))
-            return
-        async with daemon(tool(folders={part.folder: SITE_CACHE}), workshop, network=False, tell=tell) as of:
+        """As Keeper.keep."""
+        folders = {place.part(NAME).folder: SITE_CACHE}
+        async with daemon(tool(folders=folders), workshop, network=False, tell=tell) as of:
             key = await _key(of, workshop.stores)
             await _asked(of, key, SITE_CACHE, *paths)
 

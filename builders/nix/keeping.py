@@ -39,7 +39,12 @@ _MAKE = 'exec nix --extra-experimental-features nix-command key generate-secret 
 class NixKeeper:
     """A Keeper (builders/site_cache.py)."""
 
+    name = NAME
     store = "/nix/store/"
+
+    def fills(self, _: Place) -> bool:
+        """As Keeper.fills."""
+        return True
 
     async def keep(self, workshop: Workshop, paths: Sequence[str], place: Place, tell: Tell) -> None:
         """As Keeper.keep."""

@@ -18,7 +18,7 @@ IMAGES = "images"
 """In the folder of the stores."""
 TABLE = "layers.sqlite"
 _NOTE = ".kept"
-"""What the name of a note has at its end: that what an image was made from is in the site's cache."""
+"""What the name of a note has at its end: that what an image was made from is in the site's cache, by whom."""
 _FORMAT = 1
 
 
@@ -71,7 +71,7 @@ def remove(stores: Path, engine_id: str) -> None:
 
 
 def note(stores: Path, engine_id: str, text: str) -> None:
-    """Say of an image which cache has what it was made from. Raises OSError."""
+    """Say of an image which cache has what it was made from, and who copied it. Raises OSError."""
     kept = place(stores, engine_id)
     write(kept.with_suffix(_NOTE), text.encode())
     if not kept.exists():

@@ -87,8 +87,13 @@ class Copied:
 
     store = "/nix/store/"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "nix", *, addresses: bool = True) -> None:
+        self.name = name
         self.asked: list[tuple[Sequence[str], Place]] = []
+        self._addresses = addresses
+
+    def fills(self, place: Place) -> bool:
+        return self._addresses or not place.url
 
     async def keep(self, workshop: Workshop, paths: Sequence[str], place: Place, tell: Tell) -> None:
         assert workshop.stores.is_dir()
@@ -121,6 +126,20 @@ async def test_each_image_is_copied_once_to_each_cache(shelf: Shelf) -> None:
         shelf.place(path).rename(shelf.stores / "gone")
     assert await keep(workshop, (keeper,), place, lambda _: None) == 0
     assert len(keeper.asked) == 4
+
+
+async def test_what_a_keeper_cannot_fill_is_not_noted_as_kept_by_it(shelf: Shelf) -> None:
+    """One that learns it with a later version copies what was built before."""
+    workshop, place = Workshop(shelf.stores), Place(url="https://cache.example")
+    able, unable = Copied(), Copied("guix", addresses=False)
+    image, _ = saved(shelf, "aaaaaaaa")
+    for copied in (1, 0):
+        assert await keep(workshop, (able, unable), place, lambda _: None) == copied
+    assert (len(able.asked), unable.asked) == (1, [])
+    learnt = Copied("guix")
+    for copied in (1, 0):
+        assert await keep(workshop, (able, learnt), place, lambda _: None) == copied
+    assert learnt.asked == [(sorted(image.root), place)]
 
 
 async def test_it_is_filled_at_the_beginning_after_each_push_and_again_where_that_failed(
