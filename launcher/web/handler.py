@@ -160,8 +160,8 @@ class Handler(RequestHandler):
             self._rate = self.web.gate.standing(account, self.visitor)
             self._tell_rate()
         begun = await self.web.launches.start(account, ref, urlpath, afresh=afresh, build_only=build_only)
-        origin = self.request.headers.get("Origin", "")
         LAUNCH.set(begun.id)
+        origin = origins.asked_from(self.request.headers)
         self.web.launch_log.asked(begun.id, Asking(self.request.host, origin, freed))
         return begun
 

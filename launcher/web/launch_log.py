@@ -38,6 +38,8 @@ WAITING: Final = 10_000
 
 _OUTCOMES: Final[dict[type[Event], Outcome]] = {Ready: "ready", Failed: "failed", Cancelled: "cancelled"}
 _TEXT: Final = {"type": "string"}
+NEWER: Final = PROVIDERS["swh"]
+"""A provider that BinderHub's schema does not know: what checks lines by it would refuse them."""
 _CAPSULE: Final = {
     "timestamp": {**_TEXT, "description": "When the launch ended, UTC."},
     "schema": {**_TEXT, "description": "The name above."},
@@ -50,16 +52,23 @@ BINDER: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         **_CAPSULE,
-        "provider": {"enum": list(PROVIDERS.values()), "description": "Where the repository lies."},
+        "provider": {
+            "enum": [name for name in PROVIDERS.values() if name != NEWER],
+            "description": "Where the repository lies; a launch from elsewhere has no such line.",
+        },
         "spec": {**_TEXT, "description": "What follows the provider in the launch link."},
         "ref": {**_TEXT, "description": "The commit that was launched."},
         "status": {"enum": ["success", "failure"], "description": "Always `success`, as with BinderHub."},
         "build_token": {"type": "boolean", "description": "Whether the launch came with a build token."},
         "origin": {**_TEXT, "description": "The host that was asked."},
-        "request_origin": {**_TEXT, "description": "The site whose page asked; empty: our own, or a program."},
+        "request_origin": {
+            **_TEXT,
+            "description": "The site whose page asked (`Origin`); else what the browser says of it (`Sec-Fetch-Site`: "
+            "`same-origin` is a page of our own); empty: a program.",
+        },
     },
 }
-"""BinderHub's schema, version 6."""
+"""BinderHub's schema, version 6: its event-schemas/launch.json, what builder.py puts there, and events.py around it."""
 OWN: Final[dict[str, Any]] = {
     "$id": "repolaunch/launch",
     "version": 1,
@@ -117,9 +126,10 @@ class LaunchLog:
     def ended(self, launch: Launch, event: Event, *, public: bool | None) -> None:
         """A launch ended with this event."""
         asking = self._asked.pop(launch.id, Asking())
-        when = datetime.fromtimestamp(launch.ended or 0, UTC).replace(tzinfo=None).isoformat() + "Z"
+        when = datetime.fromtimestamp(launch.ended or 0, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         self._put(OWN, when, _own(launch, event, public))
-        if isinstance(event, Ready) and event.project and public:
+        known = PROVIDERS[launch.ref.provider] != NEWER
+        if isinstance(event, Ready) and event.project and public and known:
             self._put(
                 BINDER,
                 when,

@@ -17,6 +17,7 @@ from launcher.store.launches import Launch
 from launcher.web import launch_log
 from launcher.web.launch_log import BINDER, OWN, Asking, LaunchEnds, LaunchLog, Sink
 from launcher.web.metrics import Metrics
+from launcher.web.origins import asked_from
 from tests.fakes.web import FACTS, a_project
 
 if TYPE_CHECKING:
@@ -82,6 +83,54 @@ def test_a_session_is_two_lines() -> None:
         "request_origin": "https://blog.example",
     }
     assert "ada-token" not in "".join(lines)
+
+
+def test_binderhubs_line_is_by_its_schema() -> None:
+    """Fields: BinderHub at b9fad995. Providers and the words of `request_origin`: a published reading of that version.
+
+    Version 5, without CKAN and `request_origin`, was read in BinderHub's own repository (0c6ccc97).
+    """
+    texts = {"timestamp", "schema", "spec", "ref", "origin", "request_origin"}
+    known = {"GitHub", "Gist", "GitLab", "Git", "Zenodo", "Figshare", "Hydroshare", "Dataverse", "CKAN"}
+    fields = dict(BINDER["properties"])
+    assert (BINDER["$id"], BINDER["version"]) == ("binderhub.jupyter.org/launch", 6)
+    assert set(fields.pop("provider")["enum"]) == known
+    assert fields.pop("status")["enum"] == ["success", "failure"]
+    assert {name: one["type"] for name, one in fields.items()} == {
+        **dict.fromkeys(texts, "string"),
+        "version": "integer",
+        "build_token": "boolean",
+    }
+
+
+def test_a_provider_that_binderhub_does_not_know_is_in_ours_alone() -> None:
+    lines: list[str] = []
+    for provider in ("swh", "ckan"):
+        LaunchLog(lines.append).ended(replace(LAUNCH, ref=RepoRef(provider, "x", "y", "")), READY, public=True)
+    found = [(one["schema"], one["provider"]) for one in valid(lines)]
+    assert found == [(OWN["$id"], "swh"), (OWN["$id"], "ckan"), (BINDER["$id"], "CKAN")]
+
+
+def test_a_time_has_one_form() -> None:
+    lines: list[str] = []
+    LaunchLog(lines.append).ended(replace(LAUNCH, ended=1_700_000_004.0), READY, public=True)
+    assert {one["timestamp"] for one in valid(lines)} == {"2023-11-14T22:13:24.000000Z"}
+
+
+@pytest.mark.parametrize(
+    "sent, said",
+    [
+        ({"Origin": "https://blog.example", "Sec-Fetch-Site": "cross-site"}, "https://blog.example"),
+        ({"Origin": "https://hub.example.org", "Sec-Fetch-Site": "same-origin"}, "same-origin"),
+        ({"Sec-Fetch-Site": "same-origin"}, "same-origin"),
+        ({"Sec-Fetch-Site": "none"}, "none"),
+        ({"Origin": "null", "Sec-Fetch-Site": "cross-site"}, "null"),
+        ({}, ""),
+        ({"Origin": "x" * 60_000}, "x" * 200),
+    ],
+)
+def test_where_a_request_came_from(sent: dict[str, str], said: str) -> None:
+    assert asked_from(sent) == said
 
 
 def test_after_a_restart_how_it_was_asked_for_is_not_known() -> None:
