@@ -1,16 +1,17 @@
-"""`/api/v1`: launches, projects and sessions as JSON."""
+"""`/api/v1`: launches as JSON; and what handlers of launches and projects share."""
 
 from __future__ import annotations
 
 import contextlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from launcher.errors import Forbidden, LauncherError, LaunchMissing, ProjectMissing
+from launcher.errors import LauncherError, LaunchMissing, ProjectMissing
 from launcher.explain import explain, speak
 from launcher.model import RepoRef, Role
-from launcher.web import auth, schemas
+from launcher.web import schemas
 from launcher.web.handler import Handler, as_json
+from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:
@@ -118,85 +119,29 @@ class Launch(OfLaunches):
         self.send(self.launch_shown(await self.web.launches.get(launch)), HTTPStatus.ACCEPTED)
 
 
-class Projects(OfLaunches):
-    """`/api/v1/projects`."""
-
-    async def get(self) -> None:
-        """Those of which one is a member, the most recently used first."""
-        views = await self.web.projects.list(self.whose)
-        states = await self.states()
-        self.send([self.shown(one, states.get(one.project.id)) for one in views])
-
-
-class Project(OfLaunches):
-    """`/api/v1/projects/<id>`."""
-
-    async def get(self, project: str) -> None:
-        """One of them."""
-        view, _ = await self.project(project)
-        states = await self.states()
-        self.send(self.shown(view, states.get(project)))
-
-
-class ProjectSession(OfLaunches):
-    """`/api/v1/projects/<id>/session`."""
-
-    async def post(self, project: str) -> None:
-        """Resume it: the same as launching its link."""
-        view, role = await self.project(project)
-        if role is Role.VIEWER:
-            raise Forbidden("start this session")
-        found = view.project
-        await self.begin(RepoRef(found.provider, found.spec, found.url, found.ref))
-
-
-class ProjectToken(OfLaunches):
-    """`/api/v1/projects/<id>/token`."""
-
-    async def post(self, project: str) -> None:
-        """Mint a token for this project's server alone: for programs, which ask with a token of their own."""
-        view, role = await self.project(project)
-        if role is Role.VIEWER or (self.who is not None and self.who.cookie):
-            raise Forbidden("get a token for this session (programs ask with a token of their own)")
-        token = await self.web.sessions.token_for(view.project)
-        self.send(schemas.Entry(url=self.at(view.project), token=token), HTTPStatus.CREATED)
-
-
-class OpenProject(OfLaunches):
-    """`/api/v1/projects/<id>/open`: the way back from a session that has stopped, for browsers."""
-
-    async def get(self, project: str) -> None:
-        """Go to the project's link, by way of a login where nobody is known."""
-        if self.who is None:
-            self.redirect(auth.login_url(self.web.base, self.web.base + self.request.path))
-            return
-        view, _ = await self.project(project)
-        self.redirect(self.web.base + schemas.launch_link(view.project.provider, view.project.spec))
-
-
-class Sessions(OfLaunches):
-    """`/api/v1/sessions`."""
-
-    async def get(self) -> None:
-        """Those that run or start, of the projects of which one is a member."""
-        views = await self.web.projects.list(self.whose)
-        states = await self.states()
-        running = [(one.project, states[one.project.id]) for one in views if one.project.id in states]
-        self.send(
-            [
-                schemas.Session.model_validate({"project": project.id, "state": state, "session": self.at(project)})
-                for project, state in running
-            ]
-        )
-
-
-class Session(OfLaunches):
-    """`/api/v1/sessions/<project id>`."""
-
-    async def delete(self, project: str) -> None:
-        """Stop it; its files stay. No error if it does not run."""
-        _, role = await self.project(project)
-        if role is Role.VIEWER:
-            raise Forbidden("stop this session")
-        await self.web.sessions.stop(project)
-        self.set_status(HTTPStatus.NO_CONTENT)
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/launches",
+        Launches,
+        (
+            Operation("GET", "One's launches, the newest first.", schemas.Launch, many=True, who="login"),
+            Operation(
+                "POST",
+                "Launch a link. Returns at once; the launch does not end with the connection.",
+                schemas.Launch,
+                201,
+                body=schemas.LaunchRequest,
+                who="login",
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/launches/{id}",
+        Launch,
+        (
+            Operation("GET", "How a launch stands.", schemas.Launch, who="login", errors=("launch-missing",)),
+            Operation("DELETE", "Cancel it.", schemas.Launch, 202, who="login", errors=("launch-missing",)),
+        ),
+    ),
+)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tornado.web import HTTPError
 
 from launcher.web.handler import Handler
+from launcher.web.routes import SVG, Operation, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -167,3 +168,35 @@ class Static(Handler):
         if kind:
             self.set_header("Content-Encoding", kind)
         self.finish(asset.packed[kind] if kind else asset.body)
+
+
+PICTURE_S: Final = 30 * 86400
+"""Badges are fetched with every view of a page; who changes one waits that long."""
+ICO: Final = "image/vnd.microsoft.icon"
+PICTURES: Final = (
+    ("/badge_logo.svg", "badge.svg", SVG, "Badge for a README."),
+    ("/badge.svg", "badge.svg", SVG, "The same badge."),
+    ("/assets/images/badge.svg", "badge.svg", SVG, "The same badge, where the first Binder had it."),
+    ("/logo_social.png", "", "image/png", "What other sites show beside a link to this one."),
+    ("/favicon.ico", "", ICO, "Icon of this site."),
+    ("/favicon_building.ico", "", ICO, "The same while something is built."),
+    ("/favicon_success.ico", "", ICO, "The same when it is ready."),
+    ("/favicon_fail.ico", "", ICO, "The same when it failed."),
+)
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/static/{file}",
+        Static,
+        (Operation("GET", "The frontend's files.", "application/octet-stream"),),
+        {"assets": True},
+    ),
+    *(
+        Route(
+            path,
+            Static,
+            (Operation("GET", summary, kind),),
+            {"assets": True, "name": name or path[1:], "age_s": PICTURE_S},
+        )
+        for path, name, kind, summary in PICTURES
+    ),
+)

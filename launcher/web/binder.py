@@ -19,6 +19,7 @@ from launcher.errors import BadRequest, LauncherError, LaunchMissing, RetryLater
 from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
 from launcher.web import auth
 from launcher.web.events import StreamHandler
+from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
@@ -264,3 +265,21 @@ def _ready_after_a_build(told: Told) -> bool:
             return built
         after = found[-1].n
     return found is None
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/build/{provider}/{spec}",
+        Build,
+        (
+            Operation(
+                "GET",
+                "Launch a link and follow it, in BinderHub's event format. Without a login: a temporary project, "
+                "entered by the token in `ready`. Errors are events too.",
+                EVENTS,
+                headers=(("Accept", "Must name text/event-stream."), LAST_ID),
+                query=(("build_only", "`true`: end with the image, start no session; `ready` has `imageName`."),),
+            ),
+        ),
+    ),
+)

@@ -12,6 +12,7 @@ from launcher.credentials.keyring import site
 from launcher.errors import BadRequest
 from launcher.web import auth
 from launcher.web.credentials import Own
+from launcher.web.routes import HTML, NEXT, Operation, Route
 
 COOKIE: Final = "repolaunch-connect"
 COOKIE_PATH: Final = "/api/v1/"
@@ -64,3 +65,37 @@ class Connected(Connect):
             raise BadRequest("code", "The git host gave none: perhaps nobody agreed.", AGAIN)
         await self.web.credentials.connect(self.owner, begun["site"], code, begun["verifier"], self.back)
         self.redirect(auth.local_page(begun["next"], self.web.base))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/connect",
+        Connect,
+        (
+            Operation(
+                "GET",
+                "Go to a git host and let this service read one's repositories there: for browsers.",
+                HTML,
+                302,
+                who="login",
+                query=(("host", "The git host; the operator has an application there."), NEXT),
+                errors=("forbidden", "bad-request"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/connected",
+        Connected,
+        (
+            Operation(
+                "GET",
+                "Where the git host sends the browser back: its token is kept.",
+                HTML,
+                302,
+                who="login",
+                query=(("code", "The host's code."), ("state", "The connection's state.")),
+                errors=("forbidden", "bad-request", "connect-failed", "credentials-full"),
+            ),
+        ),
+    ),
+)

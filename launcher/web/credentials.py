@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from launcher.errors import Forbidden
 from launcher.model import Kind
 from launcher.web.handler import Handler
+from launcher.web.routes import Operation, Route
 from launcher.web.schemas import iso
 
 if TYPE_CHECKING:
@@ -95,3 +96,44 @@ class OneCredential(Own):
         """Forget it: nothing is fetched with it any more."""
         await self.web.credentials.remove(self.owner, credential)
         self.set_status(HTTPStatus.NO_CONTENT)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/credentials",
+        Credentials,
+        (
+            Operation(
+                "GET",
+                "One's credentials for private repositories, without what opens.",
+                Credential,
+                many=True,
+                who="login",
+                errors=("forbidden",),
+            ),
+            Operation(
+                "POST",
+                "Keep a token of a git host, or have a deploy key made: one's own launches are fetched with it.",
+                Credential,
+                201,
+                body=CredentialRequest,
+                who="login",
+                errors=("forbidden", "bad-request", "credentials-full"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/credentials/{id}",
+        OneCredential,
+        (
+            Operation(
+                "DELETE",
+                "Forget a credential.",
+                "",
+                204,
+                who="login",
+                errors=("forbidden", "credential-missing"),
+            ),
+        ),
+    ),
+)

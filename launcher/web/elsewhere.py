@@ -11,6 +11,7 @@ from tornado.web import HTTPError
 
 from launcher import explain
 from launcher.web.handler import Handler, as_json
+from launcher.web.routes import HTML, JSON, LINK_ERRORS, Operation, Route
 
 if TYPE_CHECKING:
     from launcher.model import RepoRef
@@ -85,3 +86,25 @@ class OEmbed(Handler):
 def title(provider: str, spec: str) -> str:
     """What a launch link is called where it is shown."""
     return explain.plain(f"{provider}: {spec}")
+
+
+LEGACY: Final = (
+    Operation("GET", "A link of the first Binder: leads to the launch link on GitHub.", HTML, 302, errors=LINK_ERRORS),
+)
+ROUTES: Final[tuple[Route, ...]] = (
+    Route("/repo/{user}/{repo}", LegacyLink, LEGACY),
+    Route("/repo/{user}/{repo}/{rest}", LegacyLink, LEGACY),
+    Route(
+        "/oembed",
+        OEmbed,
+        (
+            Operation(
+                "GET",
+                "What other sites show for a launch link (oEmbed 1.0, type `link`). 404 for other addresses.",
+                JSON,
+                query=(("url", "The launch link, whole."), ("format", "`json`; else 501.")),
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+)

@@ -13,6 +13,7 @@ from launcher.errors import BadRequest, LaunchMissing
 from launcher.explain import speak
 from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.web.handler import Handler
+from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.schemas import iso
 from launcher.web.watching import Reading
 
@@ -128,3 +129,22 @@ def _number(where: str, text: str, least: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:  # noqa: PLR2004
         raise BadRequest(where, f"It is “{text}”.", f"a whole number, at least {least}")
     return int(text)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/launches/{id}/events",
+        LaunchEvents,
+        (
+            Operation(
+                "GET",
+                "Its events: those that were, then those that come, to the final one. 204 when none is left.",
+                EVENTS,
+                who="login",
+                query=(("from", "Number of the first event to send; 1 is the first of all."),),
+                headers=(LAST_ID,),
+                errors=("launch-missing", "bad-request"),
+            ),
+        ),
+    ),
+)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from launcher.errors import Forbidden
 from launcher.web import schemas
 from launcher.web.handler import Handler
+from launcher.web.routes import Operation, Route
 
 
 class Limits(Handler):
@@ -51,3 +54,26 @@ class Queue(Handler):
             account=launch.account.name,
             link=schemas.launch_link(ref.provider, ref.spec, launch.urlpath),
         )
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/limits",
+        Limits,
+        (Operation("GET", "What this site lets people have, and how full it is.", schemas.Limits),),
+    ),
+    Route(
+        "/api/v1/queue",
+        Queue,
+        (
+            Operation(
+                "GET",
+                "Launches that wait for a place, in the order of their places. For the operator.",
+                schemas.Waiting,
+                many=True,
+                who="login",
+                errors=("forbidden",),
+            ),
+        ),
+    ),
+)

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from launcher.errors import BadRequest
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler
+from launcher.web.routes import HTML, NEXT, Operation, Route
 
 if TYPE_CHECKING:
     from launcher.web.context import Web
@@ -95,3 +96,39 @@ class Callback(Handler):
             raise BadRequest("code", "JupyterHub does not know this login.", "a fresh login: open the link again")
         auth.set_login(self, self.web, token, secure=self.secure)
         self.redirect(auth.local_page(begun["next"], self.web.base))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/api/v1/me",
+        Me,
+        (Operation("GET", "Who asks.", schemas.Me, who="login", query=(NEXT,)),),
+    ),
+    Route(
+        "/api/v1/login",
+        Login,
+        (
+            Operation(
+                "GET",
+                "Log in through the hub, as a guest where the site admits guests.",
+                HTML,
+                302,
+                query=(NEXT, ("as", "`member`: sign in with a password.")),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/oauth_callback",
+        Callback,
+        (
+            Operation(
+                "GET",
+                "Where the hub sends the browser back.",
+                HTML,
+                302,
+                query=(("code", "The hub's code."), ("state", "The login's state.")),
+                errors=("bad-request", "hub-down"),
+            ),
+        ),
+    ),
+)

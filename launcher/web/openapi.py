@@ -12,12 +12,13 @@ from pydantic.json_schema import models_json_schema
 
 from launcher.web import schemas
 from launcher.web.handler import Handler
+from launcher.web.routes import JSON, Operation, Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launcher.web.context import Web
-    from launcher.web.routes import Operation, Route
+
 
 VERSION: Final = "1"
 REF: Final = "#/components/schemas/{model}"
@@ -137,3 +138,8 @@ class OpenApi(Handler):
         """The description."""
         self.set_header("Content-Type", "application/json")
         self.finish(self.text)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route("/api/v1/openapi.json", OpenApi, (Operation("GET", "This API, as OpenAPI 3.1.", JSON),)),
+)

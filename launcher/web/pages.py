@@ -5,34 +5,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 from tornado.web import HTTPError
 
 from launcher import explain
-from launcher.errors import BodyTooLarge, LauncherError
-from launcher.explain.languages import words
+from launcher.errors import LauncherError
 from launcher.repos.recognise import arrival
 from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
 from launcher.web.elsewhere import PICTURE, PICTURE_SIZE
 from launcher.web.elsewhere import title as embed_title
-from launcher.web.handler import CSP, Handler, as_json
+from launcher.web.handler import CSP, Handler
 from launcher.web.rendering import HtmlPage, error_page, render
+from launcher.web.routes import HTML, LINK_ERRORS, NEXT, URLPATH, Operation, Route
 
 if TYPE_CHECKING:
     from launcher.model import Failed, RepoRef
     from launcher.web.assets import Page
     from launcher.web.context import Web
 
-PROXYS_LONGEST_BODY = 2**20
-"""As in deploy/proxy/escapes.mjs."""
-_PROJECT = re.compile(r"/user/project-([a-z][a-z0-9]{0,24})(?:/|$)")
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
@@ -161,104 +157,6 @@ class LaunchPage(_Shell):
         return arrival(ask("urlpath", ""), ask("labpath", ""), ask("filepath", ""))
 
 
-class StoppedSession(HtmlPage):
-    """`/user/…`: what the proxy sends here belongs to no running session."""
-
-    def prepare(self) -> None:  # type: ignore[override]  # nothing to wait for
-        """Answer every method alike, also a websocket's opening."""
-        found = _PROJECT.match(self.request.path)
-        if found and self.web.wildcard and not self.web.is_sessions_host(self.request.host_name):
-            self.redirect(self.web.session_address(str(self.request.uri)))
-            return
-        error = self.web.storage.notice(found[1]) if found else None
-        told = explain.say(explain.SESSION_STOPPED) if error is None else explain.explain(error)
-        told = replace(told, status=explain.SESSION_STOPPED.status)
-        self.set_header("Retry-After", "5")
-        upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
-        if self.wants_page and not upgrade and self.request.method in {"GET", "HEAD"}:
-            way = f"{self.web.public_url.rstrip('/')}/api/v1/projects/{found[1]}/open" if found else ""
-            again = texts.text(self.language, "error.again")
-            self.render_page(error_page(self, told, action=way, action_text=again), told.status)
-            return
-        self.set_status(told.status)
-        self.set_header("Content-Type", "application/json")
-        body = as_json(told)
-        self.finish(json.dumps({"error": body, "message": told.seen}))
-
-
-class ProxyError(HtmlPage):
-    """`/proxy-error/<status>`: what the proxy shows where the part that should answer does not. It keeps its status."""
-
-    on_sessions_hosts = answers_all = True
-
-    def get(self, status: str) -> None:
-        """A page, or JSON where a program asked: the proxy passes on nothing but the address."""
-        address = self.get_query_argument("url", "")
-        told = _proxys_word(status)
-        code = told.status
-        if "/api/" in address:
-            self.set_status(code)
-            self.set_header("Content-Type", "application/json")
-            body = as_json(told)
-            self.finish(json.dumps({"error": body, "message": told.seen}))
-            return
-        self.render_page(error_page(self, told), code)
-
-
-def _proxys_word(status: str) -> Failed:
-    """What is wrong, by the status that the proxy answers with."""
-    if status == "413":
-        return explain.explain(BodyTooLarge(PROXYS_LONGEST_BODY))
-    if status == "411":
-        return explain.say(explain.LENGTH_MISSING)
-    if status in {"502", "503", "504"}:
-        return explain.say(explain.PART_AWAY, int(status))
-    return explain.say(explain.REQUEST_REFUSED, 500)
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorText:
-    """A row as the reference shows it: facts by their names."""
-
-    code: str
-    status: int
-    title: str
-    seen: str
-    todo: str
-
-
-def error_texts() -> list[ErrorText]:
-    """Every error that people may meet."""
-    rows = [*explain.ROWS.values(), *explain.SPOKEN]
-    return [ErrorText(row.code, row.status, row.title, _named(row), _named_text(row.todo)) for row in rows]
-
-
-def _named(row: explain.Row) -> str:
-    return " ".join(_named_text(text) for text in (row.seen, *(text for _, text in row.more)))
-
-
-def _named_text(text: str) -> str:
-    return re.sub(r"\{(\w+)\}", r"<\1>", text).replace("\n", " ")
-
-
-def _spoken(told: ErrorText, language: str) -> ErrorText:
-    said = words(language).get(told.code)
-    if said is None:
-        return told
-    seen = " ".join(_named_text(text) for text in (said["seen"], *said["more"].values()))
-    return ErrorText(told.code, told.status, said["title"], seen, _named_text(said["todo"]))
-
-
-class ErrorsPage(HtmlPage):
-    """`/docs/errors`: where the links of errors lead."""
-
-    def get(self) -> None:
-        """The page."""
-        rows: list[Any] = [_spoken(one, self.language) for one in error_texts()]
-        title = texts.text(self.language, "errors.title")
-        self.render_page(render(self, "errors.html", title=title, rows=rows))
-
-
 class Language(Handler):
     """`/language/<code>`: reads on in another language, and remembers it."""
 
@@ -270,3 +168,26 @@ class Language(Handler):
             texts.COOKIE, language, expires_days=texts.COOKIE_DAYS, httponly=True, samesite="Lax", secure=self.secure
         )
         self.redirect(auth.local_page(self.get_query_argument("next", "/"), self.web.base))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route("/", Home, (Operation("GET", "Home page: paste an address, get a launch link.", HTML),)),
+    Route(
+        "/v2/{provider}/{spec}",
+        LaunchPage,
+        (
+            Operation(
+                "GET",
+                "Launch page of a link. Its script starts the launch; a crawler starts nothing.",
+                HTML,
+                query=(URLPATH, ("labpath", "A file to open in JupyterLab."), ("filepath", "A file to open.")),
+                errors=LINK_ERRORS,
+            ),
+        ),
+    ),
+    Route(
+        "/language/{language}",
+        Language,
+        (Operation("GET", "Reads on in another language, which is remembered.", HTML, 302, query=(NEXT,)),),
+    ),
+)

@@ -13,8 +13,8 @@ from launcher.gate.policy import Policy, ProviderPolicy
 from launcher.settings import PREFIX, Settings
 from launcher.web import launch_log
 from launcher.web.app import ROUTES
+from launcher.web.errors_page import error_texts
 from launcher.web.metrics import Metrics
-from launcher.web.pages import error_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

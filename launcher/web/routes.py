@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from launcher.web.handler import Handler
 
 Who = Literal["anybody", "login", "hub"]
+HTML: Final = "text/html"
+EVENTS: Final = "text/event-stream"
+JSON: Final = "application/json"
+SVG: Final = "image/svg+xml"
 LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
 """Codes of what is wrong with a link."""
+LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
+URLPATH: Final = ("urlpath", "Where in the session to arrive.")
+NEXT: Final = ("next", "The page to come back to: a path of this site.")
 
 
 @dataclass(frozen=True, slots=True)

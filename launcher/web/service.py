@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from typing import Final
 
 from tornado.web import HTTPError
 
 from launcher.errors import BadRequest
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler
+from launcher.web.routes import JSON, Operation, Route
 
 log = logging.getLogger(__name__)
 
@@ -96,3 +98,22 @@ class InternalResolve(Handler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body))
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route("/api/repoproviders", RepoProviders, (Operation("GET", "How links are written.", JSON),)),
+    Route("/versions", Versions, (Operation("GET", "Versions of the service's parts.", JSON),)),
+    Route(
+        "/health",
+        HealthHandler,
+        (Operation("GET", "Whether every part is well (else 503); asked at most every 15 s.", schemas.HealthAnswer),),
+    ),
+    Route("/metrics", MetricsHandler, (Operation("GET", "Numbers for Prometheus.", "text/plain"),)),
+)
+INTERNAL: Final[tuple[Route, ...]] = (
+    Route(
+        "/internal/resolve",
+        InternalResolve,
+        (Operation("POST", "What a spawn may have. For the hub alone, not through the proxy.", JSON, who="hub"),),
+    ),
+)

@@ -9,6 +9,7 @@ from launcher.errors import LauncherError
 from launcher.model import State
 from launcher.standings import Standing
 from launcher.web.handler import Handler
+from launcher.web.routes import SVG, Operation, Route
 
 if TYPE_CHECKING:
     from launcher.model import RepoRef
@@ -80,3 +81,19 @@ class StateBadge(Handler):
             return self.web.links.parse_spec(provider, raw)
         except LauncherError:
             return None
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/badge/state/{provider}/{spec}",
+        StateBadge,
+        (
+            Operation(
+                "GET",
+                "Badge that says where a link stands, by its launches here: `reproducible`, `locked`, `not pinned` or "
+                "`ready`, `building`, `failed`, `unknown`. The address ends in `.svg`. Starts nothing.",
+                SVG,
+            ),
+        ),
+    ),
+)
