@@ -16,7 +16,7 @@ from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:
     from launcher.model import Project as Project_
-    from launcher.web.context import LaunchView, ProjectView
+    from launcher.web.views import LaunchView, ProjectView
 
 
 class OfLaunches(Handler):

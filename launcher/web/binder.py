@@ -24,7 +24,8 @@ from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
     from launcher.model import Event, Numbered, Project, RepoRef
-    from launcher.web.context import LaunchView, Web
+    from launcher.web.context import Web
+    from launcher.web.views import LaunchView
     from launcher.web.watching import Told
 
 PHASES: Final[dict[Stage, str]] = {

@@ -14,7 +14,7 @@ from launcher.web.routes import Operation, Route
 from launcher.web.schemas import iso
 
 if TYPE_CHECKING:
-    from launcher.web.context import CredentialView
+    from launcher.web.views import CredentialView
 
 
 class CredentialRequest(BaseModel):

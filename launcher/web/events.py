@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launcher.model import Event, Numbered
-    from launcher.web.context import LaunchView
+    from launcher.web.views import LaunchView
 
 WORTH_SHARING: Final = 2000
 """Characters of a message that is kept encoded for other watchers, at most: memory is bounded."""

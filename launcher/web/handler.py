@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from launcher.model import Account, Failed, RepoRef
     from launcher.rates import Standing
-    from launcher.web.context import LaunchView, Web
+    from launcher.web.context import Web
+    from launcher.web.views import LaunchView
 
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
-    from launcher.web.context import LaunchView, ProjectView
+    from launcher.web.views import LaunchView, ProjectView
 
 Text = Field(max_length=4000)
 

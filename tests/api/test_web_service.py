@@ -180,7 +180,7 @@ def test_every_method_is_documented(route: Any) -> None:
 
 @dataclass
 class Forgets:
-    """Is a `launcher.web.context.Forgetting`: notes what it is asked."""
+    """Is a `launcher.web.interface.Forgetting`: notes what it is asked."""
 
     asked: list[tuple[str, str]] = field(default_factory=list)
 
