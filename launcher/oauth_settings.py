@@ -13,7 +13,7 @@ class GitApplication(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["github", "gitlab", "forgejo"]
+    kind: Literal["github", "gitlab", "forgejo", "bitbucket"]
     client_id: str = Field(min_length=1)
     client_secret: str = Field(min_length=1, repr=False)
 
@@ -39,5 +39,6 @@ class OAuthSettings(BaseModel):
         default_factory=dict,
         repr=False,
         description='OAuth applications at git hosts, by host: `[git_applications."git.example.org"]` with `kind` '
-        "(`github`, `gitlab` or `forgejo`), `client_id` and `client_secret`. In the environment as JSON.",
+        "(`github`, `gitlab`, `forgejo` (Gitea too) or `bitbucket`), `client_id` and `client_secret`. In the "
+        "environment as JSON.",
     )

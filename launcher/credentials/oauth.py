@@ -1,6 +1,6 @@
 """Tokens that git hosts give to the operator's application when a person agrees: OAuth 2 with PKCE (RFC 6749, 7636).
 
-The three kinds of host are as their documentation says; none of them is asked by tests.
+The kinds of host are as their documentation says, which KINDS names; none of them is asked by tests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -35,13 +35,29 @@ class HostKind:
     scope: str
     username: str
     """What git sends with such a token."""
+    basic: bool = False
+    """Whether it takes the application's secret in the header alone (RFC 6749, 2.3.1), not among what is asked."""
 
 
 KINDS: Final[Mapping[str, HostKind]] = {
     "github": HostKind("/login/oauth/authorize", "/login/oauth/access_token", "repo", "x-access-token"),
     "gitlab": HostKind("/oauth/authorize", "/oauth/token", "read_repository", "oauth2"),
     "forgejo": HostKind("/login/oauth/authorize", "/login/oauth/access_token", "read:repository", "oauth2"),
+    "bitbucket": HostKind(
+        "/site/oauth2/authorize", "/site/oauth2/access_token", "repository", "x-token-auth", basic=True
+    ),
 }
+"""Each asks for as little as the host can give:
+
+- GitHub: docs.github.com, "Authorizing OAuth apps" and "Generating a user access token for a GitHub App". The same
+  addresses serve both; an OAuth app's least scope for private repositories is `repo`, which also writes, and a GitHub
+  App's tokens have the app's permissions, whatever scope is asked for. S256 since July 2025 (github.blog/changelog).
+- GitLab: docs.gitlab.com/api/oauth2: PKCE, "Access Git over HTTPS" with `read_repository` and the name `oauth2`.
+- Forgejo and Gitea: forgejo.org/docs/latest/user/oauth2-provider, docs.gitea.com/development/oauth2-provider. Scopes
+  of tokens count at Gitea since 1.23 (its `additional_scopes_test.go`); Forgejo's documentation says that it has none.
+- Bitbucket Cloud: developer.atlassian.com/cloud/bitbucket/oauth-2 (the secret by `curl -u`) and
+  …/bitbucket-cloud-rest-api-scopes (`repository`: reads, clones over https). Nothing there says whether PKCE counts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +144,16 @@ class OAuth:
 
     async def _ask(self, site: str, about: Mapping[str, str]) -> Grant:
         application = self._at(site)
-        secret = {"client_id": application.client_id, "client_secret": application.client_secret}
+        client = (application.client_id, application.client_secret)
+        named = {} if application.kind.basic else dict(zip(("client_id", "client_secret"), client, strict=True))
+        name, secret = map(quote_plus, client) if application.kind.basic else (None, None)
         request = HTTPRequest(
             site + application.kind.token,
             method="POST",
-            body=urlencode({**about, **secret}),
+            body=urlencode({**about, **named}),
             headers={"Accept": "application/json"},
+            auth_username=name,
+            auth_password=secret,
             connect_timeout=TIMEOUT_S,
             request_timeout=TIMEOUT_S,
             follow_redirects=False,  # the secret is for this host

@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -46,6 +46,8 @@ class OAuthHost(PrivateHost):
     refreshes: set[str] = field(default_factory=set)
     asked: list[dict[str, str]] = field(default_factory=list)
     seconds: list[int] = field(default_factory=lambda: [7200])
+    basic: list[str] = field(default_factory=list)
+    """What each of them had in its header."""
     answer: list[tuple[int, bytes]] = field(default_factory=list)
     """What is answered instead."""
 
@@ -67,7 +69,10 @@ class OAuthHandler(PrivateHandler):
             return
         verifier = asked.get("code_verifier", "")
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        known = {name: asked.get(name) for name in CLIENT} == CLIENT
+        basic = self.headers.get("Authorization", "").removeprefix("Basic ")
+        self.host.basic.append(base64.b64decode(basic).decode())
+        by_header = basic and self.host.basic[-1] == ":".join(CLIENT.values())
+        known = by_header or {name: asked.get(name) for name in CLIENT} == CLIENT
         good = {
             "authorization_code": self.host.codes.pop(asked.get("code", ""), None) == challenge,
             "refresh_token": asked.get("refresh_token") in self.host.refreshes,
@@ -136,6 +141,21 @@ async def back(site: Site, code: str, state: str, cookie: dict[str, str], token:
         body = await answer.text()
         told = json.loads(body)["error"] if answer.status >= 400 else None
         return answer.status, answer.headers.get("Location", ""), told
+
+
+async def test_a_host_that_takes_the_secret_in_the_header_alone_is_told_it_there(host: OAuthHost) -> None:
+    kind = KINDS["bitbucket"]
+    asks = OAuth({host.base: Application(replace(kind, token="/oauth/token"), *CLIENT.values())}, time.time)
+    where = urlsplit(asks.authorize_url(host.base, "https://here/back", "state", "challenge"))
+    assert (where.path, parse_qs(where.query)["scope"]) == ("/site/oauth2/authorize", ["repository"])
+    verifier = secrets.token_hex(16)
+    host.codes["c"] = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    grant = await asks.redeem(host.base, "c", verifier, "https://here/back")
+    await asks.renew(host.base, grant)
+    asks.close()
+    assert host.basic == [":".join(CLIENT.values())] * 2
+    assert not any(CLIENT["client_secret"] in asked.values() for asked in host.asked)
+    assert asks.username(host.base) == "x-token-auth"
 
 
 async def test_a_person_agrees_and_their_repository_opens(
