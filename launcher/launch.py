@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import AfreshPinned, HostUnreachable, RefAmbiguous, RefMissing, RepositoryMissing
-from launcher.model import Declared, Ended, Progress, Stage, Started
+from launcher.events import Declared, Ended, Progress, Stage, Started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from builders.logs import LAUNCH
 from launcher.errors import LauncherError, LaunchMissing
-from launcher.model import Cancelled, Ended, Failed, Image, Kind, Progress, Ready, Session, Stage, Started, State
+from launcher.events import Cancelled, Ended, Failed, Progress, Ready, Stage, Started, State
+from launcher.model import Image, Kind, Session
 from launcher.stages import Asked, Explain, StoryTell
 from launcher.standings import Standings
 from launcher.store.launches import Launch, launch_ended
@@ -23,7 +24,8 @@ from launcher.tasks import Tasks
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from launcher.model import Account, Event, Numbered, RepoRef
+    from launcher.events import Event, Numbered
+    from launcher.model import Account, RepoRef
     from launcher.store.launches import LaunchRows
     from launcher.store.logs import EventLog, EventLogs
 

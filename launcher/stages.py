@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from launcher.model import Event, Failed, Stage
+from launcher.events import Event, Failed, Stage
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

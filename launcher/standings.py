@@ -6,12 +6,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from launcher.model import Ready, State
+from launcher.events import Ready, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from launcher.model import Event, RepoRef
+    from launcher.events import Event
+    from launcher.model import RepoRef
     from launcher.store.launches import Ended
 
 MOST: Final = 10_000

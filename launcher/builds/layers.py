@@ -18,15 +18,17 @@ from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import RegistryDown
+from launcher.events import Progress, Stage
 from launcher.fair import FairQueue, Ticket
-from launcher.model import Image, Progress, Stage
+from launcher.model import Image
 from launcher.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launcher.builds.interface import Build, Engine, Finder, Inspect
-    from launcher.model import Environment, Event, ImageFacts, ResolvedRepo
+    from launcher.events import Event
+    from launcher.model import Environment, ImageFacts, ResolvedRepo
     from launcher.stages import Explain, Images, LaunchTell, Tell
     from launcher.store.images import ImageRows
 

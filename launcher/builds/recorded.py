@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import EngineDown, LauncherError, RegistryDown
-from launcher.model import Cancelled, Ended, Image, Progress, Stage, Started, State
+from launcher.events import Cancelled, Ended, Progress, Stage, Started, State
+from launcher.model import Image
 from launcher.store.launches import BuildRecord, build_begun, build_ended
 from launcher.tasks import Tasks
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from launcher.builds.interface import Build, Push
-    from launcher.model import Environment, Event, ImageRef, ResolvedRepo
+    from launcher.events import Event
+    from launcher.model import Environment, ImageRef, ResolvedRepo
     from launcher.stages import Explain, Images, LaunchTell, Tell
     from launcher.store.images import ImageRows
     from launcher.store.launches import BuildRows

@@ -11,7 +11,8 @@ from launcher.tasks import Tasks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from launcher.model import Checkout, Environment, Event
+    from launcher.events import Event
+    from launcher.model import Checkout, Environment
     from launcher.stages import Tell
 
 

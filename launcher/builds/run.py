@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from builders import lines
 from builders.process import Command, ProgramMissing, output
 from builders.requests import LIMITS_S
-from launcher import model
-from launcher.model import Environment, ImageFacts, ImageRef, Stage
+from launcher import events
+from launcher.model import Environment, ImageFacts, ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class Builders:
     async def detect(self, checkout: Checkout, tell: Tell) -> Environment:
         """As stages.Detector."""
         asked = {"checkout": checkout.path.name, "space": checkout.repo.space}
-        told = _telling(tell, Stage.DETECT)
+        told = _telling(tell, events.Stage.DETECT)
         found = await self._worker.ask(lines.Found, "detect", asked, told=told, limit_s=self._build_s)
         return _same(Environment, found)
 
@@ -69,7 +69,7 @@ class Builders:
         EngineDown, RegistryDown, BuildBroken.
         """
         asked = {"image": image, "checkout": checkout.path.name, "commit": checkout.repo.commit}
-        told = _telling(tell, Stage.BUILD if "@" not in image else Stage.IMAGE)
+        told = _telling(tell, events.Stage.BUILD if "@" not in image else events.Stage.IMAGE)
         found = await self._worker.ask(lines.Facts, "inspect", asked, told=told, limit_s=LIMITS_S["inspect"])
         return _same(ImageFacts, found)
 
@@ -105,7 +105,7 @@ class Builders:
     async def push(self, engine_id: str, key: str, tell: Tell, *, space: str = "") -> str:
         """Push under the key's name; the digest. Raises RegistryDown, EngineDown, BuildBroken."""
         asked = {"engine_id": engine_id, "key": key, "space": space}
-        told = _telling(tell, Stage.PUSH)
+        told = _telling(tell, events.Stage.PUSH)
         return (await self._worker.ask(lines.Pushed, "push", asked, told=told, limit_s=LIMITS_S["push"])).digest
 
 
@@ -148,15 +148,15 @@ class Registry:
         await self.worker.ask(lines.Known, "registry", {})
 
 
-def _telling(tell: Tell, stage: Stage = Stage.BUILD) -> Callable[[lines.Line], None]:
+def _telling(tell: Tell, stage: events.Stage = events.Stage.BUILD) -> Callable[[lines.Line], None]:
     def told(line: lines.Line) -> None:
         match line:
             case lines.Log(text):
-                tell(model.Log(stage, text))
+                tell(events.Log(stage, text))
             case lines.Step(text):
-                tell(model.Progress(stage, text))
+                tell(events.Progress(stage, text))
             case lines.Progress(text, percent):
-                tell(model.Progress(stage, text, percent))
+                tell(events.Progress(stage, text, percent))
             case _:
                 pass
 

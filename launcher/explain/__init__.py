@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from launcher import errors
+from launcher.events import Failed
 from launcher.explain import asking, builds, credentials, limits, links, repositories, sessions
 from launcher.explain.languages import in_language
 from launcher.explain.row import Row
@@ -25,12 +26,11 @@ from launcher.explain.spoken import (
     SESSION_STOPPED,
     SPOKEN,
 )
-from launcher.model import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.model import Stage
+    from launcher.events import Stage
 
 __all__ = [
     "ERRORS_PAGE",

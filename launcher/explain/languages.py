@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from launcher.events import Failed
     from launcher.explain.row import Row
-    from launcher.model import Failed
 
 _FOLDER: Final = Path(__file__).parent
 _FACT = re.compile(r"\{(\w+)\}")

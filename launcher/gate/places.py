@@ -11,9 +11,10 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from launcher.errors import HubDown, QueueFull
+from launcher.events import Ended, Queued, Stage, Started
 from launcher.fair import FairQueue, Ticket
 from launcher.gate.words import MESSAGES, worth_telling
-from launcher.model import Ended, Kind, Queued, RepoRef, Stage, Started
+from launcher.model import Kind, RepoRef
 from launcher.store.queue import Waiting
 
 if TYPE_CHECKING:

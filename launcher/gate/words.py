@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from launcher.model import Queued
+    from launcher.events import Queued
 
 NEAR: Final = 3
 """Places up to this one are told one by one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.model import Progress, Stage
+from launcher.events import Progress, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

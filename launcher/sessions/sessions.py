@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import HubDown, SpawnTimeout
-from launcher.model import Kind, Progress, Session, Stage
+from launcher.events import Progress, Stage
+from launcher.model import Kind, Session
 from launcher.sessions.hub import Asked, HubClient, Step
 
 if TYPE_CHECKING:

@@ -6,23 +6,8 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from launcher.model import (
-    Cancelled,
-    Declared,
-    Ended,
-    Environment,
-    Event,
-    Failed,
-    Image,
-    ImageFacts,
-    ImageRef,
-    Log,
-    Progress,
-    Queued,
-    Ready,
-    Stage,
-    Started,
-)
+from launcher.events import Cancelled, Declared, Ended, Event, Failed, Log, Progress, Queued, Ready, Stage, Started
+from launcher.model import Environment, Image, ImageFacts, ImageRef
 
 EVENTS: dict[str, type[Event]] = {
     "started": Started,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
-from launcher.model import State
+from launcher.events import State
 from launcher.store.rows import EventRow, LaunchRow, SpliceRow
 
 if TYPE_CHECKING:

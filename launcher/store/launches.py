@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Table, insert, select, update
 
-from launcher.model import Account, Kind, RepoRef, State
+from launcher.events import State
+from launcher.model import Account, Kind, RepoRef
 from launcher.store.rows import BuildRow, LaunchRow, ProjectRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Table, func, insert, select, update
 
-from launcher.model import FINAL, Numbered
+from launcher.events import FINAL, Numbered
 from launcher.store.codec import parse_event
 from launcher.store.rows import EventRow, SpliceRow
 

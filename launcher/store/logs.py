@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
-from launcher.model import FINAL, Event, Numbered
+from launcher.events import FINAL, Event, Numbered
 from launcher.store import log_rows
 from launcher.store.codec import event_text
 from launcher.store.log_rows import NOTHING, Past, Splice

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 
-from launcher.model import State
+from launcher.events import State
 from launcher.store.rows import EnvironmentRow, LaunchRow, OriginRow, ProjectRow
 
 if TYPE_CHECKING:

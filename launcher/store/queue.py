@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Table, delete, insert, select
 
-from launcher.model import State
+from launcher.events import State
 from launcher.store.rows import LaunchRow, QueueRow
 
 if TYPE_CHECKING:

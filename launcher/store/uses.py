@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, delete, func, or_, select
 
-from launcher.model import State
+from launcher.events import State
 from launcher.store.rows import ImageRow, LaunchRow, ProjectRow
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from launcher.web.rendering import HtmlPage, error_page
 from launcher.web.routes import HTML, Operation, Route
 
 if TYPE_CHECKING:
-    from launcher.model import Failed
+    from launcher.events import Failed
 
 PROXYS_LONGEST_BODY = 2**20
 """As in deploy/proxy/escapes.mjs."""

@@ -16,14 +16,16 @@ from urllib.parse import quote, urljoin
 
 from launcher import explain
 from launcher.errors import BadRequest, LauncherError, LaunchMissing, RetryLater
-from launcher.model import Account, Cancelled, Ended, Failed, Kind, Progress, Ready, Stage
+from launcher.events import Cancelled, Ended, Failed, Progress, Ready, Stage
+from launcher.model import Account, Kind
 from launcher.web import auth
 from launcher.web.events import StreamHandler
 from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
-    from launcher.model import Event, Numbered, Project, RepoRef
+    from launcher.events import Event, Numbered
+    from launcher.model import Project, RepoRef
     from launcher.web.context import Web
     from launcher.web.views import LaunchView
     from launcher.web.watching import Told

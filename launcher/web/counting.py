@@ -6,12 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from launcher.model import Ended, Image, Stage, Started
+from launcher.events import Ended, Stage, Started
+from launcher.model import Image
 
 if TYPE_CHECKING:
     from launcher.builds.interface import Build, BuildRequest
+    from launcher.events import Event
     from launcher.launches import Story
-    from launcher.model import Event, ImageFacts, Session
+    from launcher.model import ImageFacts, Session
     from launcher.stages import Asked, StoryTell, Tell
     from launcher.web.binder_metrics import Status
     from launcher.web.metrics import Metrics

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from tornado.iostream import StreamClosedError
 
 from launcher.errors import BadRequest, LaunchMissing
+from launcher.events import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.explain import speak
-from launcher.model import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.web.handler import Handler
 from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.schemas import iso
@@ -20,7 +20,7 @@ from launcher.web.watching import Reading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from launcher.model import Event, Numbered
+    from launcher.events import Event, Numbered
     from launcher.web.views import LaunchView
 
 WORTH_SHARING: Final = 2000

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
 
-    from launcher.model import Account, Failed, RepoRef
+    from launcher.events import Failed
+    from launcher.model import Account, RepoRef
     from launcher.rates import Standing
     from launcher.web.context import Web
     from launcher.web.views import LaunchView

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from launcher.events import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
 from launcher.explain import speak
-from launcher.model import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
 from launcher.web.handler import Handler
@@ -18,7 +18,7 @@ from launcher.web.routes import Operation, Route
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from launcher.model import Event, Numbered
+    from launcher.events import Event, Numbered
     from launcher.web.watching import Told
 
 MOST_LINES: Final = 5000

@@ -15,7 +15,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from launcher.model import Cancelled, Failed, Ready
+from launcher.events import Cancelled, Failed, Ready
 from launcher.web.binder_metrics import PROVIDERS
 from launcher.web.counting import everybodys
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from launcher.model import Event, Image, Session
+    from launcher.events import Event
+    from launcher.model import Image, Session
     from launcher.store.launches import Launch
     from launcher.web.metrics import Metrics, Outcome
 

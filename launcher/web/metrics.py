@@ -15,7 +15,7 @@ from launcher.web.binder_metrics import BinderMetrics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.model import Stage
+    from launcher.events import Stage
 
     Outcome = Literal["ready", "failed", "cancelled"]
 

@@ -25,7 +25,8 @@ from launcher.web.rendering import HtmlPage, error_page, render
 from launcher.web.routes import HTML, LINK_ERRORS, NEXT, URLPATH, Operation, Route
 
 if TYPE_CHECKING:
-    from launcher.model import Failed, RepoRef
+    from launcher.events import Failed
+    from launcher.model import RepoRef
     from launcher.web.assets import Page
     from launcher.web.context import Web
 

@@ -14,7 +14,7 @@ from launcher.web import texts
 from launcher.web.handler import Handler
 
 if TYPE_CHECKING:
-    from launcher.model import Failed
+    from launcher.events import Failed
 
 TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

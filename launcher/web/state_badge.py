@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from launcher.errors import LauncherError
-from launcher.model import State
+from launcher.events import State
 from launcher.standings import Standing
 from launcher.web.handler import Handler
 from launcher.web.routes import SVG, Operation, Route

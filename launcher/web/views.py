@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.model import Account, Project, RepoRef, State
+    from launcher.events import State
+    from launcher.model import Account, Project, RepoRef
 
 
 class LaunchView(Protocol):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tornado.iostream import StreamClosedError
 
 from builders.logs import nobodys
-from launcher.model import FINAL
+from launcher.events import FINAL
 from launcher.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tornado.iostream import IOStream
 
-    from launcher.model import Numbered
+    from launcher.events import Numbered
 
 log = logging.getLogger(__name__)
 

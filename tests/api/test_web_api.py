@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.errors import BadRequest, WorkspaceNearlyFull
-from launcher.model import Role, Stage, Started
+from launcher.events import Stage, Started
+from launcher.model import Role
 from launcher.web import auth
 from launcher.web.urlpath import checked_urlpath
 from tests.fakes.web import Running, a_project

@@ -14,20 +14,8 @@ import pytest
 from yarl import URL
 
 from launcher.errors import BuildTokenRefused, HubDown, RefMissing
-from launcher.model import (
-    Cancelled,
-    Ended,
-    Event,
-    Failed,
-    Image,
-    ImageRef,
-    Kind,
-    Log,
-    Progress,
-    Ready,
-    Stage,
-    Started,
-)
+from launcher.events import Cancelled, Ended, Event, Failed, Log, Progress, Ready, Stage, Started
+from launcher.model import Image, ImageRef, Kind
 from launcher.rates import Rates
 from launcher.web import binder
 from launcher.web.build_tokens import BuildTokens

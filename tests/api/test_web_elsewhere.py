@@ -11,7 +11,8 @@ import pytest
 from yarl import URL
 
 from launcher.errors import RefMissing
-from launcher.model import Account, Ended, Image, Kind, Log, Ready, RepoRef, Stage, State
+from launcher.events import Ended, Log, Ready, Stage, State
+from launcher.model import Account, Image, Kind, RepoRef
 from launcher.standings import Standing, Standings
 from launcher.store.launches import Ended as Ended_
 from launcher.web import state_badge

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.errors import BuildFailed
-from launcher.model import Ended, Event, Log, Numbered, Progress, Ready, Stage, Started
+from launcher.events import Ended, Event, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.web import events
 from tests.fixtures.web import served
 

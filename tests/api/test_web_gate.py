@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.errors import QueueFull
+from launcher.events import Stage, Started
 from launcher.gate.places import Turn
 from launcher.gate.policy import Policy
-from launcher.model import Kind, Stage, Started
+from launcher.model import Kind
 from launcher.rates import LOOPBACK
 from tests.fakes.web import a_project
 from tests.fixtures.web import OPERATOR_TOKEN, gate, served

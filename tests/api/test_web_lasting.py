@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import BuildFailed, HubDown
-from launcher.model import Ended, Event, Log, Stage, Started
+from launcher.events import Ended, Event, Log, Stage, Started
 from launcher.web import lasting, site_pages
 from launcher.web.health import Health
 from tests.fixtures.web import OPERATOR_TOKEN, served

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tornado.iostream import IOStream
 
-from launcher.model import Log, Numbered, Ready, Stage
+from launcher.events import Log, Numbered, Ready, Stage
 from launcher.web import watching
 from launcher.web.watching import KEEPALIVE, PIECE, Reading, Watching
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.model import Account, Ended, Kind, Log, RepoRef, Stage, State
+from launcher.events import Ended, Log, Stage, State
+from launcher.model import Account, Kind, RepoRef
 from launcher.store.durations import FRESH_S, Durations
 from launcher.store.launches import Launch, LaunchRows
 

@@ -14,20 +14,8 @@ from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 
 from launcher.errors import DatabaseDown, DiskFull
-from launcher.model import (
-    Account,
-    Environment,
-    Image,
-    ImageRef,
-    Kind,
-    Log,
-    Project,
-    Ready,
-    RepoRef,
-    Role,
-    Stage,
-    State,
-)
+from launcher.events import Log, Ready, Stage, State
+from launcher.model import Account, Environment, Image, ImageRef, Kind, Project, RepoRef, Role
 from launcher.store.database import Database
 from launcher.store.database import database_url as parse
 from launcher.store.images import EnvironmentRows, ImageRows

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from launcher.builds import uses as why
 from launcher.builds.collection import Thing
-from launcher.model import Account, Image, ImageRef, Kind, Project, RepoRef, State
+from launcher.events import State
+from launcher.model import Account, Image, ImageRef, Kind, Project, RepoRef
 from launcher.store.images import ImageRows
 from launcher.store.launches import Launch, LaunchRows
 from launcher.store.projects import ProjectRows

@@ -11,8 +11,8 @@ import click
 import pytest
 
 from launcher.__main__ import main
+from launcher.events import Stage
 from launcher.explain import ROWS, SPOKEN
-from launcher.model import Stage
 from launcher.settings import Settings
 from launcher.web import binder, launch_log, reference
 from launcher.web.app import ROUTES

@@ -7,23 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, RegistryDown
+from launcher.events import Failed, Log, Progress, Stage
 from launcher.explain import explain as real_explain
-from launcher.model import (
-    Environment,
-    Failed,
-    Image,
-    ImageFacts,
-    ImageRef,
-    Log,
-    Progress,
-    RepoRef,
-    ResolvedRepo,
-    Stage,
-)
+from launcher.model import Environment, Image, ImageFacts, ImageRef, RepoRef, ResolvedRepo
 
 if TYPE_CHECKING:
     from launcher.builds.interface import BuildRequest
-    from launcher.model import Event
+    from launcher.events import Event
     from launcher.stages import Tell
 
 REPO = ResolvedRepo(RepoRef("git", "x/main", "https://git.example/x", "main"), "c" * 40, "refs/heads/main")

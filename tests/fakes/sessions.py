@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.model import Progress, Session, Stage
+from launcher.events import Progress, Stage
+from launcher.model import Session
 from tests.fakes.web import Running
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from tests.fakes.builds import REPO, FakeEngine, FakeRegistry, Told, environment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from launcher.model import Event, Image
+    from launcher.events import Event
+    from launcher.model import Image
     from launcher.store.database import Database
     from launcher.store.logs import EventLogs
 

@@ -12,7 +12,7 @@ from launcher.model import Account, Image, ImageFacts, Kind, Project, Role, Sess
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from launcher.model import Event
+    from launcher.events import Event
     from launcher.stages import Asked, StoryTell
 
 ADA = Account("ada", Kind.MEMBER)

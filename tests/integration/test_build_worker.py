@@ -20,7 +20,8 @@ import pytest
 from launcher.builds.run import Builders, Engine
 from launcher.builds.worker import Worker
 from launcher.errors import BuildBroken, EngineDown
-from launcher.model import Checkout, Progress, RepoRef, ResolvedRepo
+from launcher.events import Progress
+from launcher.model import Checkout, RepoRef, ResolvedRepo
 from tests.fixtures.engine import BASE_IMAGE
 from tests.fixtures.worker import RunningWorker, running_worker
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     import docker
 
-    from launcher.model import Event
+    from launcher.events import Event
 
 pytestmark = pytest.mark.engine
 KEY = "b" * 64

@@ -29,7 +29,8 @@ from launcher.errors import (
     UserUnfit,
     VolumeUnfit,
 )
-from launcher.model import Checkout, Event, Image, Log, Progress, RepoRef, ResolvedRepo, Stage
+from launcher.events import Event, Log, Progress, Stage
+from launcher.model import Checkout, Image, RepoRef, ResolvedRepo
 from tests.fixtures.engine import BASE_IMAGE
 from tests.fixtures.worker import RunningWorker, running_worker
 

@@ -15,7 +15,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from launcher.errors import SpawnFailed, SpawnRefused
-from launcher.model import Account, Event, Kind, Progress
+from launcher.events import Event, Progress
+from launcher.model import Account, Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

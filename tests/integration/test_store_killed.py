@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from launcher.model import Log, Numbered, Ready, Stage
+from launcher.events import Log, Numbered, Ready, Stage
 from launcher.store.logs import EventLogs
 from tests.fixtures.store import ROOT
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TELLER = """
 import asyncio, itertools, json, sys
-from launcher.model import Log, Stage
+from launcher.events import Log, Stage
 from launcher.store.database import Database
 from launcher.store.logs import EventLogs
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import expect
 
 from launcher.errors import BuildFailed
-from launcher.model import Ended, Event, Log, Stage, Started
+from launcher.events import Ended, Event, Log, Stage, Started
 from tests.fixtures.browser import chromium
 from tests.fixtures.web import served
 from tests.ui.conftest import SCREENSHOTS, axe_violations, overflow

@@ -8,7 +8,7 @@ from string import Formatter
 import pytest
 
 from launcher import errors, explain
-from launcher.model import Stage
+from launcher.events import Stage
 
 TAIL = ("Collecting numpy==99", "ERROR: No matching distribution found for numpy==99")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher import errors, explain
+from launcher.events import Failed
 from launcher.explain.languages import words
-from launcher.model import Failed
 
 if TYPE_CHECKING:
     from launcher.explain.row import Row

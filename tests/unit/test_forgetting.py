@@ -14,7 +14,8 @@ from launcher.builds.forgetting import ELSEWHERE, Forgetting
 from launcher.builds.holdings import Holdings
 from launcher.builds.noted import Noted
 from launcher.builds.uses import LAUNCHING, PINNED, PROJECT, PUSHING
-from launcher.model import Account, Checkout, Environment, Image, ImageRef, Kind, Project, RepoRef, ResolvedRepo, State
+from launcher.events import State
+from launcher.model import Account, Checkout, Environment, Image, ImageRef, Kind, Project, RepoRef, ResolvedRepo
 from launcher.operate.collection import told_forgotten
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import Launch, LaunchRows

@@ -11,8 +11,9 @@ import jsonschema
 import pytest
 
 from launcher.errors import BuildFailed, SpawnFailed
+from launcher.events import Cancelled, Ready, Stage, State
 from launcher.explain import explain
-from launcher.model import Account, Cancelled, Image, Kind, Ready, RepoRef, Session, Stage, State
+from launcher.model import Account, Image, Kind, RepoRef, Session
 from launcher.store.launches import Launch
 from launcher.web import launch_log
 from launcher.web.launch_log import BINDER, OWN, Asking, LaunchEnds, LaunchLog, Sink

@@ -10,24 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import BuildFailed, LaunchMissing
+from launcher.events import Cancelled, Ended, Failed, Log, Numbered, Progress, Ready, Stage, Started, State
 from launcher.launches import Launch, Launches
-from launcher.model import (
-    Account,
-    Cancelled,
-    Ended,
-    Failed,
-    Image,
-    Kind,
-    Log,
-    Numbered,
-    Progress,
-    Project,
-    Ready,
-    Session,
-    Stage,
-    Started,
-    State,
-)
+from launcher.model import Account, Image, Kind, Project, Session
 from launcher.store.launches import LaunchRows
 from launcher.store.logs import EventLogs
 from tests.fakes.builds import REPO, explain, facts

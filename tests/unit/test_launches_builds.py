@@ -10,25 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import BuildFailed
+from launcher.events import FINAL, Cancelled, Ended, Failed, Log, Numbered, Progress, Ready, Stage, Started, State
 from launcher.launches import Launch, Launches
-from launcher.model import (
-    FINAL,
-    Account,
-    Cancelled,
-    Ended,
-    Failed,
-    Image,
-    Kind,
-    Log,
-    Numbered,
-    Progress,
-    Project,
-    Ready,
-    Session,
-    Stage,
-    Started,
-    State,
-)
+from launcher.model import Account, Image, Kind, Project, Session
 from launcher.store.launches import LaunchRows, launch_ended
 from launcher.store.logs import EventLogs
 from tests.fakes.builds import REPO, environment, explain, facts

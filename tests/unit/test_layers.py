@@ -11,7 +11,8 @@ import pytest
 from launcher.builds.interface import BuildRequest
 from launcher.builds.layers import Limited
 from launcher.errors import BuildBroken, BuildFailed, RegistryDown
-from launcher.model import Cancelled, Ended, Failed, Image, Progress, Project, Stage, Started, State
+from launcher.events import Cancelled, Ended, Failed, Progress, Stage, Started, State
+from launcher.model import Image, Project
 from launcher.store.logs import EventLogs
 from launcher.store.projects import ProjectRows
 from tests.fakes.builds import REPO, FakeEngine, Told, environment, facts
@@ -20,7 +21,7 @@ from tests.fakes.site import Site
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from launcher.model import Event
+    from launcher.events import Event
     from launcher.store.database import Database
 
 A = environment("a")

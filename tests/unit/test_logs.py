@@ -14,9 +14,10 @@ import pytest
 from builders import logs
 from builders.logs import LAUNCH, Human, Json, readable, without_secrets
 from builders.requests import RequestWrong, format_request, parse_request
+from launcher.events import Log, Stage
 from launcher.explain import explain
 from launcher.launches import Launches
-from launcher.model import Account, Kind, Log, RepoRef, Session, Stage
+from launcher.model import Account, Kind, RepoRef, Session
 from launcher.store.launches import LaunchRows
 from tests.fakes.web import a_project
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import HubDown, QueueFull
+from launcher.events import Ended, Queued, Stage, Started
 from launcher.gate.places import Places, Rules
 from launcher.gate.policy import SessionLimits
 from launcher.gate.taken import Taken
 from launcher.gate.words import worth_telling
-from launcher.model import Account, Ended, Kind, Queued, RepoRef, Stage, Started
+from launcher.model import Account, Kind, RepoRef
 from launcher.stages import Asked
 from launcher.store.launches import Launch, LaunchRows
 from launcher.store.queue import QueueRows
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 from dataclasses import replace
 
-from launcher.model import State
+from launcher.events import State
 
 ADA, OPERATOR = Account("ada", Kind.MEMBER), Account("operator", Kind.OPERATOR)
 

@@ -10,7 +10,8 @@ import pytest
 
 from launcher.builds.remembered import Remembered
 from launcher.errors import EnvironmentMissing
-from launcher.model import Checkout, Environment, Event, Log, RepoRef, ResolvedRepo, Stage
+from launcher.events import Event, Log, Stage
+from launcher.model import Checkout, Environment, RepoRef, ResolvedRepo
 
 if TYPE_CHECKING:
     from launcher.stages import Tell

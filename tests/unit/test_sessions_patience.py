@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from launcher.errors import HubDown
-from launcher.model import Account, Image, ImageFacts, Kind, Progress, Project, Stage
+from launcher.events import Progress, Stage
+from launcher.model import Account, Image, ImageFacts, Kind, Project
 from launcher.sessions.hub import Asked, HubClient
 from launcher.sessions.sessions import AWAY, HubSessions, Patience
 
 if TYPE_CHECKING:
-    from launcher.model import Event
+    from launcher.events import Event
 
 SOMEBODY = Account("ann", Kind.MEMBER)
 TOLD = Progress(Stage.SESSION, AWAY)

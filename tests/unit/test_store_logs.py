@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.model import Cancelled, Declared, Ended, Event, Failed, Log, Numbered, Progress, Ready, Stage, Started
+from launcher.events import Cancelled, Declared, Ended, Event, Failed, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.store.codec import event_fields, event_text, parse_event
 from launcher.store.database import Database
 from launcher.store.logs import PAGE, TAIL, EventLog, EventLogs

@@ -10,7 +10,8 @@ import pytest
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import BuildFailed, SpawnFailed
-from launcher.model import Account, Ended, Kind, Private, RepoRef, ResolvedRepo, Stage, Started
+from launcher.events import Ended, Stage, Started
+from launcher.model import Account, Kind, Private, RepoRef, ResolvedRepo
 from launcher.repos import providers
 from launcher.stages import Asked
 from launcher.web.binder_metrics import PROVIDERS
@@ -20,7 +21,7 @@ from tests.fakes.builds import environment
 from tests.fakes.web import Script, a_project
 
 if TYPE_CHECKING:
-    from launcher.model import Event
+    from launcher.events import Event
 
 URL = "https://github.com/ada/nice"
 REF = RepoRef("gh", "ada/nice/main", URL, "main")

@@ -8,7 +8,8 @@ import pytest
 
 from launcher.builds.interface import BuildRequest
 from launcher.errors import BuildFailed
-from launcher.model import Account, Ended, Event, Kind, RepoRef, Session, Stage, Started
+from launcher.events import Ended, Event, Stage, Started
+from launcher.model import Account, Kind, RepoRef, Session
 from launcher.stages import Asked
 from launcher.web.counting import CountedBuild, CountedStory
 from launcher.web.metrics import Metrics
