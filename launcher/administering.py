@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,15 +14,18 @@ from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate.client import sentences
 from launcher.operate.installation import InstallationError
-from launcher.operate.policy import PolicyEdit, pattern_of
+from launcher.operate.policy import change, pattern_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from launcher.operate.client import Client
     from launcher.operate.installation import Installation
+    from launcher.operate.policy_text import PolicyText
     from launcher.settings import Settings
 
+Result = TypeVar("Result")
 KINDS = ("person", "network", "repository", "spec")
 TABLES = {"person": "banned_people", "network": "banned_networks"}
 FORCE = "It is in force within three seconds."
@@ -46,15 +51,14 @@ def ban(kind: str, what: tuple[str, ...], reason: str, data: Path, file: Path | 
     """
 
     async def run(installation: Installation, chosen: Settings) -> None:
-        edit = PolicyEdit(installation, chosen)
         if kind in TABLES:
-            edit.name(TABLES[kind], _one(what), reason)
-            said = f"The {kind} {_one(what)}"
+            name = _named(kind, _one(what))
+            said = f"The {kind} {name}"
+            await _change(installation, chosen, lambda text: text.name(TABLES[kind], name, reason))
         else:
             provider, pattern = _spec(kind, what, chosen)
-            edit.ban(provider, pattern)
             said = f"{provider}: {pattern}"
-        edit.save()
+            await _change(installation, chosen, lambda text: text.ban(provider, pattern))
         click.echo(f"{said} is banned. {FORCE}")
 
     with_installation(data, file, run)
@@ -69,24 +73,37 @@ def unban(kind: str, what: tuple[str, ...], data: Path, file: Path | None) -> No
     """Lift a ban, named as `ban` names it. Exit code 1 if there is none."""
 
     async def run(installation: Installation, chosen: Settings) -> None:
-        edit = PolicyEdit(installation, chosen)
         if kind in TABLES:
-            was, said = edit.unname(TABLES[kind], _one(what)), f"The {kind} {_one(what)}"
+            name = _named(kind, _one(what))
+            said = f"The {kind} {name}"
+            was = await _change(installation, chosen, lambda text: text.unname(TABLES[kind], name))
         else:
             provider, pattern = _spec(kind, what, chosen)
-            was, said = edit.unban(provider, pattern), f"{provider}: {pattern}"
+            said = f"{provider}: {pattern}"
+            was = await _change(installation, chosen, lambda text: text.unban(provider, pattern))
         if not was:
             raise InstallationError(f"{said} is not banned by itself; look at the policy file.")
-        edit.save()
         click.echo(f"{said} is banned no more. {FORCE}")
 
     with_installation(data, file, run)
+
+
+async def _change(installation: Installation, chosen: Settings, edit: Callable[[PolicyText], Result]) -> Result:
+    return await asyncio.to_thread(change, installation, chosen, edit)
 
 
 def _one(what: tuple[str, ...]) -> str:
     if len(what) != 1:
         raise click.UsageError("Name one at a time.")
     return what[0]
+
+
+def _named(kind: str, name: str) -> str:
+    """As the policy names it: of a network its one form. What is no network is refused when the file is written."""
+    try:
+        return str(ipaddress.ip_network(name)) if kind == "network" else name
+    except ValueError:
+        return name
 
 
 def _spec(kind: str, what: tuple[str, ...], chosen: Settings) -> tuple[str, str]:
@@ -170,10 +187,9 @@ def pin(what: str, ref: str, note: str, data: Path, file: Path | None) -> None:
     """
 
     async def run(installation: Installation, chosen: Settings) -> None:
-        edit = PolicyEdit(installation, chosen)
         key = await _pinned(installation, chosen, what, ref)
-        edit.name("pins", key, note or (what if what != key else ""))
-        edit.save()
+        said = note or (what if what != key else "")
+        await _change(installation, chosen, lambda text: text.name("pins", key, said))
         click.echo(f"{key} is pinned: it is never collected.")
 
     with_installation(data, file, run)
@@ -188,11 +204,9 @@ def unpin(what: str, ref: str, data: Path, file: Path | None) -> None:
     """Let WHAT be collected again, when nobody uses it and there is too little room. Exit code 1: it is not pinned."""
 
     async def run(installation: Installation, chosen: Settings) -> None:
-        edit = PolicyEdit(installation, chosen)
         key = await _pinned(installation, chosen, what, ref)
-        if not edit.unname("pins", key):
+        if not await _change(installation, chosen, lambda text: text.unname("pins", key)):
             raise InstallationError(f"{key} is not pinned.")
-        edit.save()
         click.echo(f"{key} is pinned no more.")
 
     with_installation(data, file, run)

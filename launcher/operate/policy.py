@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import secrets
 import stat
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from launcher.errors import PolicyBroken
 from launcher.gate.file import read_text
 from launcher.gate.reading import parse
-from launcher.operate.installation import InstallationError, policy_path
+from launcher.operate.installation import POLICY, InstallationError, policy_path
+from launcher.operate.policy_text import PolicyText
 from launcher.repos.provider import sites_of
 from launcher.repos.providers import PROVIDERS, parse_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
+
+Result = TypeVar("Result")
+PATIENCE_S = 30.0
+"""Seconds to wait for somebody else's change, which takes some milliseconds."""
+LOOK_S = 0.02
 
 
 def problem(installation: Installation, settings: Settings) -> tuple[str, str]:
@@ -36,91 +47,97 @@ def problem(installation: Installation, settings: Settings) -> tuple[str, str]:
     return (str(path) if text is not None else f"none at {path}: the defaults hold"), ""
 
 
-class PolicyEdit:
-    """One change of the policy file: comments and order stay, nobody sees it half written, nothing wrong is written."""
+def change(installation: Installation, settings: Settings, edit: Callable[[PolicyText], Result]) -> Result:
+    """Change the file by `edit`, which may be called again. Blocks.
 
-    def __init__(self, installation: Installation, settings: Settings) -> None:
-        """Read it. Blocks. Raises InstallationError where it cannot be read, or is wrong already."""
-        self._path = policy_path(installation.folder, settings).resolve()
-        try:
-            self._before = read_text(self._path) or ""
-            parse(self._before, tuple(PROVIDERS))
-        except PolicyBroken as error:
-            raise InstallationError(
-                f"{self._where(error)}: {error.reason}. Mend it first; nothing was changed."
-            ) from None
-        self._document = tomlkit.parse(self._before)
+    Who else changes it by this waits, and nobody's change is lost; nobody sees it half written, whenever this process
+    is killed; nothing wrong is written. Raises InstallationError, and what `edit` raises: nothing is changed then.
+    """
+    path = policy_path(installation.folder, settings).resolve()
+    try:
+        with _alone(installation.path("run") / f"{POLICY}.lock"):
+            while True:
+                before = _read(path)
+                text = PolicyText(before)
+                result = edit(text)
+                if str(text) == before or _written(path, before, str(text)):
+                    return result
+    except TOMLKitError as error:
+        raise InstallationError(f"{path} has to be changed by hand ({error}). Nothing was changed.") from None
+    except OSError as error:
+        raise InstallationError(f"{path} cannot be written: {error.strerror}.") from None
 
-    def name(self, table: str, key: str, note: str) -> None:
-        """Set `key = note` in a table."""
-        self._table(table)[key] = note
 
-    def unname(self, table: str, key: str) -> bool:
-        """Take it away; False: it was not there."""
-        found = self._document.get(table, {})
-        if key not in found:
-            return False
-        del found[key]
-        return True
-
-    def ban(self, provider: str, pattern: str) -> None:
-        """Add a pattern to what is banned of a provider."""
-        banned = self._provider(provider).setdefault("banned", tomlkit.array())
-        if pattern not in banned:
-            banned.append(tomlkit.string(pattern, literal="'" not in pattern))
-
-    def unban(self, provider: str, pattern: str) -> bool:
-        """Take it away; False: it was not there."""
-        banned = self._document.get("providers", {}).get(provider, {}).get("banned", [])
-        if pattern not in banned:
-            return False
-        banned.remove(pattern)
-        return True
-
-    def save(self) -> None:
-        """Write it, if it changed and is right. Blocks. Raises InstallationError."""
-        text = tomlkit.dumps(self._document)
-        if text == self._before:
-            return
-        try:
-            parse(text, tuple(PROVIDERS))
-        except PolicyBroken as error:
-            raise InstallationError(f"{error.reason}. Nothing was changed.") from None
-        try:
-            self._write(text)
-        except OSError as error:
-            raise InstallationError(f"{self._path} cannot be written: {error.strerror}.") from None
-
-    def _write(self, text: str) -> None:
-        """In place of the old one, with its owner and its mode; the launcher's own user reads it."""
-        new = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
-        with new.open("x", encoding="utf-8") as file:
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Nobody else is here meanwhile. A process that is killed lets others in."""
+    with lock.open("a") as file:
+        for _ in range(int(PATIENCE_S / LOOK_S)):
             try:
-                old = self._path.stat()
-                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
-            except FileNotFoundError:
-                os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOOK_S)
+                continue
+            yield
+            return
+    raise InstallationError(
+        f"Somebody else has been changing the policy file for {PATIENCE_S:.0f} seconds. Nothing was changed; try again."
+    )
 
-    def _table(self, name: str) -> Any:
-        if name not in self._document:
-            self._document[name] = tomlkit.table()
-        return self._document[name]
 
-    def _provider(self, name: str) -> Any:
-        if "providers" not in self._document:
-            self._document["providers"] = tomlkit.table(is_super_table=True)
-        providers: Any = self._document["providers"]
-        if name not in providers:
-            providers[name] = tomlkit.table()
-        return providers[name]
+def _read(path: Path) -> str:
+    """The file's text, which is right; `""`: there is no file."""
+    try:
+        text = read_text(path) or ""
+        parse(text, tuple(PROVIDERS))
+    except PolicyBroken as error:
+        where = f"{path}, {error.place}" if error.place else str(path)
+        raise InstallationError(f"{where}: {error.reason}. Mend it first; nothing was changed.") from None
+    return text
 
-    def _where(self, error: PolicyBroken) -> str:
-        return f"{self._path}, {error.place}" if error.place else str(self._path)
+
+def _written(path: Path, before: str, text: str) -> bool:
+    """Put the text in place of the old one, with its owner and its mode; the launcher's own user reads it.
+
+    False: what is there is not `before` any more, as somebody saved it by hand.
+    """
+    try:
+        parse(text, tuple(PROVIDERS))
+    except PolicyBroken as error:
+        raise InstallationError(f"{error.reason}. Nothing was changed.") from None
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)  # of somebody who was killed
+    try:
+        _write(new, text, path)
+        if _read(path) != before:
+            return False
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    _keep(path.parent)
+    return True
+
+
+def _write(new: Path, text: str, like: Path) -> None:
+    with new.open("x", encoding="utf-8", newline="") as file:
+        try:
+            old = like.stat()
+            os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+            os.fchown(file.fileno(), old.st_uid, old.st_gid)
+        except FileNotFoundError:
+            os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _keep(folder: Path) -> None:
+    """What was renamed there outlives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def pattern_of(link: str, ref: str, settings: Settings) -> tuple[str, str]:
