@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docker.auth import encode_header
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+
+from deploy.hub.failures import FAILED, NoSession, of_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from docker import APIClient
 
+    from deploy.hub.clearing import Docker
+
 SILENT_S = 120
 """Seconds in which the engine has nothing to tell of an image that it fetches; docker's own client waits for ever."""
+
+
+async def fetched(docker: Docker, client: APIClient, image: str, login: Mapping[str, str]) -> dict[str, Any]:
+    """What the engine says of the image that it lacked. Raises NoSession."""
+    try:
+        # A thread of its own: the engine's few are for what takes moments.
+        await asyncio.to_thread(pull, client, image, login)
+        found: dict[str, Any] = await docker("inspect_image", image)
+    except (APIError, DockerException) as error:
+        raise of_engine(error, "The image could not be fetched from the registry.") from error
+    except RequestException as error:
+        await docker("ping")  # raises where it is the engine that is silent
+        said = "The registry stopped sending the image."
+        raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
+    return found
 
 
 def pull(client: APIClient, image: str, login: Mapping[str, str]) -> None:

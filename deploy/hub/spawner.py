@@ -3,55 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import DriverConfig
 from dockerspawner import DockerSpawner
-from pydantic import ValidationError
 from requests.exceptions import RequestException
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Float, Instance, Unicode, default
 
 from builders.logs import LAUNCH
 from builders.oci.view import LABEL, View
 from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
+from deploy.hub.answering import answered
+from deploy.hub.asking import ask
+from deploy.hub.clearing import STOP_GRACE_S, clear_old
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
-from deploy.hub.pull import pull
+from deploy.hub.pull import fetched
+from deploy.hub.volume import have_volume
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-RESOLVE_TIMEOUT_S = 10.0
-STOP_GRACE_S = 10
-"""Seconds between SIGTERM and SIGKILL: the server saves its notebooks and ends its kernels."""
 ENGINE_THREADS = 4
 """Docker calls at one time: 16 starts took 5.2 s with one, 3.1 s with four, no less with more."""
-PROBE_S = 0.025
-LOOK_S = 0.5
-CONFLICT = 409
-"""The engine's status for what somebody else is doing just now."""
 NOT_FOUND = 127
 """Exit code of Docker's init, and of shells, for a program that is not there."""
 PULL_S = 1800
 """The hub gives a whole start this long, plus what a server may take to answer."""
-ANSWER_BYTES = 2**20
 GONE = "The image is no longer on this machine; launch the link again."
 ENGINE_AWAY = (APIError, DockerException, RequestException, OSError)
-
-
-@cache
-def _client() -> AsyncHTTPClient:
-    # A client of its own: its many short probes never queue behind the hub's other requests.
-    return SimpleAsyncHTTPClient(force_instance=True, max_clients=1000, max_body_size=ANSWER_BYTES)
 
 
 @cache
@@ -133,31 +117,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         if project_of(self.user.name) is None or self.name:
             raise NoSession(REFUSED, "Only a project has a session, and it has one.")
         question = {"account": self.user.name, "server": self.name, "user_options": dict(options)}
-        request = HTTPRequest(
-            f"{self.launcher_url.rstrip('/')}/internal/resolve",
-            method="POST",
-            headers={"Authorization": f"token {self.resolve_secret}", "Content-Type": "application/json"},
-            body=json.dumps(question),
-            request_timeout=RESOLVE_TIMEOUT_S,
-            connect_timeout=RESOLVE_TIMEOUT_S,
-            follow_redirects=False,
-        )
-        try:
-            answer = await self.http.fetch(request)
-            return Allowance.model_validate_json(answer.body)
-        except HTTPClientError as error:
-            raise NoSession(REFUSED, _sentence(error), log_message=f"the launcher answered {error}") from error
-        except ValidationError as error:
-            said = "The launcher's answer could not be understood."
-            raise NoSession(REFUSED, said, log_message=f"{said} {error}") from error
-        except (OSError, ValueError) as error:
-            said = "The launcher cannot be reached; try again shortly."
-            raise NoSession(REFUSED, said, log_message=f"{said} {error}") from error
-
-    @property
-    def http(self) -> AsyncHTTPClient:
-        """For the launcher and for probes of starting servers; shared by all spawners."""
-        return _client()
+        return await ask(self.launcher_url, self.resolve_secret, question)
 
     # ------------------------------------------------------------------ starting
     async def start(self) -> tuple[str, int]:
@@ -177,7 +137,12 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         self._skip_consent()
         self.image, self.environment = allowance.image, allowance.environment
         self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
-        await asyncio.gather(self._have_image(allowance), self._have_volume(allowance), self._clear_old())
+        project = project_of(self.user.name) or ""
+        await asyncio.gather(
+            self._have_image(allowance),
+            have_volume(self.docker, self.ground, allowance.volume, project, self.installation),
+            clear_old(self.docker, self._labels()),
+        )
         self._tell(20, "Starting the container")
         arguments = container(allowance, self.get_env(), self._labels()) | {"image": self.image}
         files = await self._blocking(self.ground.mounts, allowance, self._seen)
@@ -250,69 +215,14 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     async def _image(self) -> dict[str, Any]:
         """What the engine says of the image, fetched if it lacks it. Raises NoSession."""
         try:
-            return await self._inspected()
+            found: dict[str, Any] = await self.docker("inspect_image", self.image)
         except (ImageNotFound, NotFound):
             if "@" not in self.image:
                 raise NoSession(FAILED, GONE) from None
             self._tell(5, "Fetching the image")
             login = {"username": self.registry_username, "password": self.registry_password}
-            try:
-                # A thread of its own: the engine's few are for what takes moments.
-                await asyncio.to_thread(pull, self.client, self.image, login)
-                return await self._inspected()
-            except (APIError, DockerException) as error:
-                raise of_engine(error, "The image could not be fetched from the registry.") from error
-            except RequestException as error:
-                await self.docker("ping")  # raises where it is the engine that is silent
-                said = "The registry stopped sending the image."
-                raise NoSession(FAILED, said, log_message=f"{said} {error}") from error
-
-    async def _inspected(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self.docker("inspect_image", self.image)
+            found = await fetched(self.docker, self.client, self.image, login)
         return found
-
-    async def _have_volume(self, allowance: Allowance) -> None:
-        wanted = allowance.volume
-        if not self.ground.is_workspace_of(project_of(self.user.name) or "", wanted.device):
-            said = "The launcher named a workspace that is not this project's."
-            raise NoSession(REFUSED, said, log_message=f"{said} {wanted.device}")
-        options = {"type": "none", "o": "bind", "device": wanted.device}
-        try:
-            found = await self.docker("inspect_volume", wanted.name)
-        except NotFound:
-            driver = DriverConfig("local", options)
-            labels = {"repolaunch.installation": self.installation, "repolaunch.kind": "workspace"}
-            found = await self.docker(
-                "create_volume", wanted.name, driver["Name"], driver_opts=driver["Options"], labels=labels
-            )
-        # Docker takes a volume of that name whatever is behind it.
-        if (found.get("Options") or {}).get("device") != wanted.device:
-            raise NoSession(FAILED, "The workspace's volume leads to another folder; the operator has to look.")
-
-    async def _clear_old(self) -> None:
-        """Remove the last session's container, kept for its log; one that runs unknown to the hub is stopped first."""
-        mine = [f"{name}={value}" for name, value in self._labels().items()]
-        for old in await self.docker("containers", all=True, filters={"label": mine}):
-            try:
-                if old["State"] == "running":
-                    # One writer per workspace.
-                    await self.docker("stop", old["Id"], timeout=STOP_GRACE_S)
-                # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
-                await self.docker("remove_container", old["Id"], v=False, force=True)
-            except NotFound:
-                continue
-            except APIError as error:
-                if error.status_code != CONFLICT:
-                    raise
-                await self._gone(old["Id"])
-
-    async def _gone(self, container: str) -> None:
-        """Wait until one is gone that somebody else removes just now: the supervisor does, after a hub was killed."""
-        with contextlib.suppress(NotFound):
-            async with asyncio.timeout(STOP_GRACE_S):
-                while True:
-                    await self.docker("inspect_container", container)
-                    await asyncio.sleep(LOOK_S / 5)
 
     def _labels(self) -> dict[str, str]:
         return {
@@ -323,26 +233,9 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
     # ------------------------------------------------------------------ waiting
     async def _wait_for_answer(self, allowance: Allowance, url: str) -> None:
-        # The hub's own wait backs off to seconds; asking every 25 ms here, its first question is answered.
-        clock = asyncio.get_running_loop().time
-        began = looked = clock()
-        while not (url and await self._answers(url)):
-            now = clock()
-            if now - looked > LOOK_S or not url:
-                looked = now
-                await self._raise_if_ended(allowance)
-            if now - began > self.answer_timeout:
-                said = f"The server did not answer within {self.answer_timeout:.0f} seconds."
-                raise NoSession(TIMEOUT, said, await self._tail())
-            await asyncio.sleep(PROBE_S)
-
-    async def _answers(self, url: str) -> bool:
-        request = HTTPRequest(url, connect_timeout=1, request_timeout=2, follow_redirects=False)
-        try:
-            answer = await self.http.fetch(request, raise_error=False)
-        except (OSError, ValueError, HTTPClientError):
-            return False
-        return answer.code < 500  # noqa: PLR2004  # the server is up, whatever it says
+        if not await answered(url, self.answer_timeout, partial(self._raise_if_ended, allowance)):
+            said = f"The server did not answer within {self.answer_timeout:.0f} seconds."
+            raise NoSession(TIMEOUT, said, await self._tail())
 
     async def _raise_if_ended(self, allowance: Allowance) -> None:
         state = (await self.docker("inspect_container", self.object_id))["State"]
@@ -404,14 +297,3 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
 
 def _lacking(allowance: Allowance) -> str:
     return f"The image lacks a program that its server needs to start; {allowance.command[0]} was to be run."
-
-
-def _sentence(error: HTTPClientError) -> str:
-    """The launcher's own sentence, if it sent one."""
-    if error.response is None or not error.response.body:
-        return "The launcher did not answer in time; try again shortly."
-    try:
-        message = json.loads(error.response.body)["message"]
-    except (ValueError, KeyError, TypeError):
-        return f"The launcher could not say what this session may have (status {error.code})."
-    return str(message)[:500]
