@@ -114,8 +114,6 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
     async def ask_launcher(self, options: Mapping[str, Any]) -> Allowance:
         """What this spawn may have. Raises NoSession when the launcher says no, nothing, or nonsense."""
         self.allowance = None
-        if project_of(self.user.name) is None or self.name:
-            raise NoSession(REFUSED, "Only a project has a session, and it has one.")
         question = {"account": self.user.name, "server": self.name, "user_options": dict(options)}
         return await ask(self.launcher_url, self.resolve_secret, question)
 

@@ -132,7 +132,7 @@ def test_nobody_starts_a_server_by_hand(hub_site: HubSite, browser: Browser) -> 
     requests.post(f"{hub_site.api}/project-accounts/{another}", headers=as_launcher, timeout=10).raise_for_status()
     requests.post(f"{hub_site.api}/users/{another}/server", json=body, headers=as_launcher, timeout=10)
     progress = requests.get(f"{hub_site.api}/users/{another}/server/progress", headers=as_launcher, timeout=10)
-    assert "refused: Only a project has a session" in progress.text
+    assert "refused: Only a project has a session, and only its own." in progress.text
 
 
 async def test_whom_a_project_is_shared_with_enters_and_nobody_else(
