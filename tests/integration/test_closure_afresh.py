@@ -51,6 +51,7 @@ def afresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop,
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.usefixtures("whose_packages")
 @pytest.mark.parametrize("layout", list(layouts(ANALYSIS)))
 async def test_whichever_way_an_author_says_it_two_empty_stores_give_one_digest(
     afresh: tuple[Workshop, Workshop], word: str, engine: docker.DockerClient, tmp_path: Path, layout: str
@@ -84,6 +85,7 @@ async def test_the_notebook_server_built_again_is_the_same(tmp_path: Path, monke
     assert json.loads((tmp_path / "again" / ABOUT).read_text()) == json.loads((kept / ABOUT).read_text())
 
 
+@pytest.mark.usefixtures("whose_packages")
 async def test_a_link_whose_environment_nobody_has_built_becomes_a_session(
     service: Service, git_daemon: GitHost
 ) -> None:

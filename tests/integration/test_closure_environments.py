@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from builders.interface import Workshop
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("whose_packages")]
 
 
 async def test_a_kernel_has_the_authors_packages_and_none_of_the_servers(

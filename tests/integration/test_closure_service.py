@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.fixtures.repos import GitHost
     from tests.fixtures.service import Service
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("whose_packages")]
 
 
 @pytest.mark.usefixtures("filled")
