@@ -20,15 +20,15 @@ from launcher.events import Cancelled, Ended, Failed, Progress, Ready, Stage
 from launcher.model import Account, Kind
 from launcher.web import auth
 from launcher.web.events import StreamHandler
+from launcher.web.pieces import Reading
 from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
-from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
     from launcher.events import Event, Numbered
     from launcher.model import Project, RepoRef
     from launcher.web.context import Web
+    from launcher.web.pieces import Told
     from launcher.web.views import LaunchView
-    from launcher.web.watching import Told
 
 PHASES: Final[dict[Stage, str]] = {
     Stage.RESOLVE: "waiting",

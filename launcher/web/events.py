@@ -13,9 +13,9 @@ from launcher.errors import BadRequest, LaunchMissing
 from launcher.events import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.explain import speak
 from launcher.web.handler import Handler
+from launcher.web.pieces import Reading
 from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.schemas import iso
-from launcher.web.watching import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from launcher.errors import LauncherError
     from launcher.model import Account, Project, RepoRef, Role
     from launcher.standings import Standing
+    from launcher.web.pieces import Told
     from launcher.web.views import Answer, CredentialView, LaunchView, ProjectView, SessionView, Turn
-    from launcher.web.watching import Told
 
 
 class Standings(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from launcher.events import Event, Numbered
-    from launcher.web.watching import Told
+    from launcher.web.pieces import Told
 
 MOST_LINES: Final = 5000
 """Lines on the page; the text has all of them."""

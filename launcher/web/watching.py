@@ -12,23 +12,23 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections import deque
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from tornado.iostream import StreamClosedError
 
 from builders.logs import nobodys
-from launcher.events import FINAL
 from launcher.tasks import Tasks
+from launcher.web.pieces import Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
     from tornado.iostream import IOStream
 
     from launcher.events import Numbered
+    from launcher.web.pieces import Piece, Reading
 
 log = logging.getLogger(__name__)
 
@@ -36,85 +36,10 @@ KEEPALIVE: Final = b":keepalive\n\n"
 KEEPALIVE_S: Final = 15.0
 STALL_S: Final = 120.0
 """A reader who takes nothing for this long is disconnected; it may come back for the rest."""
-PIECE: Final = 64 * 1024
-"""Bytes that wait for one reader, at most (and one event)."""
-SHARED: Final = 4 * 2**20
-"""Bytes that are kept for other readers of the same, at most, of all logs together."""
 SOCKET: Final = 64 * 1024
 """Bytes that the kernel is asked to hold for one reader."""
 TURN_S: Final = 0.002
 """Readers run for so long before somebody else may."""
-
-
-class Told(Protocol):
-    """A log (`launcher.store.logs.EventLog`)."""
-
-    listeners: dict[Callable[[], None], None]
-    """Called once each, at the next news."""
-
-    @property
-    def shown(self) -> int: ...
-    @property
-    def ended(self) -> bool: ...
-    def recent(self, after: int) -> Sequence[Numbered] | None:
-        """What follows, some of it; None: it is not in memory."""
-        ...
-
-    async def page(self, after: int) -> Sequence[Numbered]:
-        """The same, read where it is not in memory."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What somebody reads: a log, and how its events are written."""
-
-    told: Told
-    name: object
-    """Who reads by the same name is sent the same bytes."""
-    encode: Callable[[Numbered], bytes | None]
-    """None: this event is written for each reader by itself, by `alone`."""
-    alone: Callable[[Numbered], Awaitable[bytes]] | None = None
-    linger_s: Callable[[], float] = lambda: 0.0
-    """Asked after the final event: for how long the stream stays open."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Encoded events up to number `last`; `alone`: the one that follows is each reader's own."""
-
-    data: bytes
-    last: int
-    alone: Numbered | None = None
-    final: bool = False
-
-
-class _Pieces:
-    """What was encoded last, for other readers of the same."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[object, int, int], _Piece] = OrderedDict()
-        self._bytes = 0
-
-    def find(self, reading: Reading, after: int) -> _Piece | None:
-        """What follows `after`, some of it; None: it is not in memory."""
-        key = (reading.name, after, reading.told.shown)
-        if (known := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
-            return known
-        found = reading.told.recent(after)
-        return None if found is None else self.keep(reading, after, found)
-
-    def keep(self, reading: Reading, after: int, found: Sequence[Numbered]) -> _Piece:
-        """Encode what was found after `after`."""
-        piece = _piece(reading, after, found)
-        key = (reading.name, after, reading.told.shown)
-        if piece.data and key not in self._kept:
-            self._kept[key] = piece
-            self._bytes += len(piece.data)
-        while self._bytes > SHARED:
-            self._bytes -= len(self._kept.popitem(last=False)[1].data)
-        return piece
 
 
 class Watching:
@@ -124,7 +49,7 @@ class Watching:
         self.keepalive_s, self.stall_s = keepalive_s, stall_s
         self.changed: Callable[[int], None] = lambda _: None
         """Told of each reader who comes (1) and goes (-1)."""
-        self.pieces = _Pieces()
+        self.pieces = Pieces()
         self._readers: set[_Reader] = set()
         self._waiting: deque[_Reader] = deque()
         self._tasks = Tasks()
@@ -187,22 +112,6 @@ class Watching:
                     await asyncio.sleep(0)
 
 
-def _piece(reading: Reading, after: int, found: Sequence[Numbered]) -> _Piece:
-    parts: list[bytes] = []
-    size, last = 0, after
-    for numbered in found:
-        encoded = reading.encode(numbered)
-        if encoded is None:
-            return _Piece(b"".join(parts), last, numbered)
-        parts.append(encoded)
-        size, last = size + len(encoded), numbered.n
-        if isinstance(numbered.event, FINAL):
-            return _Piece(b"".join(parts), last, final=True)
-        if size >= PIECE:
-            break
-    return _Piece(b"".join(parts), last)
-
-
 class _Reader:
     """One reader: takes a piece when it is its turn, if it has taken the last one."""
 
@@ -256,7 +165,7 @@ class _Reader:
         elif self._wrote < silent:
             self._write(KEEPALIVE)
 
-    def _take(self, piece: _Piece) -> None:
+    def _take(self, piece: Piece) -> None:
         if piece.data:
             self._write(piece.data)
             self._after = piece.last

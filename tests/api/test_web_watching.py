@@ -13,7 +13,8 @@ from tornado.iostream import IOStream
 
 from launcher.events import Log, Numbered, Ready, Stage
 from launcher.web import watching
-from launcher.web.watching import KEEPALIVE, PIECE, Reading, Watching
+from launcher.web.pieces import PIECE, SHARED, Reading
+from launcher.web.watching import KEEPALIVE, Watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -131,7 +132,7 @@ async def test_readers_who_take_nothing_hold_one_piece_each_and_keep_nobody_wait
     assert len(await quick) == 600 * 10_000
     waiting = [one._total_write_index - one._total_write_done_index for one in ends.streams[:20]]
     assert all(0 < size <= PIECE + 10_000 for size in waiting), waiting
-    assert sum(len(piece.data) for piece in ends.watching.pieces._kept.values()) <= watching.SHARED
+    assert sum(len(piece.data) for piece in ends.watching.pieces._kept.values()) <= SHARED
     assert len(await everything(slow[0])) == 600 * 10_000  # it was slow, and has missed nothing
 
 
