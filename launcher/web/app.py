@@ -30,7 +30,8 @@ from launcher.web import (
     state_badge,
 )
 from launcher.web.assets import Assets
-from launcher.web.handler import Missing, headers_of
+from launcher.web.handler import Missing
+from launcher.web.headers import headers_of
 from launcher.web.serving import answered
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from launcher.explain import row_of
 from launcher.model import Kind
 from launcher.rates import address_of, visitor
 from launcher.web import auth, origins, texts
+from launcher.web.headers import ANY_SITE, HEADERS, OWN_ONLY
 from launcher.web.launch_log import Asking
 
 if TYPE_CHECKING:
@@ -35,27 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_BODY = 64 * 1024
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types lit-html"
-)
-HEADERS = {
-    "Content-Security-Policy": CSP,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), hid=(), microphone=(), payment=(), "
-    "serial=(), usb=()",
-    "Cache-Control": "no-store",
-}
-OWN_ONLY = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin"}
-ANY_SITE = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Headers": "accept, authorization, cache-control, last-event-id",
-    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -289,16 +269,6 @@ class Handler(RequestHandler):
             log.info("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
         elif typ is not None and value is not None:
             log.error("%s %s broke", self.request.method, self.request.path, exc_info=(typ, value, tb))
-
-
-def headers_of(web: Web) -> dict[str, str]:
-    """What every answer of this site carries besides: with TLS, browsers are told to stay there.
-
-    Below a wildcard domain every name is ours, and meant too.
-    """
-    if not web.public_url.startswith("https:"):
-        return {}
-    return {"Strict-Transport-Security": "max-age=31536000" + ("; includeSubDomains" if web.wildcard else "")}
 
 
 def as_json(told: Failed) -> dict[str, Any]:

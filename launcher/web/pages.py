@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,7 +18,8 @@ from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
 from launcher.web.elsewhere import PICTURE, PICTURE_SIZE
 from launcher.web.elsewhere import title as embed_title
-from launcher.web.handler import CSP, Handler
+from launcher.web.handler import Handler
+from launcher.web.headers import allowing
 from launcher.web.rendering import HtmlPage, error_page, render
 from launcher.web.routes import HTML, LINK_ERRORS, NEXT, URLPATH, Operation, Route
 
@@ -63,12 +62,6 @@ def binder_script(web: Web, base: str, address: str, build_token: str) -> Markup
         **({"buildToken": build_token} if build_token else {}),
     }
     return Markup("window.pageConfig = ") + script_json(config) + Markup(";")
-
-
-def allowing(script: Markup) -> str:
-    """The content security policy of a page with this one script in it."""
-    digest = base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
-    return CSP.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
 
 
 class _Shell(HtmlPage):
