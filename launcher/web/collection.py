@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from launcher.errors import Forbidden
-from launcher.web import schemas
+from launcher.web import holdings
 from launcher.web.handler import Handler
 from launcher.web.routes import LINK_ERRORS, Operation, Route
 
@@ -26,13 +26,13 @@ class Collection(_OfOperator):
         """What would go now, and why each other stays; nothing is removed."""
         self._only_operator()
         every = self.get_query_argument("every", "") in {"1", "true"}
-        self.send([schemas.Collection.of(one) for one in await self.web.collection.look(every=every)])
+        self.send([holdings.Collection.of(one) for one in await self.web.collection.look(every=every)])
 
     async def post(self) -> None:
         """Collect, and tell what went. It does not end with the request that began it."""
         self._only_operator()
-        asked = self.body_as(schemas.CollectionRequest)
-        self.send([schemas.Collection.of(one) for one in await self.web.collection.collect(every=asked.every)])
+        asked = self.body_as(holdings.CollectionRequest)
+        self.send([holdings.Collection.of(one) for one in await self.web.collection.collect(every=asked.every)])
 
 
 class Forgetting(_OfOperator):
@@ -42,13 +42,13 @@ class Forgetting(_OfOperator):
         """What would go of a repository; nothing is removed. Raises the errors of links."""
         self._only_operator()
         ref = self.web.links.recognise(self.get_query_argument("url", ""), "").ref
-        self.send(schemas.Forgotten.of(await self.web.forgetting.look(ref.url)))
+        self.send(holdings.Forgotten.of(await self.web.forgetting.look(ref.url)))
 
     async def post(self) -> None:
         """Forget it, and tell what went. It does not end with the request that began it. Raises the errors of links."""
         self._only_operator()
-        ref = self.web.links.recognise(self.body_as(schemas.ForgettingRequest).url, "").ref
-        self.send(schemas.Forgotten.of(await self.web.forgetting.forget(ref.url)))
+        ref = self.web.links.recognise(self.body_as(holdings.ForgettingRequest).url, "").ref
+        self.send(holdings.Forgotten.of(await self.web.forgetting.forget(ref.url)))
 
 
 _EVERY: Final = (("every", "`true`: all that nobody uses, however much room there is."),)
@@ -63,7 +63,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             Operation(
                 "GET",
                 "What could be collected.",
-                schemas.Collection,
+                holdings.Collection,
                 many=True,
                 who="login",
                 query=_EVERY,
@@ -72,9 +72,9 @@ ROUTES: Final[tuple[Route, ...]] = (
             Operation(
                 "POST",
                 "Collect what nobody uses; answers when that is done.",
-                schemas.Collection,
+                holdings.Collection,
                 many=True,
-                body=schemas.CollectionRequest,
+                body=holdings.CollectionRequest,
                 who="login",
                 errors=_ERRORS,
             ),
@@ -87,7 +87,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             Operation(
                 "GET",
                 "What is held of a repository, and could be forgotten.",
-                schemas.Forgotten,
+                holdings.Forgotten,
                 who="login",
                 query=_URL,
                 errors=(*_ERRORS, *LINK_ERRORS),
@@ -95,8 +95,8 @@ ROUTES: Final[tuple[Route, ...]] = (
             Operation(
                 "POST",
                 "Forget a repository: its images, archived commits, checkouts; answers when that is done.",
-                schemas.Forgotten,
-                body=schemas.ForgettingRequest,
+                holdings.Forgotten,
+                body=holdings.ForgettingRequest,
                 who="login",
                 errors=(*_ERRORS, *LINK_ERRORS),
             ),
