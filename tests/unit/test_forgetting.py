@@ -22,7 +22,7 @@ from launcher.store.launches import Launch, LaunchRows
 from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
 from launcher.store.uses import UseRows
-from launcher.web.schemas import Forgotten
+from launcher.web.holdings import Forgotten
 from tests.fakes.builds import REPO, facts
 
 if TYPE_CHECKING:
