@@ -12,6 +12,7 @@ from launcher.web import (
     assets,
     away,
     binder,
+    by_hand,
     collection,
     connect,
     credentials,
@@ -59,6 +60,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *connect.ROUTES,
     # ---- launches
     *links.ROUTES,
+    *by_hand.ROUTES,
     *lasting.ROUTES,
     *site_pages.ROUTES,
     *api.ROUTES,

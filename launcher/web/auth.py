@@ -28,6 +28,8 @@ HOST_COOKIES: Final = {"/": "__Host-repolaunch-login"}
 at a name below could else leave its own login in somebody's browser."""
 COOKIE_DAYS: Final = 14
 OPERATOR: Final = Account("operator", Kind.OPERATOR)
+XSRF_FIELD: Final = "_xsrf"
+"""Of a form that no script sends."""
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}
 _HEADER = re.compile(r"(?:token|bearer)\s+(\S+)\s*", re.IGNORECASE)
 
@@ -115,7 +117,8 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
     """Refuse a request that changes something by cookie alone. Raises Forbidden."""
     if request.method in SAFE or not who.cookie:
         return
-    if not same(request.headers.get("X-XSRFToken", ""), xsrf_token(web.secret, who.cookie)):
+    field = (request.body_arguments.get(XSRF_FIELD) or [b""])[-1].decode("utf-8", "replace")
+    if not same(request.headers.get("X-XSRFToken", field), xsrf_token(web.secret, who.cookie)):
         raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
 
 

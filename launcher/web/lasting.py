@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from launcher.events import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Ready, Stage, Started
+from launcher.events import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.explain import speak
+from launcher.model import Kind
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
+from launcher.web.events import session_url
 from launcher.web.handler import Handler
 from launcher.web.rendering import HtmlPage, render
 from launcher.web.routes import Operation, Route
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from launcher.events import Event, Numbered
     from launcher.web.pieces import Told
+    from launcher.web.views import LaunchView
 
 MOST_LINES: Final = 5000
 """Lines on the page; the text has all of them."""
@@ -60,7 +63,7 @@ class Story:
             self.count += 1
         step = self.steps.setdefault(event.stage, Step(event.stage))
         match event:
-            case Started() | Progress():
+            case Started() | Progress() | Queued():
                 step.status, step.message = "running", event.message
             case Ended():
                 step.status, step.message, step.seconds = "done", event.message, event.seconds
@@ -122,8 +125,16 @@ class LastingPage(OfLaunches, HtmlPage):
         took = None if found.ended is None else found.ended - found.created
         refresh = AGAIN_S if story.end is None else 0
         values = {"launch": shown, "story": story, "took": took, "refresh": refresh, "most": MOST_LINES}
+        values["session"] = self._session(found, story)
         self.set_header("Cache-Control", "no-store")
         self.render_page(render(self, "lasting.html", title=f"{shown.url} {shown.ref}".strip(), **values))
+
+    def _session(self, launch: LaunchView, story: Story) -> str:
+        """Where its session is, for who enters it by their login; `""`: it has none, or none for who asks."""
+        end, mine = story.end, self.account == launch.account
+        if not isinstance(end, Ready) or not end.path or not mine or self.account.kind is Kind.OPERATOR:
+            return ""
+        return session_url(self.web.session_address(end.path), launch.urlpath)
 
 
 class LastingText(OfLaunches):

@@ -99,7 +99,7 @@ def _parameters(route: Route, operation: Operation) -> list[dict[str, Any]]:
 
 def _answer(operation: Operation) -> dict[str, Any]:
     description = HTTPStatus(operation.status).phrase
-    if operation.status in {HTTPStatus.NO_CONTENT, HTTPStatus.FOUND}:
+    if operation.status in {HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER}:
         return {"description": description}
     if isinstance(operation.answer, str):
         told = _TOLD if operation.status >= HTTPStatus.BAD_REQUEST else {}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from launcher.web.assets import Page
     from launcher.web.context import Web
 
+AGAIN_S: Final = 10
+"""Without a script, the page of a link that is being launched is looked at again after so many seconds."""
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
@@ -129,14 +131,14 @@ class LaunchPage(_Shell):
     def get(self, provider: str, spec: str) -> None:
         """The page; it starts nothing by itself: its script does, as the person who opened it."""
         raw = self.request.path.removeprefix(f"/v2/{provider}/")
-        told, more = None, {}
+        told, more = None, {"standing": "unknown", "refresh": 0, "start": ""}
         try:
             ref = self.web.links.parse_spec(provider, raw)
         except LauncherError as error:
             told = explain.explain(error)
         else:
             token = self.web.build_tokens.mint(f"{provider}/{raw}", self.request.host, self.visitor)
-            more = {"build_token": token, "about": self._about(ref)}
+            more = {"build_token": token, "about": self._about(ref), **self._standing(ref)}
         config = {"provider": provider, "spec": raw, "urlpath": self._urlpath()}
         self.shell(explain.plain(f"{provider}: {spec}"), config, told, **more)
 
@@ -145,6 +147,14 @@ class LaunchPage(_Shell):
         url = f"{self.address}/v2/{ref.provider}/{ref.spec}"
         embed = f"{self.address}/oembed?{urlencode({'url': url})}"
         return About(embed_title(str(names.get(ref.provider)), ref.spec), url, self.address + PICTURE, embed)
+
+    def _standing(self, ref: RepoRef) -> dict[str, object]:
+        """What is told without a script: how the link stands, for whoever asks, and where a launch is begun."""
+        found = self.web.launches.standings.of(ref)
+        state = "running" if found.running else found.ended.value if found.ended else "unknown"
+        asked = {"provider": ref.provider, "spec": ref.spec, "urlpath": self._urlpath()}
+        start = f"/api/v1/start?{urlencode(asked)}"
+        return {"standing": state, "refresh": AGAIN_S if found.running else 0, "start": start}
 
     def _urlpath(self) -> str:
         ask = self.get_query_argument

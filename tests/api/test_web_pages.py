@@ -21,49 +21,14 @@ from launcher.rates import Rates
 from launcher.web import pages
 from launcher.web.build_tokens import BuildTokens
 from tests.fixtures.web import SECRET, served
+from tests.fixtures.web_built import LAUNCH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.fixtures.web import Site
 
 HTML = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
-MANIFEST = {
-    "_shared-aaaaaaaa.js": {"file": "assets/shared-aaaaaaaa.js", "css": ["assets/shared-cccccccc.css"]},
-    "src/launch/main.ts": {
-        "file": "assets/launch-bbbbbbbb.js",
-        "isEntry": True,
-        "imports": ["_shared-aaaaaaaa.js"],
-        "css": ["assets/launch-dddddddd.css"],
-    },
-    "src/home/main.ts": {"file": "assets/home-eeeeeeee.js", "isEntry": True, "imports": ["_shared-aaaaaaaa.js"]},
-}
-
-
-LAUNCH = b"// launch\n" * 500
-
-
-@pytest.fixture
-def dist(tmp_path: Path) -> Path:
-    """A built frontend, as Vite leaves one."""
-    dist = tmp_path / "dist"
-    (dist / "assets").mkdir(parents=True)
-    (dist / ".vite").mkdir()
-    (dist / ".vite" / "manifest.json").write_text(json.dumps(MANIFEST))
-    (dist / "assets" / "launch-bbbbbbbb.js").write_bytes(LAUNCH)
-    (dist / "assets" / "launch-bbbbbbbb.js.br").write_bytes(b"packed with brotli")
-    (dist / "assets" / "launch-bbbbbbbb.js.gz").write_bytes(gzip.compress(LAUNCH, mtime=0))
-    (dist / "assets" / "launch-bbbbbbbb.js.map").write_text("{}")
-    (dist / "assets" / "launch-dddddddd.css").write_text("a {}")
-    return dist
-
-
-@pytest.fixture
-async def built(bare_site: Site, dist: Path) -> AsyncIterator[Site]:
-    """A site with a frontend."""
-    async with served(bare_site, replace(bare_site.web, dist=dist)) as site:
-        yield site
 
 
 async def text(site: Site, path: str, status: int = 200, **headers: str) -> str:

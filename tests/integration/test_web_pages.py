@@ -112,6 +112,7 @@ async def test_pages_that_need_no_script_look_well(bare_site: Site) -> None:
             ("record", f"/launches/{launch}", "This launch failed"),
             ("about", "/about", "About this site"),
             ("sign-in", "/sign-in", "How would you like to come in?"),
+            ("start", "/api/v1/start?provider=gh&spec=ada/nice/main", "Launch this repository?"),
             ("errors", "/docs/errors", "What can go wrong"),
             ("stopped", "/user/project-aaaaaaaaaa/", "This session has stopped"),
             ("missing", "/nowhere", "There is no such page"),
@@ -131,10 +132,27 @@ async def test_without_a_script_a_link_a_state_and_a_refresh(bare_site: Site) ->
         await expect(page.get_by_role("link", name=link)).to_be_visible()
         await expect(page.locator(".share pre").first).to_contain_text(f"({link})")
         await expect(page.get_by_role("img", name="QR code of the launch link")).to_be_visible()
+        await page.get_by_label("Repository, DOI or link").fill("hello")
+        await page.get_by_role("button", name="Launch").click()
+        await expect(page.get_by_text("This is not the address of a repository")).to_be_visible()
+        await page.get_by_label("Repository, DOI or link").fill("https://github.com/ada/nice/blob/main/a.ipynb")
+        await page.get_by_role("button", name="Launch").click()
+        await expect(page).to_have_url(link)
+        await expect(page.get_by_text("It has not been launched here yet.")).to_be_visible()
         site.script.events = list(STORY)
-        launch = (await site.launch())["id"]
-        await page.goto(f"{site.base}/launches/{launch}")
+        await page.get_by_role("link", name="Launch without a script").click()
+        await page.get_by_role("button", name="Launch").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("This launch is under way")
         site.script.gate.set()
         # The page asks again by itself.
         await expect(page.get_by_role("heading", level=1)).to_have_text("This launch went well", timeout=20_000)
+        session = page.get_by_role("link", name="Open the session")
+        await expect(session).to_have_attribute("href", "/user/project-aaaaaaaaaa/doc/tree/a.ipynb")
+
+
+async def test_what_the_form_says_is_said_with_a_script_too(bare_site: Site) -> None:
+    async with page_of_ada(bare_site) as (site, page, complaints):
+        await page.goto(f"{site.base}/launch?url=hello")
+        await expect(page.get_by_text("This is not the address of a repository")).to_be_visible()
+        await expect(page.get_by_role("textbox").first).to_have_value("hello")
+        assert [one for one in complaints if "Failed to load resource" not in one] == []

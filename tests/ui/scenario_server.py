@@ -164,7 +164,7 @@ class ShellHandler(Handler):
         config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self.get_argument("urlpath", "")}
         page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=self.language)
         values = {"title": "repolaunch", "page": page, "config": script_json(config), "told": None}
-        values |= {"about": None, "binder_config": ""}
+        values |= {"about": None, "binder_config": "", "standing": "unknown", "refresh": None, "start": "/"}
         asked = {"url": "", "ref": "", "labpath": ""}
         self.set_header("Content-Security-Policy", CSP)
         self.finish(render(self, f"{self.page}.html", asked=asked, link=None, here=self.request.uri, **values))
