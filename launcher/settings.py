@@ -20,6 +20,7 @@ from launcher.collect_settings import CollectSettings
 from launcher.oauth_settings import OAuthSettings
 from launcher.observe_settings import ObserveSettings
 from launcher.provider_settings import ProviderSettings
+from launcher.session_settings import SessionSettings
 from launcher.setting_kinds import (
     Addresses,
     Bytes,
@@ -27,8 +28,6 @@ from launcher.setting_kinds import (
     Host,
     ImagePrefix,
     Networks,
-    NetworksOrEndpoints,
-    Ports,
     Protocols,
     PublicUrl,
     Registry,
@@ -59,7 +58,9 @@ class SettingWrong(Exception):
         return f"The setting {self.name} is {self.value}, which cannot be: {self.reason}."
 
 
-class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings, ObserveSettings, OAuthSettings):
+class Settings(
+    SessionSettings, BinderSettings, BuildSettings, CollectSettings, ProviderSettings, ObserveSettings, OAuthSettings
+):
     """Everything an operator may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -169,42 +170,6 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
         description="How often people who have not signed in may, within ten minutes and from one network address, see "
         "on the home page what a link leads to now. 0: no limit.",
     )
-    # ---- sessions
-    session_memory: int = Field(
-        2 * 2**30,
-        ge=128 * 2**20,
-        description="Bytes of memory of a session; the Jupyter server alone takes some 100 MB.",
-    )
-    session_cpus: float = Field(2.0, gt=0, description="Processor cores of a session.")
-    session_processes: int = Field(512, ge=16, description="Processes and threads of a session.")
-    session_tmp_bytes: Bytes = Field(256 * 2**20, description="Bytes of a session's /tmp.")
-    session_start_timeout_s: float = Field(180, gt=0, description="Seconds that a session may take to answer.")
-    session_token_hours: float = Field(
-        24, gt=0, description="Hours for which the token of a session that a program started is good."
-    )
-    session_runtime: str = Field(
-        "",
-        description="Runtime of sessions' containers, by the name that the container engine knows it by (`runsc` for "
-        "gVisor, `kata`). Empty: the engine's own.",
-    )
-    # ---- what sessions and builds reach
-    egress: Literal["filtered", "open"] = Field(
-        "filtered",
-        description="`filtered`: sessions reach what the egress table leaves open, and nothing of this machine but the "
-        "hub; without the rules none starts. `open`: they reach whatever this machine reaches.",
-    )
-    egress_table: str = Field("", description="File to use in place of the egress table, `deploy/egress/egress.toml`.")
-    egress_allowed_networks: NetworksOrEndpoints = Field(
-        (),
-        description="Networks (`10.1.0.0/16`) that sessions and builds may reach though the egress table closes them, "
-        "but for its closed ports; and single servers (`10.1.2.3:25`).",
-    )
-    egress_closed_networks: Networks = Field(
-        (), description="Networks that are closed to sessions and builds beyond those of the egress table."
-    )
-    egress_closed_ports: Ports = Field(
-        (), description="Ports that are closed to sessions and builds, wherever they lead, beyond the table's."
-    )
     # ---- storage
     database_url: str = Field(
         "",
@@ -230,9 +195,6 @@ class Settings(BinderSettings, BuildSettings, CollectSettings, ProviderSettings,
         10 * 2**30,
         description="Bytes that are to be free on the container engine's disk: with less, images that nobody used for "
         "an hour are given up, those unused for longest first. 0: only `image_days` counts.",
-    )
-    session_log_days: float = Field(
-        7, ge=0, description="Days that the log of a session that has ended stays in the container engine. 0: for ever."
     )
     # ---- operating
     launcher_user: str = Field(
