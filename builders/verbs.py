@@ -7,20 +7,18 @@ import contextlib
 import logging
 import secrets
 import signal
-import stat
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builders import lines, variables
 from builders.errors import BuildBroken, BuilderError, BuildTimeout
-from builders.leftovers import CALL, KIND, LIFE, remove_traces, scratch_of
+from builders.leftovers import remove_traces, scratch_of
 from builders.oci import view
 from builders.process import Command, ProgramMissing, running
-from builders.requests import LIMITS_S
 from builders.retention import let_go
+from builders.site import CPU_S, prlimit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -28,50 +26,20 @@ if TYPE_CHECKING:
     from builders.images import EngineImages
     from builders.registry import Registry
     from builders.requests import Request
+    from builders.site import Site
 
     Send = Callable[[str], Awaitable[None]]
 
 log = logging.getLogger(__name__)
-WITH_LOGIN = frozenset({"inspect", "push", "archive", "archived", "restore", "holdings", "forget", "clear"})
-"""They speak to the registry."""
 READS, EVALUATIONS = 8, 8
 """Directories that are read at one time, and that are evaluated, which is running strangers' code for minutes."""
-READ_S = 120
-"""Seconds, of the clock and of a processor, in which a repository has to be read."""
-CPU_S: Mapping[str, int] = {"read": READ_S, "detect": 300}
-READ_BYTES = 2 << 30
-"""What a process that reads a repository may use itself: what strangers wrote may be made to take for ever."""
 WAITING = "Waiting until other environments are evaluated"
-KEEP_S, KEEP_AGAIN_S = 6 * 3600, 600
-"""How long filling the site's cache may take, and when it is tried again."""
+KEEP_AGAIN_S = 600
+"""When filling the site's cache is tried again."""
 GRACE_S = 15
 """More than a builder itself takes to stop its own children."""
 # Beside the packages, never the working directory: a file of that name would be imported instead.
 _BESIDE = Path(__file__).resolve().parents[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the worker was told of this installation."""
-
-    installation: str
-    checkouts: Path
-    contents: Path
-    scratch: Path
-    env: Mapping[str, str]
-    """What builder processes may know of our environment."""
-    registry: Mapping[str, str]
-    """How the registry is spoken to: the variables of it that `builders/variables.py` names, the login among them."""
-    build_s: int
-    build_limit: int
-    client: int = 0
-    """User whose the checkouts are."""
-    archive_bytes: int = 0
-    """What an archived checkout may be, packed."""
-    limits: tuple[str, ...] = ()
-    """Options of `python -m builders build` and `detect`: what one of them may use."""
-    local_images: str = ""
-    """Patterns of the images of this machine that may be built on, with commas."""
 
 
 class Verbs:
@@ -148,7 +116,7 @@ class Verbs:
             case "archive" | "archived" | "restore":
                 await self._builder(request.verb, self._archive(request), send)
             case "detect":
-                about = (*self._site.limits, f"--space={fields['space']}", "--", str(self._checkout(fields)))
+                about = (*self._site.limits, f"--space={fields['space']}", "--", str(self._site.checkout(fields)))
                 await self._detect(about, send)
             case "holdings" | "forget" | "clear":
                 await self._collect(request, send)
@@ -187,12 +155,12 @@ class Verbs:
             f"--key={fields['key']}",
             f"--space={fields['space']}",
             f"--platform={fields['platform']}",
-            f"--name={self._local}{fields['key']}{again}",
+            f"--name={self._site.local}{fields['key']}{again}",
             f"--date={fields['date']}",
             f"--local-images={self._site.local_images}",
             *self._site.limits,
             *(f"--label={name}={value}" for name, value in labels.items()),
-            *("--", str(self._checkout(fields))),
+            *("--", str(self._site.checkout(fields))),
         )
 
     def _archive(self, request: Request) -> tuple[str, ...]:
@@ -204,7 +172,7 @@ class Verbs:
         where = self._registry.sources
         match request.verb:
             case "archive":
-                return (*said, f"--most={self._site.archive_bytes}", "--", where, str(self._checkout(fields)))
+                return (*said, f"--most={self._site.archive_bytes}", "--", where, str(self._site.checkout(fields)))
             case "restore":
                 folder = self._site.checkouts / str(fields["checkout"])
                 return (*said, f"--owner={self._site.client}", "--", where, str(folder))
@@ -235,7 +203,7 @@ class Verbs:
         await self._builder("forget", (f"--kind={kind}", f"--thing={thing}", f"--space={space}", "--", registry), hold)
         if digest and not await self._registry.find(thing, space):
             where = self._registry.name(space)
-            names = (f"{self._local}{thing}", f"{where}:{thing}", f"{where}@{digest}")
+            names = (f"{self._site.local}{thing}", f"{where}:{thing}", f"{where}@{digest}")
             await let_go(self._engine, self._site.installation, names)
         for line in said:
             await send(line)
@@ -247,31 +215,11 @@ class Verbs:
         elif self._registry.space_of(image) is None:
             raise BuildBroken("the build worker refused: the image is in another registry or repository")
         return (
-            f"--checkout={self._checkout(fields)}",
+            f"--checkout={self._site.checkout(fields)}",
             f"--commit={fields['commit']}",
             f"--contents={self._site.contents}",
             *("--", image),
         )
-
-    @property
-    def _local(self) -> str:
-        """What stands before the key in the names that our images have in the engine."""
-        return f"repolaunch-{self._site.installation}-env:"
-
-    def _marks(self, call: str) -> tuple[str, ...]:
-        """By which what a killed builder process left is found."""
-        marks = (f"repolaunch.installation={self._site.installation}", KIND, f"{LIFE}={self.life}", f"{CALL}={call}")
-        return tuple(f"--mark={mark}" for mark in marks)
-
-    def _checkout(self, fields: Mapping[str, Any]) -> Path:
-        """The folder, if it is one of its own: a link could lead anywhere. Raises BuildBroken."""
-        path = self._site.checkouts / str(fields["checkout"])
-        try:
-            if stat.S_ISDIR(path.lstat().st_mode):
-                return path
-        except OSError:
-            pass
-        raise BuildBroken("the checkout is gone")
 
     def _can_start(self, found: Mapping[str, Any]) -> bool:
         """Whether sessions can start from it: not from what has lost its view of the stores, or may show none."""
@@ -289,7 +237,7 @@ class Verbs:
         labels = (found.get("Config") or {}).get("Labels") or {}
         names = [*(found.get("RepoTags") or ()), *(found.get("RepoDigests") or ())]
         # What is assembled carries no installation's label: its bytes are the same everywhere. It has our name here.
-        is_named = any(name.startswith(self._local) or self._registry.space_of(name) is not None for name in names)
+        is_named = any(name.startswith(self._site.local) or self._registry.space_of(name) is not None for name in names)
         if labels.get("repolaunch.installation") != self._site.installation and not is_named:
             raise BuildBroken("the build worker refused: the image is none of this installation")
 
@@ -298,11 +246,20 @@ class Verbs:
         """Run `python -m builders`; its last line is sent last, and is an error where it did not end well."""
         call = secrets.token_hex(8)
         if verb in {"read", "detect", "build", "inspect", "keep", "clear"}:
-            arguments = (*self._marks(call), *arguments)
+            arguments = (*self._site.marks(self.life, call), *arguments)
         async with scratch_of(call, self._site.scratch) as scratch:
             command = Command(
-                argv=(*_limits(verb), self._python, "-m", "builders", verb, "--json", *self._limit(verb), *arguments),
-                env=self._environment(verb) | {"TMPDIR": str(scratch)},
+                argv=(
+                    *prlimit(verb),
+                    self._python,
+                    "-m",
+                    "builders",
+                    verb,
+                    "--json",
+                    *self._site.limit(verb),
+                    *arguments,
+                ),
+                env=self._site.environment(verb) | {"TMPDIR": str(scratch)},
                 cwd=_BESIDE,
                 leash=True,
                 stderr=False,
@@ -325,19 +282,6 @@ class Verbs:
             if status == -signal.SIGXCPU:
                 raise BuildTimeout(CPU_S[verb], lines.READING)
             raise BuildBroken(f"the builder process ended with status {status} and without an answer")
-
-    def _limit(self, verb: str) -> tuple[str, ...]:
-        limits = {**LIMITS_S, "keep": KEEP_S, "read": READ_S, "build": self._site.build_s, "detect": self._site.build_s}
-        return (f"--time-limit={limits[verb]}",) if verb in limits else ()
-
-    def _environment(self, verb: str) -> dict[str, str]:
-        env = {**self._site.env, "LANG": "C.UTF-8"}
-        return {**env, **self._site.registry} if verb in WITH_LOGIN else env
-
-
-def _limits(verb: str) -> tuple[str, ...]:
-    most = CPU_S.get(verb)
-    return ("prlimit", f"--cpu={most}:{most + 5}", f"--data={READ_BYTES}", "--") if most else ()
 
 
 def _known(digest: str) -> str:

@@ -45,9 +45,10 @@ from builders.leftovers import remove_containers, remove_files
 from builders.registry import Registry
 from builders.requests import LONGEST, Request, RequestWrong, parse_request
 from builders.retention import Keep, Retention
+from builders.site import Site
 from builders.sockets import listening
 from builders.turns import OWN_REGISTRY
-from builders.verbs import Site, Verbs
+from builders.verbs import Verbs
 from builders.views import Views
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Why a session did not start, in a form that both a person and the launcher can read.
 
 JupyterHub passes a failure on as one text (`Spawn failed: …`). Ours is `<code>: <sentence>`, and the last lines
-that the server wrote, if any, on the lines that follow. `launcher/sessions/hub.py` reads it.
+that the server wrote, if any, on the lines that follow. `launcher/sessions/progress.py` reads it.
 """
 
 from __future__ import annotations

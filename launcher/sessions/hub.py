@@ -16,19 +16,13 @@ from urllib.parse import quote
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 
-from launcher.errors import (
-    DiskFull,
-    EngineDown,
-    HubDown,
-    LauncherError,
-    SessionsFull,
-    SpawnFailed,
-    SpawnRefused,
-    SpawnTimeout,
-)
+from launcher.errors import HubDown, SessionsFull, SpawnRefused, SpawnTimeout
+from launcher.sessions.progress import Progress, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from launcher.sessions.progress import Step
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +32,6 @@ PAGE = 200
 FETCH_S = 1900.0
 """More than the hub gives the fetching of an image: the hub's own limits come first."""
 PAGINATED = "application/jupyterhub-pagination+json"
-SPAWN_FAILED = "Spawn failed: "
 LISTEN_AGAIN_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a progress stream that broke off is listened to again."""
 
@@ -65,14 +58,6 @@ NOT_STARTED = (
 """JupyterHub's statuses and words, and what they mean."""
 FULL_WORDS = "Active user limit exceeded"
 """What it says beyond `active_server_limit`; that too many start at one time has the same status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happened while a server started. `percent` is of the way to an answering server."""
-
-    message: str
-    percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +115,7 @@ class HubClient:
 
         Raises SpawnRefused, SpawnFailed, SpawnTimeout, HubDown.
         """
-        stream = _Progress(told)
+        stream = Progress(told)
         for pause in LISTEN_AGAIN_S:
             await self._listen(account, stream, answer_s)
             if stream.failure is not None:
@@ -144,7 +129,7 @@ class HubClient:
             await asyncio.sleep(pause)
         raise HubDown("the hub stopped telling before the server was ready")
 
-    async def _listen(self, account: str, stream: _Progress, answer_s: float) -> None:
+    async def _listen(self, account: str, stream: Progress, answer_s: float) -> None:
         """Feed the stream until its connection ends, by whatever cause. Raises SpawnTimeout, HubDown."""
         path = f"/users/{_quoted(account)}/server/progress"
         try:
@@ -223,58 +208,6 @@ class HubClient:
             streaming_callback=streaming_callback,
         )
         return await self._http.fetch(request, raise_error=streaming_callback is not None)
-
-
-class _Progress:
-    """Reads the hub's event stream, piece by piece."""
-
-    def __init__(self, told: Callable[[Step], None]) -> None:
-        self._told = told
-        self._rest = b""
-        self._told_steps: set[Step] = set()
-        self.ready = False
-        self.failure: str | None = None
-
-    def feed(self, piece: bytes) -> None:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._read(line.removeprefix(b"data:"))
-
-    def _read(self, data: bytes) -> None:
-        try:
-            event = json.loads(data)
-            message, percent = str(event.get("message", "")), int(event.get("progress", 0))
-        except (ValueError, TypeError, AttributeError):
-            log.warning("the hub's progress has a line that cannot be read: %r", data[:200])
-            return
-        if event.get("ready"):
-            self.ready = True
-        elif event.get("failed"):
-            self.failure = message
-        else:
-            step = Step(message, percent)
-            if step not in self._told_steps:  # a stream that broke off is listened to again, from its beginning
-                self._told_steps.add(step)
-                self._told(step)
-
-
-def failure(message: str, answer_s: float) -> LauncherError:
-    """What a failed spawn's text says (deploy/hub/failures.py writes it: `<code>: <sentence>`, then the last lines)."""
-    first, *tail = message.removeprefix(SPAWN_FAILED).split("\n")
-    code, _, sentence = first.partition(": ")
-    if code == "refused":
-        return SpawnRefused(sentence)
-    if code == "timeout":
-        return SpawnTimeout(round(answer_s))
-    if code == "full":
-        return DiskFull("container engine")
-    if code == "engine":
-        return EngineDown("It did not answer while the session started")
-    if code == "failed":
-        return SpawnFailed(sentence, tuple(tail))
-    # Not ours: JupyterHub's own words for what it did not expect.
-    return SpawnFailed(first, tuple(tail))
 
 
 def _quoted(account: str) -> str:

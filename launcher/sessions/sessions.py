@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from launcher.errors import HubDown, SpawnTimeout
 from launcher.events import Progress, Stage
 from launcher.model import Kind, Session
-from launcher.sessions.hub import Asked, HubClient, Step
+from launcher.sessions.hub import Asked, HubClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from launcher.model import Account, Project
+    from launcher.sessions.progress import Step
     from launcher.stages import Tell
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, tail_of
 from deploy.hub.names import GUEST_PREFIX, PROJECT_PREFIX
 from launcher.errors import SpawnFailed, SpawnRefused, SpawnTimeout
 from launcher.model import Image, ImageFacts, Project
-from launcher.sessions.hub import SPAWN_FAILED, failure
+from launcher.sessions.progress import SPAWN_FAILED, failure
 from launcher.sessions.resolve import CERTIFICATES as NAMED
 from launcher.sessions.resolve import WORKSPACE, Limits, Site, allowance
 from launcher.sessions.sessions import ACCOUNT_PREFIX

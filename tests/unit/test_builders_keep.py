@@ -15,8 +15,9 @@ from builders.interface import Workshop
 from builders.keep import keep
 from builders.nix.keeping import public
 from builders.oci import record
+from builders.site import Site
 from builders.site_cache import KEYS, Place, chosen, private_key, public_key, save_keys
-from builders.verbs import Site, Verbs
+from builders.verbs import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from builders import verbs
+from builders import site, verbs
 from builders.errors import BuildTimeout
 from builders.requests import Request
-from builders.verbs import Site, Verbs
+from builders.site import Site
+from builders.verbs import Verbs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +36,8 @@ def worker(folder: Path, program: str, *checkouts: str) -> Verbs:
     (folder / "scratch").mkdir()
     for name in checkouts:
         (folder / "checkouts" / name).mkdir(parents=True)
-    site = Site("x", folder / "checkouts", folder, folder / "scratch", {"PATH": "/usr/bin:/bin"}, {}, 60, 1)
-    return Verbs(site, cast("EngineImages", Engine()), cast("Registry", None), lambda _: None, python=str(script))
+    told = Site("x", folder / "checkouts", folder, folder / "scratch", {"PATH": "/usr/bin:/bin"}, {}, 60, 1)
+    return Verbs(told, cast("EngineImages", Engine()), cast("Registry", None), lambda _: None, python=str(script))
 
 
 async def detected(made: Verbs, checkout: str, said: list[str] | None = None) -> list[str]:
@@ -56,7 +57,7 @@ async def looked_at(folder: Path, program: str) -> list[str]:
 
 
 async def test_reading_that_takes_for_ever_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cast("dict[str, int]", verbs.CPU_S), "read", 1)
+    monkeypatch.setitem(cast("dict[str, int]", site.CPU_S), "read", 1)
     with pytest.raises(BuildTimeout) as caught:
         await looked_at(tmp_path, "#!/bin/sh\nwhile :; do :; done\n")
     assert vars(caught.value) == {"seconds": 1, "step": "reading the repository"}
@@ -64,7 +65,7 @@ async def test_reading_that_takes_for_ever_is_ended(tmp_path: Path, monkeypatch:
 
 async def test_reading_that_takes_all_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program's own way of saying it, with a memory that it cannot have."""
-    monkeypatch.setattr(verbs, "READ_BYTES", 256 << 20)
+    monkeypatch.setattr(site, "READ_BYTES", 256 << 20)
     program = (
         f"#!{sys.executable}\n"
         "import asyncio, types\n"

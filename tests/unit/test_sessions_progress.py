@@ -10,7 +10,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from launcher.errors import DiskFull, EngineDown, HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
-from launcher.sessions.hub import HubClient, Step, _Progress, failure
+from launcher.sessions.hub import HubClient, Progress
+from launcher.sessions.progress import Step, failure
 
 # As JupyterHub 6.1 sends it, empty lines included.
 STREAM = (
@@ -24,7 +25,7 @@ STEPS = [Step("Server requested", 0), Step("Waiting for the server to answer", 5
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_pieces_of_any_size_make_the_same_steps(size: int) -> None:
     steps: list[Step] = []
-    progress = _Progress(steps.append)
+    progress = Progress(steps.append)
     for start in range(0, len(STREAM), size):
         progress.feed(STREAM[start : start + size])
     assert steps == STEPS
@@ -37,7 +38,7 @@ def test_pieces_of_any_size_make_the_same_steps(size: int) -> None:
 )
 def test_a_damaged_line_ends_nothing(line: bytes) -> None:
     steps: list[Step] = []
-    progress = _Progress(steps.append)
+    progress = Progress(steps.append)
     progress.feed(line + b"\n" + STREAM)
     assert steps == STEPS
     assert progress.ready
