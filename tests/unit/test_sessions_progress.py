@@ -10,8 +10,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from launcher.errors import DiskFull, EngineDown, HubDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
-from launcher.sessions.hub import HubClient, Progress
-from launcher.sessions.progress import Step, failure
+from launcher.sessions.hub import HubClient
+from launcher.sessions.progress import Progress, Step, failure
 
 # As JupyterHub 6.1 sends it, empty lines included.
 STREAM = (
