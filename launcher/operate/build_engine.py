@@ -28,7 +28,7 @@ from launcher.operate.egress import machine, rules
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import ClosedNetwork
 from launcher.operate.engine import BASE_IMAGE
-from launcher.operate.installation import InstallationError, write_private
+from launcher.operate.installation import ROOT, InstallationError, write_private
 from launcher.operate.kept import FOREIGN, Code, Kept, Recipe, failed, sentence_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 IMAGE = "localhost/repolaunch/build-engine:1"
-ROOT = Path(__file__).parents[2]
 CODE = ROOT / "deploy" / "images" / "build-engine"
 OWN, SHARED = "own", "shared"
 """Values of the setting `build_engine`; any other is the folder of a build engine that somebody else keeps."""

@@ -16,7 +16,7 @@ from launcher.disks import free_bytes, size
 from launcher.operate.account import account
 from launcher.operate.egress.policy import policy
 from launcher.operate.egress.table import TableWrong
-from launcher.operate.installation import InstallationError
+from launcher.operate.installation import ROOT, InstallationError
 from launcher.operate.passwords import SHARED, shared_password
 from launcher.settings import SettingWrong
 from launcher.store.database import database_url
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 IMPORT_S = 60
 LEAST = 8 * 2**20
 """Bytes that the databases and the notes need to begin with."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).parents[2]
+from launcher.operate.installation import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PLACES = ("launcher", "builders", "deploy/hub")
 CHANGED = (
     " The program's files have changed since the service was started: `repolaunch restart` starts all of it in the "

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from launcher.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+"""The program's own folder."""
+LOOPBACK = "127.0.0.1"
 SECRETS = (
     "proxy-token",  # hub → proxy
     "launcher-token",  # launcher → hub

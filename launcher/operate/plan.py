@@ -1,6 +1,6 @@
 """What each part is started with: its command, its environment and the address that tells that it is ready.
 
-A child gets only what is named here; nothing of the operator's environment but the variables in PASSED and ENGINE.
+A child gets only what is named here; nothing of the operator's environment but what `passed.py` names.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from builders.variables import VIEWS
-from launcher.operate import build_engine, example, hub_database, leftovers, registry, sessions, worker
+from launcher.operate import build_engine, example, hub, leftovers, proxy, registry, worker
 from launcher.operate.account import DATABASE, LAUNCHER, account, prepare
 from launcher.operate.children import Child, identity
 from launcher.operate.helper_container import Folders
-from launcher.operate.installation import CERTIFICATES, SERVICE, InstallationError, write_private
+from launcher.operate.installation import LOOPBACK, ROOT, SERVICE, InstallationError, write_private
 from launcher.operate.noted import Noted
-from launcher.operate.passwords import shared_password
+from launcher.operate.passed import passed, passed_with_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,35 +29,7 @@ if TYPE_CHECKING:
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
-ROOT = Path(__file__).parents[2]
-HUB_CONFIG = ROOT / "deploy" / "hub" / "jupyterhub_config.py"
-PROXY = ROOT / "deploy" / "proxy" / "node_modules" / ".bin" / "configurable-http-proxy"
-PROXY_ESCAPES = ROOT / "deploy" / "proxy" / "escapes.mjs"
-DIST = ROOT / "frontend" / "dist"
-LOOPBACK = "127.0.0.1"
-HTTPS = 443
 
-PASSED = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "REQUESTS_CA_BUNDLE",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_CONFIG_FILE",
-)
 LAUNCHER_SECRETS = {
     "TOKEN": "launcher-token",
     "RESOLVE_SECRET": "resolve-secret",
@@ -69,18 +39,6 @@ LAUNCHER_SECRETS = {
     "NAMESPACE_SECRET": "namespace-secret",
 }
 """What the launcher is told of the folder of secrets, which it may not read."""
-ENGINE = ("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_CONFIG")
-"""Where the container engine is: for those who speak to it, which the launcher does not."""
-
-
-def passed() -> dict[str, str]:
-    """What every child may know of the operator's environment."""
-    return {name: os.environ[name] for name in PASSED if name in os.environ}
-
-
-def passed_with_engine() -> dict[str, str]:
-    """The same for those who speak to the container engine."""
-    return passed() | {name: os.environ[name] for name in ENGINE if name in os.environ}
 
 
 def database_url(installation: Installation, settings: Settings) -> str:
@@ -173,8 +131,8 @@ class Plan:
         if with_example:
             found["example"] = lambda: example.child(self.installation, passed())
         return found | {
-            "proxy": self._proxy,
-            "hub": self._hub,
+            "proxy": partial(proxy.child, self),
+            "hub": partial(hub.child, self),
             "worker": self._worker,
             "launcher": partial(self._launcher, with_example=with_example),
         }
@@ -198,87 +156,9 @@ class Plan:
         }
         write_private(self.installation.path("run") / SERVICE, json.dumps(facts))
 
-    def _proxy(self) -> Child:
-        if not PROXY.exists():
-            raise InstallationError("The proxy is not installed. Run `make setup`.")
-        api = self.installation.ports.proxy_api
-        argv = (
-            str(PROXY),
-            *("--ip", self.settings.host, "--port", str(self.settings.port)),
-            *("--api-ip", LOOPBACK, "--api-port", str(api)),
-            *("--error-target", f"{self.launcher_url}/proxy-error", "--log-level", "warn"),
-            # What has no route is the launcher's: after a restart too, and on a stopped session's own subdomain.
-            *("--default-target", self.launcher_url),
-            *(("--host-routing",) if self.settings.wildcard_url else ()),
-            *self._tls(),
-        )
-        env = passed() | {
-            "REPOLAUNCH_TLS_CERTIFICATE": self.settings.tls_certificate,
-            "REPOLAUNCH_TLS_KEY": self.settings.tls_key,
-            "REPOLAUNCH_BASE_PATH": self.settings.base_path,
-            "CONFIGPROXY_AUTH_TOKEN": self.installation.secret("proxy-token"),
-            "NODE_OPTIONS": f"--import={PROXY_ESCAPES.as_uri()}",
-        }
-        return Child("proxy", argv, env, f"http://{LOOPBACK}:{api}/api/routes", restarted=self._restore_routes)
-
-    def _tls(self) -> tuple[str, ...]:
-        settings = self.settings
-        if not settings.tls_certificate:
-            return ()
-        # People type the port of the public address, which another machine may lead to ours.
-        typed = urlsplit(settings.base_url).port or HTTPS
-        redirect = ("--redirect-port", str(settings.redirect_port), "--redirect-to", str(typed))
-        pair = ("--ssl-cert", settings.tls_certificate, "--ssl-key", settings.tls_key)
-        return (*pair, *(redirect if settings.redirect_port else ()))
-
     async def end_unknown_sessions(self) -> None:
         """End the sessions that a killed hub was just starting."""
         await leftovers.end_unknown_sessions(self.hub_api_url, self.installation)
-
-    async def _restore_routes(self) -> None:
-        """The proxy keeps its routes in memory; the hub knows them."""
-        await sessions.restore_routes(self.hub_api_url, self.installation)
-
-    def _hub(self) -> Child:
-        installation, settings = self.installation, self.settings
-        folder = installation.path("hub")
-        username, password = registry.login(installation, settings)
-        values = {
-            "PUBLIC_URL": settings.base_url,
-            "BIND_URL": self.hub_url,
-            "DB_URL": f"sqlite:///{hub_database.path(installation)}",
-            "COOKIE_SECRET_FILE": str(folder / "cookie-secret"),
-            "PROXY_API_URL": f"http://{LOOPBACK}:{installation.ports.proxy_api}",
-            "LAUNCHER_URL": self.launcher_url,
-            "OAUTH_REDIRECT": f"{settings.base_path}/api/v1/oauth_callback",
-            "LAUNCHER_TOKEN": installation.secret("launcher-token"),
-            "SUPERVISOR_TOKEN": installation.secret("supervisor-token"),
-            "RESOLVE_SECRET": installation.secret("resolve-secret"),
-            "INSTALLATION": installation.id,
-            "NETWORK": installation.network,
-            "WORKSPACES": str(installation.folder / "workspaces"),
-            "FILES": str(folder / "files"),
-            "STORES": str(worker.stores(installation, settings)) if self.views else "",
-            "CERTIFICATES": str(CERTIFICATES) if CERTIFICATES.exists() else "",
-            "START_TIMEOUT_S": f"{settings.session_start_timeout_s:.0f}",
-            "GUESTS": "1" if settings.guests else "0",
-            "GUESTS_PER_ADDRESS": str(settings.guests_per_address),
-            "GUESTS_IN_ALL": str(settings.guests_in_all),
-            "TRUSTED_PROXIES": ",".join(settings.trusted_proxies),
-            "AUTHENTICATOR": settings.authenticator,
-            "SHARED_PASSWORD": shared_password(installation, settings),
-            "MEMBERS": ",".join(settings.members),
-            "EXTRA_CONFIG": settings.hub_config,
-            "WILDCARD_URL": settings.wildcard_url,
-            "REGISTRY_USERNAME": username,
-            "REGISTRY_PASSWORD": password,
-            "LOG_LEVEL": settings.log_level,
-            "LOG_FORMAT": settings.log_format,
-        }
-        env = passed_with_engine() | {f"REPOLAUNCH_HUB_{name}": value for name, value in values.items() if value}
-        env["CONFIGPROXY_AUTH_TOKEN"] = installation.secret("proxy-token")
-        argv = (sys.executable, "-m", "jupyterhub", "--config", str(HUB_CONFIG))
-        return Child("hub", argv, env, f"{self.hub_api_url}/", stop_s=30, restarted=self.end_unknown_sessions)
 
     def _launcher(self, *, with_example: bool) -> Child:
         installation, settings = self.installation, self.settings

@@ -16,7 +16,7 @@ import bcrypt
 
 from launcher.operate import leftovers
 from launcher.operate.children import Child
-from launcher.operate.installation import write_private
+from launcher.operate.installation import LOOPBACK, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
 
-LOOPBACK = "127.0.0.1"
 USERNAME = "repolaunch"
 SECRET = "registry-password"  # noqa: S105  # the name of its file
 REALM = "repolaunch"
