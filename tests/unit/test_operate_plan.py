@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.operate import plan
+from launcher.operate import plan, proxy
 from launcher.operate.installation import InstallationError, open_installation
 from launcher.operate.part import GROUND, PARTS
 from launcher.settings import Settings, SettingWrong, load
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_part_needs_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container of one part alone, say, has no proxy in it."""
-    monkeypatch.setattr(plan, "PROXY", tmp_path / "none")
+    monkeypatch.setattr(proxy, "PROXY", tmp_path / "none")
     plans = plan.Plan(open_installation(tmp_path / "data"), Settings(), "10.0.0.1")
     for name in PARTS:
         if name not in {GROUND, "proxy"}:
