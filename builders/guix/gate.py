@@ -1,4 +1,4 @@
-"""The gate between what is being evaluated and guix-daemon: a process that passes on what `wire.py` lets pass.
+"""The gate between what is being evaluated and guix-daemon: a process that passes on what `operations.py` lets pass.
 
     python -m builders.guix.gate LISTEN DAEMON UID ROOM
 
@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.guix.wire import Client, Refused, Room, refusal, said
+from builders.guix.operations import said
+from builders.guix.wire import Client, Refused, Room, refusal
 from builders.sockets import listening
 
 if TYPE_CHECKING:

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.guix import wire
-from builders.guix.wire import Client, Refused, Room, packed, said, word
+from builders.guix import operations, wire
+from builders.guix.operations import said
+from builders.guix.wire import Client, Refused, Room, packed, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-GREETING = word(wire.HELLO) + word(0x164) + word(0) + word(1)
+GREETING = word(operations.HELLO) + word(0x164) + word(0) + word(1)
 Tree = bytes | str | dict[bytes, "Tree"]
 
 
@@ -116,7 +117,7 @@ def test_what_is_damaged_is_passed_on_as_far_as_it_is_of_its_form(
     text = GREETING + whole[:at] + damage + whole[at + len(damage) :] + word(20) + b"\x01" * 64
     told, reason = asyncio.run(passed(text))
     assert reason
-    if word(wire.SET_OPTIONS) not in text:
+    if word(operations.SET_OPTIONS) not in text:
         assert text.startswith(told)
 
 
@@ -143,9 +144,9 @@ async def test_what_a_client_wishes_is_not_what_it_gets() -> None:
     "text, reason",
     [
         (word(1), "it does not speak as Guix does"),
-        (word(wire.HELLO) + word(0x10C), "it is a Guix from before 1.0, or of a protocol that is not known"),
-        (word(wire.HELLO) + word(0x264), "it is a Guix from before 1.0, or of a protocol that is not known"),
-        (word(wire.HELLO) + word(0x164) + word(1), "it wants a processor of its own"),
+        (word(operations.HELLO) + word(0x10C), "it is a Guix from before 1.0, or of a protocol that is not known"),
+        (word(operations.HELLO) + word(0x264), "it is a Guix from before 1.0, or of a protocol that is not known"),
+        (word(operations.HELLO) + word(0x164) + word(1), "it wants a processor of its own"),
         (GREETING + word(9) + listed("/gnu/store/x.drv") + word(1), "a number is larger than 0"),
         (GREETING + word(9) + listed("/gnu/store/x.drv") + word(2), "a number is larger than 0"),
         (GREETING + word(1) + word(5000), "a number is larger than 4096"),
@@ -172,6 +173,6 @@ async def test_room_is_for_all_that_is_added() -> None:
 
 async def test_folders_are_not_too_deep() -> None:
     tree: Tree = {}
-    for _ in range(wire.DEEP):
+    for _ in range(operations.DEEP):
         tree = {b"a": tree}
     assert (await passed(GREETING + added(tree)))[1] == "there are more than 256 folders in one another"
