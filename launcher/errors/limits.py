@@ -17,10 +17,11 @@ class TooOften(RetryLater):
 
 @dataclass(eq=False)
 class QueueFull(RetryLater):
-    """As many launches wait for a place as may wait."""
+    """As many launches wait for a place as may wait. `reason`: what there is too much of, as of `events.Queued`."""
 
     waiting: int
     seconds: int
+    reason: str = "sessions"
 
 
 @dataclass(eq=False)

@@ -36,7 +36,7 @@ AGAIN_S = 60
 class Counts(Protocol):
     """Hears how the queue stands (`launcher.web.metrics.Metrics`)."""
 
-    def queue_stands(self, waiting: int, taken: int) -> None: ...
+    def queue_stands(self, waiting: int, oldest_s: float, taken: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Places:
         most, began = self._rules.limits().waiting, self._clock()
         if waiter.launch not in self._kept:
             if len(self._queue) > most:
-                raise QueueFull(len(self._queue) - 1, self._again_s())
+                raise QueueFull(len(self._queue) - 1, self._again_s(), self._reason(waiter.project) or "sessions")
             self._number += 1
             self._keep(waiter.launch, Waiting(waiter.launch, *self._whose(waiter.project), began, self._number))
         waiter.tell(Started(Stage.QUEUE, "Waiting for a place"))
@@ -203,7 +203,9 @@ class Places:
                 for waiter in list(self._waiters.values()):
                     if waiter.told is not None:
                         self._tell_place(waiter)
-            self._counts.queue_stands(len(self._queue), len(self._taken))
+            now = self._clock()
+            since = min((one.since for one in self._kept.values()), default=now)
+            self._counts.queue_stands(len(self._queue), max(0.0, now - since), len(self._taken))
 
     # ------------------------------------------------------------------ whose turn it is
     def _serve(self) -> None:

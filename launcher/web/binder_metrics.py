@@ -1,7 +1,9 @@
 """BinderHub's metrics, by its names, labels and buckets: dashboards made for it go on working.
 
-`status` is `success` or `failure`; `provider` is the name that BinderHub has for it; `repo` the repository's address,
-of those that are launched most (`names.py`), where everybody may have it.
+`status` is `success` or `failure`, of launches also `pod_quota` or `repo_quota`: no place in the queue was left,
+as the site, or the repository, had all its sessions. Who waits in the queue is no launch under way. `provider` is the
+name that BinderHub has for it; `repo` the repository's address, of those that are launched most (`names.py`), where
+everybody may have it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from launcher.errors import QueueFull
     from launcher.model import RepoRef
 
     Status = Literal["success", "failure"]
@@ -87,8 +90,17 @@ class BinderMetrics:
         self._built("success", ref, began, public=public)
 
     def launch_begins(self) -> None:
-        """A session begins to start."""
+        """A session begins to start, or goes on to when it has waited."""
         self._launching.inc()
+
+    def launch_waits(self) -> None:
+        """A session that began to start waits for a place now."""
+        self._launching.dec()
+
+    def launch_refused(self, error: QueueFull, ref: RepoRef) -> None:
+        """There was no session for it, and no place in the queue."""
+        status = "repo_quota" if error.reason == "repository" else "pod_quota"
+        self._launches.labels(status, PROVIDERS[ref.provider], self._names.label(ref.url, may_enter=False)).inc()
 
     def launch_ends(self, status: Status | None, ref: RepoRef, seconds: float, *, public: bool) -> None:
         """It ended; `status` None: somebody stopped it."""

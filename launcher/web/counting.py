@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from launcher.errors import QueueFull
 from launcher.events import Ended, Stage, Started
 from launcher.model import Image
 
@@ -38,9 +39,12 @@ class CountedStory:
         except asyncio.CancelledError:
             status = None
             raise
+        except QueueFull as error:
+            self._metrics.binder.launch_refused(error, asked.ref)
+            status = None
+            raise
         finally:
-            if tap.starting is not None:
-                seconds = time.perf_counter() - tap.starting
+            if (seconds := tap.end()) is not None:
                 self._metrics.binder.launch_ends(status, asked.ref, seconds, public=public)
         return made
 
@@ -57,16 +61,35 @@ class _Tap:
     def __init__(self, tell: StoryTell, metrics: Metrics) -> None:
         self._tell, self._metrics = tell, metrics
         self.splice, self.resume, self.hide = tell.splice, tell.resume, tell.hide
-        self.starting: float | None = None
-        """When the session began to start."""
+        self._starting: float | None = None
+        """When the session began to start; what it has waited for a place is added."""
+        self._waiting: float | None = None
+        """Since when it waits for a place."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Ended):
             self._metrics.stage_ended(event.stage, event.seconds)
-        elif isinstance(event, Started) and event.stage in STARTING and self.starting is None:
-            self.starting = time.perf_counter()
+            if event.stage is Stage.QUEUE:
+                self._go_on()
+        elif isinstance(event, Started) and event.stage in STARTING and self._starting is None:
+            self._starting = time.perf_counter()
             self._metrics.binder.launch_begins()
+        elif isinstance(event, Started) and event.stage is Stage.QUEUE and self._starting is not None:
+            self._waiting = time.perf_counter()
+            self._metrics.binder.launch_waits()
         self._tell(event)
+
+    def _go_on(self) -> None:
+        """What it waited is no part of what starting takes."""
+        if self._waiting is not None and self._starting is not None:
+            self._starting += time.perf_counter() - self._waiting
+            self._waiting = None
+            self._metrics.binder.launch_begins()
+
+    def end(self) -> float | None:
+        """Seconds that the session took to start, without waiting; None: it did not begin to."""
+        self._go_on()
+        return None if self._starting is None else time.perf_counter() - self._starting
 
 
 class CountedBuild:

@@ -14,7 +14,6 @@ from tornado.web import HTTPError, RequestHandler
 from builders.logs import LAUNCH, LAUNCH_ID
 from launcher import explain
 from launcher.errors import BadRequest, BodyTooLarge, LauncherError, LoginRequired, RetryLater
-from launcher.explain import row_of
 from launcher.model import Kind
 from launcher.rates import address_of, visitor
 from launcher.web import auth, origins, texts
@@ -136,7 +135,7 @@ class Handler(RequestHandler):
             if not build_only:
                 await self.web.queue.admit(account, partial(self._resumed_project, account, ref))
         except LauncherError as error:
-            self.web.metrics.launch_refused(row_of(error).code)
+            self.web.metrics.launch_refused(error, ref)
             raise
         finally:
             self._rate = self.web.gate.standing(account, self.visitor)

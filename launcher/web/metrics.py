@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from launcher.explain import INTERNAL, ROWS
+from launcher import errors
+from launcher.explain import INTERNAL, ROWS, row_of
 from launcher.web.binder_metrics import BinderMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launcher.events import Stage
+    from launcher.model import RepoRef
 
     Outcome = Literal["ready", "failed", "cancelled"]
 
+REFUSALS: Final = (
+    errors.TooOften,
+    errors.QueueFull,
+    errors.LaunchClosed,
+    errors.Forbidden,
+    errors.PersonBanned,
+    errors.RepositoryBanned,
+    errors.RepositoryNotAllowed,
+)
+"""Why a launch is not begun."""
 STAGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 REQUEST_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -137,11 +149,18 @@ class Metrics:
         self._waiting = Gauge(
             "repolaunch_queue_waiting", "Launches that wait for a place, after a restart too.", registry=registry
         )
+        self._oldest = Gauge(
+            "repolaunch_queue_oldest_seconds",
+            "Seconds that the launch which has waited longest for a place has waited; 0: none waits.",
+            registry=registry,
+        )
         self._taken = Gauge(
             "repolaunch_places_taken",
             "Sessions that are known to run or start; looked at while somebody waits.",
             registry=registry,
         )
+        for error in REFUSALS:
+            self._refused.labels(ROWS[error].code)
         self._policy = Gauge(
             "repolaunch_policy_well",
             "1: the policy file is in force; 0: it cannot be read, and the last version that was understood is.",
@@ -217,13 +236,16 @@ class Metrics:
             self._builds.dec()
             self._build_seconds.observe(time.perf_counter() - seconds)
 
-    def launch_refused(self, code: str) -> None:
+    def launch_refused(self, error: errors.LauncherError, ref: RepoRef) -> None:
         """A launch was not begun."""
-        self._refused.labels(code).inc()
+        self._refused.labels(row_of(error).code).inc()
+        if isinstance(error, errors.QueueFull):
+            self.binder.launch_refused(error, ref)
 
-    def queue_stands(self, waiting: int, taken: int) -> None:
-        """So many launches wait, and so many places are taken."""
+    def queue_stands(self, waiting: int, oldest_s: float, taken: int) -> None:
+        """So many launches wait, one of them for so long, and so many places are taken."""
         self._waiting.set(waiting)
+        self._oldest.set(oldest_s)
         self._taken.set(taken)
 
     def policy_read(self, *, well: bool) -> None:

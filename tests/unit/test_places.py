@@ -84,6 +84,8 @@ class Site:
     tolds: dict[str, Told] = field(default_factory=dict)
     served: list[str] = field(default_factory=list)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+    later_s: float = 0
 
     def __post_init__(self) -> None:
         self.begin()
@@ -93,7 +95,7 @@ class Site:
         taken = Taken(self.hub, self.hub, time.monotonic)
         rules = Rules(lambda: self.limits, lambda ref: ref.spec in self.high)
         rows = QueueRows(self.database, self.logs.writer)
-        self.places = Places(taken, rules, rows, Metrics(), clock=time.time)
+        self.places = Places(taken, rules, rows, self.metrics, clock=lambda: time.time() + self.later_s)
 
     async def launch(self, name: str, spec: str = "ada/nice/main", owner: str = "", account: Account = ADA) -> None:
         """Begin one: it is over as soon as its session runs."""
@@ -196,6 +198,28 @@ async def test_a_place_that_nobody_gave_back_is_seen_to_be_free(site: Site) -> N
     assert site.served == ["a", "b", "c"]
 
 
+async def test_who_waits_longest_is_told_to_prometheus(site: Site) -> None:
+    async def until_it_stands(_: float) -> None:
+        site.later_s += 30
+        if len(seen) == 3:
+            raise asyncio.CancelledError
+        seen.append([site.metrics.registry.get_sample_value(f"repolaunch_{name}") for name in names])
+
+    names, seen = ("queue_waiting", "queue_oldest_seconds", "places_taken"), list[list[float | None]]()
+    for name in "abcd":
+        await site.launch(name)
+    with pytest.raises(asyncio.CancelledError):
+        await site.places.run(until_it_stands)
+    assert [(waiting, round(oldest or 0), taken) for waiting, oldest, taken in seen[1:]] == [(2, 30, 2), (2, 60, 2)]
+    for name in "abcd":
+        site.end(name)
+        await site.settle()
+    seen.clear()
+    with pytest.raises(asyncio.CancelledError):
+        await site.places.run(until_it_stands)
+    assert seen[-1] == [0, 0, 0]
+
+
 async def test_what_runs_already_counts_after_a_restart(site: Site) -> None:
     site.hub.running |= {"one", "two"}
     await site.launch("a")
@@ -292,7 +316,7 @@ async def test_the_queue_has_an_end(site: Site) -> None:
         await site.launch(name)
     with pytest.raises(QueueFull) as told:
         await site.tasks["d"]
-    assert (told.value.waiting, told.value.seconds) == (2, 60)
+    assert (told.value.waiting, told.value.seconds, told.value.reason) == (2, 60, "sessions")
 
     async def nothing() -> None:
         return None

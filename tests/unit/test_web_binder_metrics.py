@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from launcher.builds.interface import BuildRequest
-from launcher.errors import BuildFailed, SpawnFailed
+from launcher.errors import BuildFailed, QueueFull, SpawnFailed, TooOften
 from launcher.events import Ended, Stage, Started
-from launcher.model import Account, Kind, Private, RepoRef, ResolvedRepo
+from launcher.model import Account, Kind, Private, RepoRef, ResolvedRepo, Session
 from launcher.repos import providers
 from launcher.stages import Asked
 from launcher.web.binder_metrics import PROVIDERS
@@ -108,6 +108,46 @@ async def test_a_launch_under_way_and_one_that_was_stopped() -> None:
         await task
     assert value("binderhub_inprogress_launches") == 0
     assert value("binderhub_launch_time_seconds_count", {"status": "failure", "retries": "0"}) is None
+
+
+async def test_who_waits_for_a_place_is_no_launch_under_way_and_what_they_waited_is_left_out() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    seen = []
+
+    async def story(_: Asked, tell: Any) -> Any:
+        for event in (*STARTING[2:3], Started(Stage.QUEUE, "w"), Ended(Stage.QUEUE, "y", 0.2), STARTING[3]):
+            tell(event)
+            seen.append(value("binderhub_inprogress_launches"))
+            if isinstance(event, Started) and event.stage is Stage.QUEUE:
+                await asyncio.sleep(0.2)
+        return Session(a_project("aaaaaaaaaa", "ada"), "/user/project-aaaaaaaaaa/")
+
+    await CountedStory(story, metrics)(ASKED, Tell())
+    assert seen == [1, 0, 1, 1]
+    assert value("binderhub_inprogress_launches") == 0
+    seconds = value("binderhub_launch_time_seconds_sum", {"status": "success", "retries": "0"})
+    assert seconds is not None
+    assert seconds < 0.2
+
+
+@pytest.mark.parametrize("reason, status", [("sessions", "pod_quota"), ("repository", "repo_quota")])
+async def test_when_even_the_queue_is_full_it_is_a_quota_and_no_failure(reason: str, status: str) -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    with pytest.raises(QueueFull):
+        await launched(metrics, QueueFull(1000, 5, reason))
+    assert value("binderhub_launch_count_total", {"status": status, "provider": "GitHub", "repo": "other"}) == 1
+    assert value("binderhub_launch_count_total", {"status": "failure", "provider": "GitHub", "repo": "other"}) is None
+    assert value("binderhub_launch_time_seconds_count", {"status": "failure", "retries": "0"}) is None
+    assert value("binderhub_inprogress_launches") == 0
+    metrics.launch_refused(QueueFull(1000, 5), REF)
+    metrics.launch_refused(TooOften("x", 5), REF)
+    quotas = value("binderhub_launch_count_total", {"status": "pod_quota", "provider": "GitHub", "repo": "other"})
+    assert quotas == (2 if status == "pod_quota" else 1)
+    assert value("repolaunch_launches_refused_total", {"code": "queue-full"}) == 1
+    assert value("repolaunch_launches_refused_total", {"code": "too-often"}) == 1
+    assert value("repolaunch_launches_refused_total", {"code": "repository-banned"}) == 0
 
 
 async def test_a_launch_that_fails_before_its_session_is_no_launch_to_binderhub() -> None:
