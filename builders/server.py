@@ -22,7 +22,8 @@ from typing import IO, TYPE_CHECKING, Any
 from builders.errors import BuildBroken, ServerNotBuilt
 from builders.lines import Progress
 from builders.oci.closure import Closure, checked_closure, is_store_path
-from builders.sandbox import SOCKETS, WORK, Tool, daemon, evaluator
+from builders.sandbox import Tool, daemon, evaluator
+from builders.sandbox_commands import SOCKETS, WORK
 from builders.variables import CLOSURE
 
 if TYPE_CHECKING:

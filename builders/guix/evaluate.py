@@ -22,7 +22,7 @@ from builders.guix.channels import CORE, MOST, Channel, is_commit, loose, parse
 from builders.guix.source import prepare, put
 from builders.guix.tool import CHECKOUTS, REPOSITORY, SCHEME, STATE, Run, answers
 from builders.oci.closure import is_store_path
-from builders.sandbox import SOURCE
+from builders.sandbox_commands import SOURCE
 from builders.sandbox_door import Reach, Rights
 from builders.variables import SITE_CHANNELS
 

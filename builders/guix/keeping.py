@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from builders.errors import BuildBroken
 from builders.guix.tool import PROGRAMS, SITE_CACHE, tool
-from builders.sandbox import SOCKETS, daemon
+from builders.sandbox import daemon
+from builders.sandbox_commands import SOCKETS
 from builders.site_cache import asked, private_key, public_key, save_keys
 
 if TYPE_CHECKING:

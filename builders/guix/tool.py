@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from builders.errors import BuilderError, BuildFailed, BuildLogTooLong, BuildOutOfMemory, DiskFull
 from builders.guix.log import Answer, Ended, Event, Fetching, Mismatch, Reader, Said, Started, Written, name_of
 from builders.lines import Log, Progress, Step
-from builders.sandbox import SOCKETS, SOURCE, WORK, Tool, evaluator
+from builders.sandbox import Tool, evaluator
+from builders.sandbox_commands import SOCKETS, SOURCE, WORK
 from builders.sandbox_door import Reach, Rights
 from builders.text import says_full
 
@@ -31,7 +32,7 @@ CHECKOUTS = "gnu/checkouts"
 """In the stores: the git repositories of channels, which only our own program writes."""
 PROGRAMS = Path(__file__).with_name("scheme")
 REPOSITORY, SCHEME = "repository", "scheme"
-"""In `sandbox.SOURCE`: the author's files, and our own programs."""
+"""In `sandbox_commands.SOURCE`: the author's files, and our own programs."""
 SITE_CACHE = "/site-cache"
 """Where the containers see the site's own cache."""
 TAIL = 20

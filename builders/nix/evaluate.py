@@ -29,7 +29,8 @@ from builders.lines import LOOSE, REPRODUCIBLE, Log, Step
 from builders.nix import nar, purity
 from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
 from builders.nix.locks import Wanted, check, inputs
-from builders.sandbox import SOURCE, evaluator
+from builders.sandbox import evaluator
+from builders.sandbox_commands import SOURCE
 from builders.sandbox_door import Rights
 from builders.source import copy
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from builders.sandbox import SOCKETS, WORK, Tool
+from builders.sandbox import Tool
+from builders.sandbox_commands import SOCKETS, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

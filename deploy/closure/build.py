@@ -24,7 +24,8 @@ from builders.errors import BuilderError
 from builders.interface import Limits, Workshop
 from builders.oci.closure import parse_closure
 from builders.process import Command, output
-from builders.sandbox import SOURCE, WORK, Daemon, daemon, evaluator
+from builders.sandbox import Daemon, daemon, evaluator
+from builders.sandbox_commands import SOURCE, WORK
 from builders.server import ABOUT, CACHE, CURRENT, PUBLIC_KEY, Server, described, nix, own_folder
 from deploy.closure.lock import Unfit, lock
 

@@ -30,7 +30,8 @@ from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.site import Cache
 from builders.nix.tool import NIX, builds
-from builders.sandbox import WORK, daemon
+from builders.sandbox import daemon
+from builders.sandbox_commands import WORK
 from builders.server import described
 from tests.fixtures.nix import SET, _exec, unwrapped
 
