@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from launcher.gate.notices import Html  # noqa: TC001  # pydantic reads it
 from launcher.gate.patterns import PATTERNS, Regex
 
 LONGEST_NOTE = 200
@@ -103,6 +104,13 @@ class RateLimits(_Part):
     afresh_per_person: Limit = Field(6, description="Builds afresh that one person may ask for.")
 
 
+class Pages(_Part):
+    """What the pages say besides: some HTML (text, links, lists, headings; no pictures, styles or scripts)."""
+
+    banner: Html = Field("", description="Above every page: that the site is down tonight, for example.")
+    about: Html = Field("", description="On the page about this site: whose it is, whom to ask, what holds here.")
+
+
 class Policy(_Part):
     """All of it; without a file, all that is the default."""
 
@@ -121,6 +129,11 @@ class Policy(_Part):
         {},
         description="What is never collected, used or not, each with a note: environment keys, digests of images "
         "(`sha256:…`), commits of archived files.",
+    )
+    pages: Pages = Field(
+        Pages(),
+        description="What the operator says on the pages, as some HTML: text, links, lists and headings. Pictures, "
+        "styles and scripts are refused.",
     )
 
     def provider(self, name: str) -> ProviderPolicy:

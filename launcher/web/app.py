@@ -111,6 +111,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
         serve_traceback=False,
         headers=headers_of(web),
         styles=files.styles,
+        said=lambda: web.limits().pages,
         allow_origin=web.allow_origin,
         base=web.base,
     )

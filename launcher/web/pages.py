@@ -52,14 +52,15 @@ class About:
 
 def binder_script(web: Web, base: str, address: str, build_token: str) -> Markup:
     """`window.pageConfig`, as pages of BinderHub have it: programs read it there."""
+    said = web.limits().pages
     config = {
         "baseUrl": base,
         "badgeBaseUrl": f"{address}/",
         "logoUrl": f"{base}static/icon.svg",
         "logoWidth": "64px",
         "repoProviders": list(web.links.providers),
-        "aboutMessage": "",
-        "bannerHtml": "",
+        "aboutMessage": said.about,
+        "bannerHtml": said.banner,
         "binderVersion": web.versions.get("binderhub", ""),
         **({"buildToken": build_token} if build_token else {}),
     }

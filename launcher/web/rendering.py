@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from launcher import explain
+from launcher.gate.policy import Pages
 from launcher.web import texts
 from launcher.web.handler import Handler
 
@@ -43,7 +44,12 @@ def size(count: float) -> str:
     return f"{count:.3g} {unit}"
 
 
-TEMPLATES.filters |= {"sentence": sentence, "size": size}
+def clean(html: str) -> Markup:
+    """The operator's own words, as `launcher.gate.notices` has cleaned them."""
+    return Markup(html)  # noqa: S704  # cleaned where it was read
+
+
+TEMPLATES.filters |= {"sentence": sentence, "size": size, "clean": clean}
 
 
 def render(handler: Any, name: str, **values: object) -> str:
@@ -55,6 +61,7 @@ def render(handler: Any, name: str, **values: object) -> str:
         "t": partial(texts.text, language),
         "base": handler.settings.get("base", ""),
         "styles": handler.settings.get("styles", ()),
+        "said": handler.settings.get("said", Pages)(),
         # Queries may hold a session's token: only pages whose query is theirs say more.
         "here": handler.request.path,
     }

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import replace
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from yarl import URL
@@ -21,7 +21,7 @@ from launcher.rates import Rates
 from launcher.web import pages
 from launcher.web.build_tokens import BuildTokens
 from tests.fixtures.web import SECRET, served
-from tests.fixtures.web_built import LAUNCH
+from tests.fixtures.web_built import LAUNCH, binder_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,14 +61,6 @@ async def test_launch_page(built: Site) -> None:
     assert html.count("dddddddd.css") == html.count("cccccccc.css") == 1
     assert '<div id="app">' in html
     assert built.script.asked == []
-
-
-def binder_config(html: str) -> dict[str, Any]:
-    """What programs for BinderHub read in the page."""
-    found = re.search(r"<script>window\.pageConfig = (.*?);</script>", html)
-    assert found
-    value: dict[str, Any] = json.loads(found[1])
-    return value
 
 
 async def test_window_page_config(bare_site: Site, dist: Path) -> None:

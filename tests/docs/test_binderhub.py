@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from launcher.gate.policy import Policy
+from launcher.gate.policy import Pages, Policy
 from launcher.settings import Settings, load
 from launcher.web.app import ROUTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "binderhub.md").read_text()
 OF_POLICY = {"policy.toml", "allowed", "banned", "high_quota", *(f"[{name}]" for name in Policy.model_fields)}
-OF_POLICY |= {"[providers.<provider>]"}
+OF_POLICY |= {"[providers.<provider>]", *Pages.model_fields}
+IN_PAGES = {"window.pageConfig"}
 
 
 def rows() -> list[tuple[str, str]]:
@@ -26,7 +27,7 @@ def rows() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("trait,name", rows())
 def test_what_a_trait_has_become_is_there(trait: str, name: str) -> None:
-    assert name in Settings.model_fields or name in OF_POLICY, trait
+    assert name in Settings.model_fields or name in OF_POLICY | IN_PAGES, trait
 
 
 def test_every_example_is_one_of_settings() -> None:

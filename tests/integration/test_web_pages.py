@@ -14,6 +14,7 @@ from playwright.async_api import expect
 
 from launcher.errors import BuildFailed
 from launcher.events import Ended, Event, Log, Stage, Started
+from launcher.gate.policy import Pages, Policy
 from tests.fixtures.browser import chromium
 from tests.fixtures.web import served
 from tests.ui.conftest import SCREENSHOTS, axe_violations, overflow
@@ -156,3 +157,31 @@ async def test_what_the_form_says_is_said_with_a_script_too(bare_site: Site) -> 
         await expect(page.get_by_text("This is not the address of a repository")).to_be_visible()
         await expect(page.get_by_role("textbox").first).to_have_value("hello")
         assert [one for one in complaints if "Failed to load resource" not in one] == []
+
+
+SAID = Pages(
+    banner='<strong>Tonight from 20:00 on this site is away</strong>, <a href="/about">because</a>.',
+    about="<h2>Who runs it</h2><p>The library.</p><ul><li>Projects of guests go after a while.</li></ul><pre>"
+    + "a long line " * 20
+    + "</pre>",
+)
+HOSTILE = (
+    "<img src=x onerror=\"document.title='run'\"><script>document.title = 'run'</script><b style='color: red'>x</b>"
+)
+
+
+async def test_what_the_operator_says_looks_well_and_runs_nothing(bare_site: Site) -> None:
+    said = SAID
+    bare_site.web = replace(bare_site.web, limits=lambda: Policy().model_copy(update={"pages": said}))
+    async with page_of_ada(bare_site) as (site, page, complaints):
+        for name, path in (("said-home", "/"), ("said-about", "/about")):
+            await page.goto(site.base + path)
+            await expect(page.get_by_role("complementary", name="A word of those who run this site")).to_be_visible()
+            await look(page, name)
+        assert complaints == []
+        said = Pages.model_construct(banner=HOSTILE, about="")
+        await page.goto(f"{site.base}/about")
+        await expect(page.get_by_role("complementary").locator("b")).to_have_text("x")
+        assert await page.title() == "About this site"
+        refused = [one for one in complaints if "Content Security Policy" in one]
+        assert len(refused) >= 3, complaints
