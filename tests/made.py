@@ -88,8 +88,12 @@ def _mine() -> Path:
 def _tidy(notes: Path) -> list[str]:
     removed = []
     try:
+        lines = notes.read_text().splitlines()
+    except FileNotFoundError:
+        return []  # another run, which began at the same moment, was faster
+    try:
         with contextlib.closing(docker.from_env()) as client:
-            for line in dict.fromkeys(notes.read_text().splitlines()):
+            for line in dict.fromkeys(lines):
                 removed += remove_installation(client, ended(Path(line)) if "/" in line else line)
     except AWAY as error:
         return [*removed, f"the engine does not answer: {error}"]

@@ -7,37 +7,32 @@ fetched between two evaluations by expressions of ours (fetch.nix), which know n
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from builders.errors import (
     BuilderError,
     BuildFailed,
-    BuildLogTooLong,
-    BuildOutOfMemory,
     BuildTimeout,
     EnvironmentBroken,
 )
 from builders.interface import Inputs
-from builders.lines import LOOSE, REPRODUCIBLE, Log, Step
+from builders.lines import LOOSE, REPRODUCIBLE, Step
 from builders.nix import nar, purity
-from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
+from builders.nix.expressions import TAIL, Expressions, decoded
 from builders.nix.locks import Wanted, check, inputs
-from builders.sandbox import evaluator
 from builders.sandbox_commands import SOURCE
-from builders.sandbox_door import Rights
 from builders.source import copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from builders.lines import Tell
+    from builders.nix.events import Message
     from builders.nix.files import NixFiles
     from builders.nix.site import Nixpkgs
     from builders.sandbox import Daemon
@@ -46,14 +41,12 @@ EVALUATION_S = 300
 """How long all evaluations of one declaration and what they fetch may take."""
 ROUNDS = 64
 """Evaluations of one declaration: each tells of one more thing to be fetched."""
-MAX_LINE = 16 * 2**20
-"""Bytes of one line of Nix's: a trace of ten thousand calls."""
 _SYSTEMS = {"linux/amd64": "x86_64-linux", "linux/arm64": "aarch64-linux"}
 _OFFLINE = re.compile(
     r"unable to (download|access)|Could not resolve host|cannot find Git revision|while fetching", re.IGNORECASE
 )
 _SITE = "nixpkgs"
-_TAIL, _SHOWN = 10, 300
+_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +67,6 @@ class Evaluated:
         return Inputs(" ".join((self.kind, *self.derivations)), pinning, self.loose, self.advice)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What one run of Nix said: a value, or why there is none."""
-
-    value: Any = None
-    error: Message | None = None
-
-
 @dataclass(eq=False)
 class _Evaluation:
     """The evaluations of one declaration."""
@@ -95,7 +80,6 @@ class _Evaluation:
     site: Nixpkgs | None
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     """Of the folder with the author's files."""
-    mark: str = field(default_factory=lambda: f"repolaunch-{secrets.token_hex(16)}:")
     source: str = ""
     """The author's files, as a path of the store; `nar_hash`: their hash."""
     nar_hash: str = ""
@@ -106,12 +90,10 @@ class _Evaluation:
     fetched: dict[str, Any] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
-    written: int = 0
+    nix: Expressions = field(init=False)
 
-    @property
-    def step(self) -> str:
-        """As people are told."""
-        return f"evaluating {self.files.environment}"
+    def __post_init__(self) -> None:
+        self.nix = Expressions(self.of, self.files.environment, self.tell)
 
     async def run(self) -> Evaluated:
         """Evaluate until nothing is missing any more. Raises BuilderError."""
@@ -119,7 +101,7 @@ class _Evaluation:
         await asyncio.to_thread(copy, self.directory, folder, self.of.workshop.limits.disk)
         self.source, self.nar_hash = await asyncio.to_thread(nar.tree, folder)
         for _ in range(ROUNDS):
-            answer = await self._nix(_expression("evaluate", self._asked()))
+            answer = await self.nix.evaluate("evaluate", self._asked())
             if answer.error is None:
                 return self._evaluated(answer.value)
             await self._mend(answer.error)
@@ -136,7 +118,6 @@ class _Evaluation:
         path = f"{SOURCE}/{self.name}"
         flake = f"path:{path}?narHash={quote(self.nar_hash)}" + (f"&dir={quote(folder)}" if folder else "")
         return {
-            "mark": self.mark,
             "path": path,
             "narHash": self.nar_hash,
             "file": self.files.environment,
@@ -178,11 +159,11 @@ class _Evaluation:
 
     def _told(self, error: Message) -> dict[str, Any] | None:
         """What our own expression said, if it was the one."""
-        before, mark, after = error.reason.partition(self.mark)
+        before, mark, after = error.reason.partition(self.nix.mark)
         del before
         if not mark:
             return None
-        what: dict[str, Any] = _decoded(after)
+        what: dict[str, Any] = decoded(after)
         return what
 
     def _refusal(self, what: Mapping[str, Any], at: str) -> BuilderError:
@@ -244,55 +225,12 @@ class _Evaluation:
         listed = [
             {"key": one.key or f"input {at}", "fetch": one.fetch, "args": one.args} for at, one in enumerate(wanted)
         ]
-        answer = await self._nix(_expression("fetch", {"mark": self.mark, "wanted": listed}), network=True)
+        answer = await self.nix.evaluate("fetch", {"wanted": listed}, network=True)
         if answer.error is not None:
             addresses = ", ".join(one.address for one in wanted)
-            tail = tuple(line for line in answer.error.reason.splitlines() if line.strip())[-_TAIL:]
+            tail = tuple(line for line in answer.error.reason.splitlines() if line.strip())[-TAIL:]
             raise BuildFailed("nix", f"fetching {addresses}"[:_SHOWN], tail, 1)
         self.fetched.update(answer.value)
-
-    # ------------------------------------------------------------------ Nix
-    async def _nix(self, expression: str, *, network: bool = False) -> _Answer:
-        """Evaluate: the value that follows our mark, or the error."""
-        impure = ("--impure",) if network else ()
-        arguments = ("--raw", "--show-trace", *impure, "--log-format", "internal-json", "--expr", expression)
-        errors: list[Message] = []
-        said = await self._run(("nix", "eval", *arguments), errors, network=network)
-        for line in said:
-            if line.startswith(self.mark):
-                # Nix ends its value with no line end: an event may follow.
-                return _Answer(_decoded(line.removeprefix(self.mark)))
-        if errors:
-            return _Answer(error=errors[-1])
-        if overflow := next((line for line in said if "stack overflow" in line), ""):
-            reason = f"its evaluation never ends: {overflow.removeprefix('error: ')}"
-            raise EnvironmentBroken(self.files.environment, reason)
-        raise BuildFailed("nix", self.step, tuple(said[-_TAIL:]), 1)
-
-    async def _run(
-        self, argv: tuple[str, ...], errors: list[Message] | None = None, *, network: bool = False
-    ) -> list[str]:
-        """What it prints besides Nix's own events. Raises BuildOutOfMemory, BuildLogTooLong."""
-        limits = self.of.workshop.limits
-        said: list[str] = []
-        async with evaluator(self.of, argv, Rights(network=network), max_line=MAX_LINE) as running:
-            async for raw in running.child.lines():
-                event = parse(raw)
-                if isinstance(event, Plain):
-                    said.append(event.text)
-                elif isinstance(event, Message) and event.reason:
-                    (errors if errors is not None else []).append(event)
-                    continue  # told by its sentence; a trace of thousands of calls is no log
-                self.written += len(raw) if isinstance(event, Plain | Message | Wrote) else 0
-                if self.written > limits.log:
-                    raise BuildLogTooLong(limits.log, self.step)
-                if isinstance(event, Message) and event.level <= WARNING and not event.text.endswith(NO_NETWORK):
-                    for line in event.text.splitlines():
-                        self.tell(Log(line))
-            ending = await running.ending()
-        if ending.out_of_memory:
-            raise BuildOutOfMemory(limits.memory, self.step)
-        return said
 
 
 async def evaluate(
@@ -304,27 +242,13 @@ async def evaluate(
         raise EnvironmentBroken(files.environment, f"nothing is built with Nix for {platform} here")
     locked = inputs((directory / files.lock).read_bytes(), files.lock) if files.lock else ()
     evaluation = _Evaluation(of, directory, files, system, tell, locked, site)
-    tell(Step(evaluation.step))
+    tell(Step(evaluation.nix.step))
     try:
         async with asyncio.timeout(EVALUATION_S):
             return await evaluation.run()
     except TimeoutError:
-        raise BuildTimeout(EVALUATION_S, evaluation.step) from None
+        raise BuildTimeout(EVALUATION_S, evaluation.nix.step) from None
 
 
 def _is_offline(error: Message) -> bool:
     return any(_OFFLINE.search(text) for text in (error.reason, *(place.what for place in error.places)))
-
-
-def _decoded(text: str) -> Any:
-    return json.JSONDecoder().raw_decode(text)[0]
-
-
-@cache
-def _text(name: str) -> str:
-    return Path(__file__).with_name(f"{name}.nix").read_text("utf-8")
-
-
-def _expression(name: str, argument: Mapping[str, Any]) -> str:
-    data = json.dumps(argument, ensure_ascii=False).replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
-    return f'({_text(name)}) (builtins.fromJSON "{data}")'
