@@ -59,8 +59,9 @@ class Tool:
     """The name of its socket in SOCKETS."""
     daemon_env: Mapping[str, str] = field(default_factory=dict)
     evaluator_env: Mapping[str, str] = field(default_factory=dict)
-    gate: str = ""
-    """The module of the process that stands between the socket and what a stranger wrote (builders/sandbox_door.py)."""
+    gate: tuple[str, ...] = ()
+    """The process that stands between the socket and what a stranger wrote (builders/sandbox_door.py): its module, and
+    what it is told after all else."""
     withheld: tuple[str, ...] = ()
     """Where folders are seen that what a stranger wrote does not see."""
     unlisted: tuple[str, ...] = ()
@@ -132,6 +133,8 @@ class Evaluator:
     child: Child
     container: str
     env: Mapping[str, str]
+    told: list[str]
+    """As `Door.told`."""
 
     async def ending(self) -> Ending:
         """Wait for its end; read its lines first. Raises EngineDown."""
@@ -199,7 +202,7 @@ async def evaluator(
             command = evaluator_command(of, name, rights, opened.socket, argv)
             async with running(replace(command, max_line=max_line)) as child, _forgotten(of, name):
                 await opened.ready()
-                yield Evaluator(child, name, of.env)
+                yield Evaluator(child, name, of.env, opened.told)
     except ProgramMissing as error:
         raise BuildBroken(_NO_TOOL) from error
 

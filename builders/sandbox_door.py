@@ -56,6 +56,8 @@ class Door:
     """The folder of the socket, whether or not somebody listens there yet."""
     ready: Callable[[], Awaitable[None]]
     """Wait until somebody does. Raises EngineDown, BuildBroken."""
+    told: list[str] = field(default_factory=list)
+    """What the gate has said so far, line by line: what the daemon builds for the evaluator."""
 
 
 @asynccontextmanager
@@ -67,23 +69,25 @@ async def door(of: Daemon, rights: Rights, name: str) -> AsyncIterator[Door]:
     folder = of.folder / name
     await asyncio.to_thread(files.folders, (folder,), None)
     listen = folder / of.tool.socket
+    told: list[str] = []
     async with (
         running(_gate(of, listen)) as child,
-        starting(child, of.tool.image, f"{of.tool.name}’s gate", listen) as start,
+        starting(child, of.tool.image, f"{of.tool.name}’s gate", listen, told.append) as start,
     ):
 
         async def ready() -> None:
             await of.listening()
             await start.done()
 
-        yield Door(folder, ready)
+        yield Door(folder, ready, told)
 
 
 def _gate(of: Daemon, listen: Path) -> Command:
     daemon = of.folder / files.DAEMON / of.tool.socket
+    module, *told = of.tool.gate
     given = (str(listen), str(daemon), str(files.owner() + 1), str(of.workshop.limits.disk))
     return Command(
-        argv=(sys.executable, "-m", of.tool.gate, *given),
+        argv=(sys.executable, "-m", module, *given, *told),
         env={"PATH": os.defpath, "LANG": "C.UTF-8"},
         cwd=_BESIDE,
         leash=True,

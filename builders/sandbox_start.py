@@ -11,7 +11,7 @@ from builders.errors import BuildBroken, EngineDown
 from builders.text import clean, without_paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from builders.errors import BuilderError
@@ -39,13 +39,16 @@ class Start:
 
 
 @asynccontextmanager
-async def starting(child: Child, image: str, name: str, socket: Path) -> AsyncIterator[Start]:
-    """While the block runs, what the daemon says is read: it would stop if nobody did."""
+async def starting(
+    child: Child, image: str, name: str, socket: Path, hear: Callable[[str], object] = lambda _: None
+) -> AsyncIterator[Start]:
+    """While the block runs, what the daemon says is read: it would stop if nobody did. `hear` hears each line."""
     said: deque[str] = deque(maxlen=_TAIL)
 
     async def read() -> None:
         async for line in child.lines():
             said.append(clean(line))
+            hear(line)
 
     async def listen() -> None:
         deadline = asyncio.get_running_loop().time() + _START_S

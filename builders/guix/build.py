@@ -11,7 +11,8 @@ from builders.errors import BuildBroken
 from builders.guix.evaluate import ROOTS, keep, program
 from builders.guix.log import name_of
 from builders.guix.tool import STATE, Run, answers
-from builders.oci.closure import Closure, checked_closure, is_store_path
+from builders.oci import closure
+from builders.oci.closure import Closure, check_count, checked_closure, is_store_path
 from builders.sandbox_door import WHOLE
 
 if TYPE_CHECKING:
@@ -37,16 +38,16 @@ class Profile:
 async def build(of: Daemon, derivation: str, root: str, means: Means, tell: Tell) -> Profile:
     """Build a profile's derivation; `root` is the name of the garbage-collector root that keeps it.
 
-    Raises BuildFailed, BuildOutOfMemory, BuildLogTooLong, BuildBroken, DiskFull, EngineDown.
+    Raises BuildFailed, BuildOutOfMemory, BuildLogTooLong, StoreUnfit, BuildBroken, DiskFull, EngineDown.
     """
-    argv = (means.command, "repl", "--", program("build"), derivation)
+    argv = (means.command, "repl", "--", program("build"), derivation, str(closure.MOST))
     profile = _profile(await answers(of, Run(argv, f"building {name_of(derivation)}", WHOLE, waits=True), tell))
     await asyncio.to_thread(keep, of.workshop.stores / STATE / ROOTS / root, profile.path)
     return profile
 
 
 def _profile(said: list[dict[str, Any]]) -> Profile:
-    """What the program answered: no stranger's runs beside it. Raises BuildBroken."""
+    """What the program answered: no stranger's runs beside it. Raises StoreUnfit, BuildBroken."""
     path, ended = "", False
     paths: dict[str, dict[str, Any]] = {}
     variables: dict[str, str] = {}
@@ -54,6 +55,8 @@ def _profile(said: list[dict[str, Any]]) -> Profile:
         match body:
             case {"type": "profile", "path": str(path)}:
                 pass
+            case {"type": "many", "paths": int(count)}:
+                check_count(path, count)
             case {"type": "variable", "name": str(name), "value": str(value)} if _VARIABLE.fullmatch(name):
                 variables[name] = value
             case {"type": "path", "path": str(one), "narSize": size, "narHash": digest}:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builders.text import clean
@@ -83,6 +83,8 @@ class Answer:
     """What a program of ours found out."""
 
     body: dict[str, Any]
+    size: int = field(default=0, compare=False)
+    """Bytes of its line."""
 
 
 Event = Started | Ended | Fetching | Mismatch | Written | Said | Answer
@@ -184,7 +186,7 @@ def _answer(line: bytes) -> Event:
         body = json.loads(line.removeprefix(ANSWER))
     except (ValueError, RecursionError):
         body = None
-    return Answer(body) if isinstance(body, dict) else Said(_text(line))
+    return Answer(body, len(line) + 1) if isinstance(body, dict) else Said(_text(line))
 
 
 def _progress(words: list[str]) -> tuple[Event, ...]:

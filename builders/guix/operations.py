@@ -16,7 +16,11 @@ HELLO = 0x6E697863
 OLDEST = 0x163
 """The protocol of Guix 1.0, before which there was no `guix time-machine`."""
 MAJOR, MINOR = 0xFF00, 0x00FF
-SET_OPTIONS, ADD_TO_STORE = 19, 7
+SET_OPTIONS, ADD_TO_STORE, BUILD = 19, 7, 9
+OURS = -1
+"""SET_OPTIONS, of which the client knows nothing."""
+QUERIES = frozenset({30, 32})
+"""What caches have: the daemon asks them before it answers."""
 DEEP = 256
 """Folders in one another."""
 FILE, LINK, FOLDER = b"regular", b"symlink", b"directory"
@@ -65,12 +69,21 @@ OPTIONS = b"".join(
 """What every client wants, whatever it says that it wants."""
 
 
-async def said(client: Client) -> AsyncIterator[bytes]:
-    """What the daemon is told, piece by piece, until the client ends. Raises Refused."""
+async def said(client: Client, asked: Callable[[int], None] = lambda _: None) -> AsyncIterator[bytes]:
+    """What the daemon is told, piece by piece, until the client ends; `asked` hears of each request before it is whole.
+
+    Whoever wants something built without options gets ours too, which it does not know: OURS. Raises Refused.
+    """
     async for piece in _greeting(client):
         yield piece
+    has_options = False
     while True:
         operation = await client.number()
+        if operation == BUILD and not has_options:
+            asked(OURS)
+            yield word(SET_OPTIONS) + OPTIONS
+        has_options |= operation in {SET_OPTIONS, BUILD}
+        asked(operation)
         if operation == SET_OPTIONS:
             await _options(client)
             yield word(operation) + OPTIONS

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuilderError, BuildFailed, BuildLogTooLong, BuildOutOfMemory, DiskFull
 from builders.guix.log import Answer, Ended, Event, Fetching, Mismatch, Reader, Said, Started, Written, name_of
+from builders.guix.patience import SILENT
 from builders.lines import Log, Progress, Step
+from builders.oci.closure import MOST_TOLD, is_store_path
 from builders.sandbox import Tool, evaluator
 from builders.sandbox_commands import SOCKETS, SOURCE, WORK
 from builders.sandbox_door import Reach, Rights
 from builders.text import says_full
+from builders.written import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -85,7 +88,7 @@ def tool(
         ),
         socket="socket",
         daemon_env={"TMPDIR": WORK, **({"GUIX_CONFIGURATION_DIRECTORY": _CONFIGURATION} if keys else {})},
-        gate="builders.guix.gate",
+        gate=("builders.guix.gate", str(QUIET_S if substitutes else 0)),
         # The database, the roots, the cache: each names all that anybody has.
         withheld=("/var/guix", SITE_CACHE),
         unlisted=(STORE, f"{STORE}/.links"),
@@ -125,17 +128,22 @@ class CopyFailed(BuildFailed):
 async def answers(of: Daemon, run: Run, tell: Tell) -> list[dict[str, Any]]:
     """What the program answers.
 
-    Raises BuildFailed, CopyFailed, BuildOutOfMemory, BuildLogTooLong, DiskFull, EngineDown.
+    Raises BuildFailed, CopyFailed, BuildOutOfMemory, BuildLogTooLong, BuildDiskFull, DiskFull, EngineDown.
     """
     tell(Step(run.step))
-    output = Output(run.step, of.workshop.limits)
+    output = Output(run.step, of.workshop.limits, ours=run.rights.reach is Reach.DAEMON)
     argv = (*_ONE_STREAM, *run.argv)
-    async with evaluator(of, argv, run.rights) as running:
+    async with evaluator(of, argv, run.rights) as running, watched(of, running) as disk:
         patient = not run.waits or NO_SUBSTITUTES in of.tool.daemon
         async for chunk in running.child.chunks() if patient else _chunks(running.child.chunks(), output):
             output.read(chunk, tell)
+            # A program may print such a line too: only what cannot lead out of the store is looked at.
+            for path in filter(is_store_path, output.building):
+                disk.touch(path)
         output.end(tell)
         ending = await running.ending()
+    if (full := disk.passed(output.step)) is not None:
+        raise full
     if ending.out_of_memory:
         raise BuildOutOfMemory(of.workshop.limits.memory, output.step)
     if ending.status:
@@ -158,20 +166,21 @@ async def _chunks(chunks: AsyncIterator[bytes], output: Output) -> AsyncIterator
         except TimeoutError:
             if not quiet.expired():
                 raise
-            raise CopyFailed(NAME, output.step, ("a cache gives nothing",), 1) from None
+            raise CopyFailed(NAME, output.step, (SILENT,), 1) from None
         yield chunk
 
 
 class Output:
     """Tells what Guix prints; afterwards knows what it answered, or what went wrong."""
 
-    def __init__(self, step: str, limits: Limits) -> None:
-        """Of a program that does `step`."""
+    def __init__(self, step: str, limits: Limits, *, ours: bool = False) -> None:
+        """Of a program that does `step`; `ours`: what it answers is no part of a log, for no stranger answers."""
         self.step = step
         self.answers: list[dict[str, Any]] = []
         self._asked = step
         self._reader = Reader()
         self._limit, self._bytes = limits.log, 0
+        self._ours, self._answered = ours, 0
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL))
         self.building: set[str] = set()
         """Derivations that are being built."""
@@ -181,10 +190,12 @@ class Output:
     def read(self, chunk: bytes, tell: Tell) -> None:
         """Take some of the output. Raises BuildLogTooLong."""
         self._bytes += len(chunk)
-        if self._bytes > self._limit:
-            raise BuildLogTooLong(self._limit, self.step)
         for event in self._reader.feed(chunk):
             self._take(event, tell)
+        if self._bytes > self._limit:
+            raise BuildLogTooLong(self._limit, self.step)
+        if self._answered > MOST_TOLD:
+            raise BuildLogTooLong(MOST_TOLD, self.step)
 
     def end(self, tell: Tell) -> None:
         """The program has ended."""
@@ -203,13 +214,13 @@ class Output:
         tail = tuple(line for line in lines if line)[-TAIL:]
         if says_full("\n".join(tail)):
             return DiskFull(_DISK, step, tail)
-        copied = failed is None and any(_SUBSTITUTER in line for line in tail)
+        copied = failed is None and any(words in line for line in tail for words in (_SUBSTITUTER, SILENT))
         return (CopyFailed if copied else BuildFailed)(NAME, step, tail, status)
 
     def _take(self, event: Event, tell: Tell) -> None:
         match event:
-            case Answer(body):
-                self.answers.append(body)
+            case Answer():
+                self._answer(event)
             case Started(derivation):
                 self.building.add(derivation)
                 self.step = _building(derivation)
@@ -233,6 +244,12 @@ class Output:
                 tell(Log(f"{name_of(derivation)}: {reason or 'failed'}"))
             case Mismatch():
                 self._fail(event)
+
+    def _answer(self, answer: Answer) -> None:
+        self.answers.append(answer.body)
+        if self._ours:
+            self._bytes -= answer.size
+            self._answered += answer.size
 
     def _fail(self, event: Ended | Mismatch) -> None:
         """The first counts: what needs it fails because of it. A wrong hash says more than the failure after it."""

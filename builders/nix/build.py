@@ -7,11 +7,11 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builders.errors import BuildBroken, BuildOutOfMemory
-from builders.nix.disk import watched
+from builders.errors import BuildBroken, BuildLogTooLong, BuildOutOfMemory
 from builders.nix.output import Output
-from builders.oci.closure import checked_closure, is_store_path
+from builders.oci.closure import MOST_TOLD, check_count, checked_closure, is_store_path
 from builders.sandbox import evaluator
+from builders.written import watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,13 +96,12 @@ class Made:
 
 
 async def build(of: Daemon, kind: str, derivations: Sequence[str], tell: Tell) -> Made:
-    """Raises BuildFailed, BuildLogTooLong, BuildOutOfMemory, BuildDiskFull, DiskFull, BuildBroken."""
+    """Raises BuildFailed, BuildLogTooLong, BuildOutOfMemory, BuildDiskFull, DiskFull, StoreUnfit, BuildBroken."""
     if kind == "shell":
         roots, variables = await _shell(of, derivations[0].partition("^")[0], tell)
     else:
         roots, variables = await _packages(of, derivations, tell), {}
-    said = await _run(of, ("nix", "path-info", "--json", "--recursive", *roots), tell)
-    return Made(roots, variables, checked_closure(_json(said, "{")))
+    return Made(roots, variables, await _closure(of, roots))
 
 
 def keep(stores: Path, key: str, roots: Sequence[str]) -> None:
@@ -152,6 +151,22 @@ async def _run(of: Daemon, argv: tuple[str, ...], tell: Tell) -> list[str]:
     if ending.status:
         raise await of.passed(read.step) or read.error(ending.status)
     return read.plain
+
+
+async def _closure(of: Daemon, roots: Sequence[str]) -> Closure:
+    """What they need; it is told in one line, which is no line of a log."""
+    step, told = "listing what the environment needs", bytearray()
+    async with evaluator(of, ("nix", "path-info", "--json", "--recursive", *roots)) as running:
+        async for chunk in running.child.chunks():
+            told += chunk
+            if len(told) > MOST_TOLD:
+                raise BuildLogTooLong(MOST_TOLD, step)
+        ending = await running.ending()
+    if ending.out_of_memory:
+        raise BuildOutOfMemory(of.workshop.limits.memory, step)
+    body = _json(told.decode("utf-8", "replace").splitlines(), "{")
+    check_count(roots[0], len(body))
+    return checked_closure(body)
 
 
 def _json(said: Sequence[str], begin: str) -> Any:

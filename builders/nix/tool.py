@@ -50,7 +50,13 @@ _EVALUATOR = {
     "eval-cache": "false",
     "pure-eval": "true",
     "warn-dirty": "false",
+    # Of what it fetches itself: a host that accepts and never answers must not take all the time of an evaluation.
+    "connect-timeout": "10",
+    "stalled-download-timeout": "30",
+    "download-attempts": "2",
 }
+_GIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+"""The same, of git: bytes each second, and for how many seconds it may be less."""
 
 
 def builds(caches: Sequence[Cache], *, lenient: bool = False) -> Tool:
@@ -103,5 +109,5 @@ NIX = Tool(
         "NIX_DAEMON_SOCKET_PATH": f"{SOCKETS}/socket",
         "NIX_CONFIG": _config(_DAEMON),
     },
-    evaluator_env={"NIX_REMOTE": _SOCKET, "NIX_CONFIG": _config(_EVALUATOR)},
+    evaluator_env={"NIX_REMOTE": _SOCKET, "NIX_CONFIG": _config(_EVALUATOR), **_GIT},
 )

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from builders.errors import BuildBroken
+from builders.errors import BuildBroken, StoreUnfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # The digest's digits are those of Nix's base 32, which has no e, o, t and u.
 _PATH = re.compile(r"/(?:nix|gnu)/store/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}", re.ASCII)
 _HASH = re.compile(r"sha256-[0-9A-Za-z+/]{43}=", re.ASCII)
+MOST = 50_000
+"""Store paths of one environment; the largest of people's have some ten thousand."""
+MOST_TOLD = 64 * 2**20
+"""Bytes in which a store tells of them."""
 _PREFIX = len("/nix/store/")
 _DIGEST = 33
 
@@ -68,6 +72,12 @@ def checked_closure(body: object) -> Closure:
         for missing in (each for each in one.references if each not in paths):
             raise _broken(f"{path} refers to {missing[:300]!r}, which is missing")
     return Closure(paths)
+
+
+def check_count(root: str, count: int) -> None:
+    """Raise StoreUnfit for an environment that is made of more than MOST store paths; `root`: what needs them."""
+    if count > MOST:
+        raise StoreUnfit(root, f"is made of {count:,} store paths, and an image has at most {MOST:,}")
 
 
 def is_store_path(text: str) -> bool:

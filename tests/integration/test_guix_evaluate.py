@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.errors import BuildFailed, BuildOutOfMemory, BuildTimeout, EnvironmentBroken
+from builders.errors import BuildDiskFull, BuildFailed, BuildOutOfMemory, BuildTimeout, EnvironmentBroken, StoreUnfit
 from builders.guix.build import build
 from builders.guix.evaluate import VERSION, Evaluated, evaluate
 from builders.guix.files import look
@@ -22,6 +22,7 @@ from builders.guix.source import prepare
 from builders.guix.tool import STATE, tool
 from builders.interface import Limits, Workshop
 from builders.lines import Line, Log, Step
+from builders.oci import closure
 from builders.sandbox import daemon, evaluator
 from builders.sandbox_door import Rights
 from tests.fixtures.guix import repository
@@ -78,7 +79,7 @@ def guix(guix_workshop: Workshop, guix_means: Means) -> Guix:
 
 @pytest.mark.long
 async def test_two_pinned_commits_of_a_stand_in_channel_are_two_environments(
-    tmp_path: Path, guix: Guix, channel: StandInChannel
+    tmp_path: Path, guix: Guix, channel: StandInChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = []
     for number, commit in enumerate(channel.commits):
@@ -95,6 +96,11 @@ async def test_two_pinned_commits_of_a_stand_in_channel_are_two_environments(
             "JUPYTER_PATH": f"{profile.path}/share/jupyter",
         }
     assert len({path for pair in said for path in pair}) == 4
+    monkeypatch.setattr(closure, "MOST", 3)
+    with pytest.raises(StoreUnfit, match="store paths, and an image has at most 3") as caught:
+        await guix.build(said[0][0])
+    assert caught.value.path == said[0][1]
+    monkeypatch.undo()
 
     # What is there is not fetched or built again, and another text of the same environment is the same derivation.
     guix.told.clear()
@@ -259,6 +265,36 @@ async def test_guile_that_loops_is_ended(
     containers = engine.containers.list(all=True, filters={"label": f"repolaunch.installation={installation}"})
     assert containers == []
     assert list((guix.workshop.stores / "run").iterdir()) == []
+
+
+FILLS = """(use-modules (guix derivations) (guix monads) (guix profiles) (guix store) (stand-in seeds))
+(define package (shell-package "fills" "1" "{script}; $BB sleep 100"))
+{before}
+(packages->manifest (list package))
+"""
+BUILDS = """(format #t "@ build-started /gnu/store/../../../../../ - x86_64-linux /x 3~%")
+(parameterize ((current-build-output-port (%make-void-port "w")))
+  (with-store store (build-derivations store (list (run-with-store store (lower-object package))))))
+"""
+"""It asks for no traces of builds, and shows none but one that is forged."""
+
+
+@pytest.mark.parametrize(
+    "script,before",
+    [
+        ("$BB head -c 400000000 /dev/zero >$out", ""),
+        ("$BB head -c 400000000 /dev/zero >beside", ""),
+        ("$BB head -c 400000000 /dev/zero >$out", BUILDS),
+    ],
+    ids=["its output", "beside it", "while it is evaluated"],
+)
+async def test_a_step_that_fills_the_disk_is_ended(tmp_path: Path, guix: Guix, script: str, before: str) -> None:
+    small = Guix(replace(guix.workshop, limits=replace(guix.workshop.limits, disk=200 * 2**20)), guix.means)
+    manifest = FILLS.replace("{script}", script).replace("{before}", before)
+    with pytest.raises(BuildDiskFull) as caught:
+        await small.build((await small.evaluate(repository(tmp_path / "r", manifest_scm=manifest))).derivation)
+    step = "building /gnu/store/../../../../../" if before else "building fills-1"
+    assert (caught.value.bytes, caught.value.step) == (200 * 2**20, step)
 
 
 @pytest.mark.parametrize(

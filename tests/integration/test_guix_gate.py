@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,21 @@ import pytest
 
 from builders.collect.clear import clear_stores
 from builders.guix.builder import Guix
+from builders.guix.caches import copied_or_built
 from builders.guix.evaluate import evaluate
 from builders.guix.files import look
+from builders.guix.patience import SILENT
 from builders.guix.tool import tool
 from builders.lines import Line, Log, Step
 from builders.process import Command, running
 from builders.sandbox import daemon, evaluator
 from builders.variables import GUIX
 from builders.worker import peer
+from tests.fixtures.cache_host import URL
 from tests.fixtures.guix import of_a_service, repository
 
 if TYPE_CHECKING:
+    from builders.guix.evaluate import Evaluated
     from builders.guix.means import Means
     from builders.interface import Workshop
     from builders.sandbox import Daemon
@@ -202,6 +207,52 @@ async def test_the_store_is_not_cleared_up_while_something_is_evaluated(
     assert not made.exists()
 
 
+WAITS = """
+(use-modules (guix derivations) (guix monads) (guix store) (srfi srfi-34) (stand-in seeds))
+(define-syntax-rule (try name store body ...)
+  (format #t "~%<~a> ~a~%" name
+          (guard (c ((store-protocol-error? c) (store-protocol-error-message c)))
+            (with-store store
+              (set-build-options store #:print-build-trace #t #:print-extended-build-trace? #t
+                                 #:multiplexed-build-output? #t)
+              body ...))))
+(define others "/gnu/store/00000000000000000000000000000000-of-others")
+(try "asks" store (substitutable-paths store (list others)))
+(try "builds" store (build-derivations store (list (run-with-store store (lower-object busybox)))))
+(with-store store (substitutable-path-info store (list others)))
+(packages->manifest (list busybox))
+"""
+SILENT_S = 5
+
+
+async def test_an_evaluation_waits_a_bounded_time_for_a_cache_that_accepts_and_never_answers(
+    tmp_path: Path,
+    guix_workshop: Workshop,
+    guix_means: Means,
+    cache_host: Path,
+    told: list[Line],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cache_host.name
+    monkeypatch.setattr("builders.guix.tool.QUIET_S", SILENT_S)
+    directory = repository(tmp_path / "r", manifest_scm=WAITS)
+    files = look(directory)
+    assert files is not None
+    said = []
+
+    async def evaluates(of: Daemon) -> Evaluated:
+        said.append(notes(told))
+        told.clear()
+        return await evaluate(of, directory, files, guix_means, told.append)
+
+    means = replace(guix_means, substitutes=(f"{URL}/silent",))
+    found = await copied_or_built(means, guix_workshop, evaluates, told.append)
+    (_, waited), answered = said, notes(told)
+    assert waited == {"asks": SILENT, "builds": SILENT}
+    assert answered == {"asks": "()", "builds": "#t"}
+    assert found.derivation.endswith("-profile.drv")
+
+
 async def test_the_gate_is_no_trusted_user(tmp_path: Path) -> None:
     """guix-daemon trusts root: it asks the kernel who connects."""
     asked: list[int] = []
@@ -213,7 +264,8 @@ async def test_the_gate_is_no_trusted_user(tmp_path: Path) -> None:
     await asyncio.to_thread(tmp_path.chmod, 0o755)
     server = await asyncio.start_unix_server(connected, tmp_path / "daemon")
     (tmp_path / "daemon").chmod(0o666)
-    argv = (sys.executable, "-m", "builders.guix.gate", str(tmp_path / "gate"), str(tmp_path / "daemon"), "1001", "0")
+    places = (str(tmp_path / "gate"), str(tmp_path / "daemon"))
+    argv = (sys.executable, "-m", "builders.guix.gate", *places, "1001", "0", "0")
     async with running(Command(argv, dict(os.environ), cwd=ROOT, leash=True)) as child, asyncio.timeout(60):
         while not (tmp_path / "gate").exists():
             assert not child.ended

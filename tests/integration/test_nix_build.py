@@ -20,6 +20,7 @@ from builders.errors import (
     BuildOutOfMemory,
     BuildTimeout,
     EnvironmentBroken,
+    StoreUnfit,
 )
 from builders.interface import Order
 from builders.lines import Found, Line, Log, Step
@@ -30,6 +31,7 @@ from builders.nix.evaluate import evaluate
 from builders.nix.files import look
 from builders.nix.site import Cache
 from builders.nix.tool import NIX, builds
+from builders.oci import closure
 from builders.sandbox import daemon
 from builders.sandbox_commands import WORK
 from builders.server import described
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 PLATFORM = "linux/amd64"
+TOO_MANY = "is made of {:,} store paths, and an image has at most {:,}"
 # Longer than an evaluation may take, in little memory and on a short stack.
 LOOP = """
 let
@@ -96,7 +99,9 @@ async def test_a_step_cannot_change_what_it_is_given(workshop: Workshop, nix_aut
     assert [one.name for one in (stores / folder[1:]).iterdir()] == ["tool"]
 
 
-async def test_what_is_built_and_what_it_needs(workshop: Workshop, nix_author: Path) -> None:
+async def test_what_is_built_and_what_it_needs(
+    workshop: Workshop, nix_author: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[Line] = []
     async with daemon(NIX, workshop, network=False) as of:
         write(nix_author, "default.nix", SET + 'run "page" "echo made; echo ${program "tool" "echo hi"} >$out"')
@@ -108,6 +113,13 @@ async def test_what_is_built_and_what_it_needs(workshop: Workshop, nix_author: P
         both = await made(of, nix_author)
         write(nix_author, "shell.nix", SET + 'mkShell { packages = [ (program "one" "echo 1") ]; GREETING = "hello"; }')
         shell = await made(of, nix_author)
+        monkeypatch.setattr(closure, "MOST", len(shell.closure.paths) - 1)
+        with pytest.raises(StoreUnfit) as caught:
+            await made(of, nix_author)
+    assert vars(caught.value) == {
+        "path": shell.roots[0],
+        "reason": TOO_MANY.format(len(shell.closure.paths), closure.MOST),
+    }
     assert [unwrapped(root) for root in page.roots] == ["page"]
     assert {unwrapped(path) for path in page.closure.paths} == {"page", "tool", "tools", "busybox"}
     assert said == [

@@ -24,6 +24,7 @@ from builders.nix.site import Nixpkgs
 from builders.nix.tool import NIX
 from builders.sandbox import daemon
 from builders.variables import NETWORK
+from tests.fixtures.cache_host import URL
 from tests.fixtures.engine import BASE_IMAGE
 
 if TYPE_CHECKING:
@@ -195,6 +196,21 @@ async def test_what_is_not_fetched(workshop: Workshop, forge: Forge, tmp_path: P
                 await evaluated(of, tmp_path / name, {**flake, "flake.lock": lock})
             assert failed.value.step.startswith(f"fetching {HOST}/"), name
             assert {"wrong": "mismatch", "gone": "404"}[name] in " ".join(failed.value.tail), name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fetch", ["fetchTarball", "fetchurl", "fetchGit"])
+async def test_a_host_that_accepts_and_never_answers_is_named(
+    workshop: Workshop, cache_host: Path, tmp_path: Path, fetch: str
+) -> None:
+    """Long before an evaluation has taken all its time."""
+    assert cache_host.name
+    address = f"{URL}/silent/x"
+    async with daemon(NIX, workshop, network=False) as of:
+        with pytest.raises(BuildFailed) as caught:
+            await evaluated(of, tmp_path / "r", {"default.nix": f'import (builtins.{fetch} "{address}") {{ }}'})
+    assert (caught.value.builder, caught.value.step) == ("nix", f"fetching {address}")
+    assert "".join(caught.value.tail)
 
 
 async def test_the_nixpkgs_of_the_site(workshop: Workshop, forge: Forge, tmp_path: Path) -> None:

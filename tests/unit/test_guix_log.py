@@ -127,6 +127,25 @@ def test_output_without_end_is_refused() -> None:
     assert (caught.value.bytes, caught.value.step) == (1000, "building")
 
 
+def test_what_our_own_program_answers_is_no_log_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large environment's list of store paths is longer than a log may be."""
+    answer, lines = b'@repolaunch {"type": "path"}\n', list[Line]()
+    monkeypatch.setattr("builders.guix.tool.MOST_TOLD", 2000)
+    output = Output("building", Limits(log=100), ours=True)
+    output.read(answer * 60, lines.append)
+    assert len(output.answers) == 60
+    with pytest.raises(BuildLogTooLong) as caught:
+        output.read(b"a" * 101, lines.append)
+    assert caught.value.bytes == 100
+    with pytest.raises(BuildLogTooLong) as caught:
+        Output("building", Limits(log=100), ours=True).read(answer * 100, lines.append)
+    assert caught.value.bytes == 2000
+    # A stranger's program may print the same.
+    with pytest.raises(BuildLogTooLong) as caught:
+        Output("evaluating", Limits(log=100)).read(answer * 60, lines.append)
+    assert caught.value.bytes == 100
+
+
 def test_words_of_guix_are_the_tail_where_no_step_failed() -> None:
     output, _ = tell_all(b"manifest.scm:3:4: error: foo: unbound variable\n")
     error = output.error(1)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.guix import operations, wire
+from builders.guix import operations
 from builders.guix.operations import said
-from builders.guix.wire import Client, Refused, Room, packed, word
+from builders.guix.wire import Client, Refused, Room, packed, refusal, word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OURS = word(operations.SET_OPTIONS) + operations.OPTIONS
 GREETING = word(operations.HELLO) + word(0x164) + word(0) + word(1)
 Tree = bytes | str | dict[bytes, "Tree"]
 
@@ -92,7 +93,15 @@ ASKED = {
 @pytest.mark.parametrize("pieces", [1, 2**20])
 async def test_what_evaluating_asks_is_passed_on_as_it_is(name: str, pieces: int) -> None:
     text = GREETING + ASKED[name] + ASKED["valid-path?"]
-    assert await passed(text, pieces=pieces) == (text, "ended")
+    told, reason = await passed(text, pieces=pieces)
+    assert (told.replace(OURS, b""), reason) == (text, "ended")
+
+
+async def test_whoever_wants_something_built_has_our_options() -> None:
+    build, plain = ASKED["build-things"], ASKED["valid-path?"]
+    own = word(19) + bytes(9 * 8) + word(0)
+    assert (await passed(GREETING + plain + build + build))[0] == GREETING + plain + OURS + build + build
+    assert (await passed(GREETING + own + plain + build))[0] == GREETING + OURS + plain + build
 
 
 trees = st.recursive(
@@ -118,7 +127,7 @@ def test_what_is_damaged_is_passed_on_as_far_as_it_is_of_its_form(
     told, reason = asyncio.run(passed(text))
     assert reason
     if word(operations.SET_OPTIONS) not in text:
-        assert text.startswith(told)
+        assert text.startswith(told.replace(OURS, b""))
 
 
 @pytest.mark.parametrize("operation", [one for one in range(90) if one not in {1, 5, 7, 8, 9, 19, 30, 32, 80}])
@@ -127,7 +136,7 @@ async def test_nothing_else_is_passed_on(operation: int) -> None:
     told, reason = await passed(text + word(operation) + bytes(4096))
     assert told == text
     assert "is not asked of the daemon by what is being evaluated" in reason
-    assert struct.unpack("<Q", wire.refusal(reason)[:8]) == (0x63787470,)
+    assert struct.unpack("<Q", refusal(reason)[:8]) == (0x63787470,)
 
 
 async def test_what_a_client_wishes_is_not_what_it_gets() -> None:

@@ -1,5 +1,6 @@
 ;; Build a profile's derivation, and say what it is made of. Nothing of an author's runs in this process.
-;;   guix repl -- build.scm DERIVATION
+;;   guix repl -- build.scm DERIVATION MOST
+;; More store paths than MOST are counted, not told.
 (use-modules (guix base64) (guix derivations) (guix profiles) (guix search-paths) (guix store) (json) (ice-9 match)
              (srfi srfi-1) (srfi srfi-34))
 
@@ -16,7 +17,7 @@
               (path-info-references info))))
 
 (match (command-line)
-  ((_ file)
+  ((_ file most)
    (with-store store
      (set-build-options store #:fallback? #t #:print-build-trace #t
                         #:print-extended-build-trace? #t #:multiplexed-build-output? #t)
@@ -33,6 +34,8 @@
                     (say "variable" `("name" . ,(search-path-specification-variable specification))
                          `("value" . ,value))))
                  (profile-search-paths profile))
-       (for-each (lambda (path) (say-path store path))
-                 (sort (delete-duplicates (requisites store (list profile))) string<?))
+       (let ((paths (sort (requisites store (list profile)) string<?)))
+         (if (> (length paths) (string->number most))
+             (say "many" `("paths" . ,(length paths)))
+             (for-each (lambda (path) (say-path store path)) paths)))
        (say "end")))))

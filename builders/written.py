@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from builders.errors import BuildDiskFull
+from builders.oci.closure import is_store_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -26,16 +27,16 @@ EVERY_S = 2.0
 _REST = 5
 """Looking takes at most a sixth of the time."""
 _BLOCK = 512
-_OUTPUT = re.compile(r'\("[^"]+","(/nix/store/[^"]+)",')
+_OUTPUT = re.compile(r'\("[^"]+","(/(?:nix|gnu)/store/[^"]+)",')
 _MOST_READ = 2**20
 
 
 class Watch:
     """What one build has written so far."""
 
-    def __init__(self, of: Daemon) -> None:
-        """Of what this daemon builds."""
-        self._of = of
+    def __init__(self, of: Daemon, running: Evaluator) -> None:
+        """Of what this daemon builds for it."""
+        self._of, self._running = of, running
         self._touched: set[str] = set()
         self._over = False
 
@@ -58,7 +59,7 @@ class Watch:
     def _folders(self) -> Iterator[Path]:
         yield self._of.folder / "work"
         stores = self._of.workshop.stores
-        for path in tuple(self._touched):
+        for path in (*self._touched, *filter(is_store_path, self._running.told)):
             place = stores / path.removeprefix("/")
             if path.endswith(".drv"):
                 yield place.with_name(f"{place.name}.chroot")
@@ -70,7 +71,7 @@ class Watch:
 @asynccontextmanager
 async def watched(of: Daemon, running: Evaluator) -> AsyncIterator[Watch]:
     """Watch a build while the block runs; one that writes too much is ended."""
-    watch = Watch(of)
+    watch = Watch(of, running)
 
     async def end() -> None:
         await watch.until_passed()
