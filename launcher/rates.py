@@ -7,6 +7,7 @@ end: whoever has many addresses must not fill the memory. Used by the launcher a
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ PERIOD_S: Final = 600.0
 """Every limit is so many within ten minutes."""
 LOOPBACK: Final = ("127.0.0.1", "::1")
 MOST_KEYS: Final = 20_000
+_WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,13 @@ def of_this_machine(address: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """An address in its one form; an IPv4 address that came by an IPv6 socket is one; `""`: it is none."""
+    """An address in its one form; an IPv4 address that came by an IPv6 socket is one; `""`: it is none.
+
+    Some proxies write the port too.
+    """
+    match = _WITH_PORT.fullmatch(text.strip())
     try:
-        found = ipaddress.ip_address(text.strip())
+        found = ipaddress.ip_address(match["v4"] or match["v6"] if match else text.strip())
     except ValueError:
         return ""
     return str(getattr(found, "ipv4_mapped", None) or found)

@@ -14,7 +14,7 @@ from launcher.gate.gate import Gate
 from launcher.gate.reading import parse
 from launcher.given import OWN
 from launcher.operate.installation import POLICY, policy_path
-from launcher.repos import aliases
+from launcher.repos.aliases import Aliases
 from launcher.repos.provider import sites_of
 from launcher.repos.providers import PROVIDERS
 from launcher.store.credentials import CredentialRows
@@ -73,7 +73,8 @@ class Common:
             self.metrics,
             policy_changed,
         )
-        self.gate = Gate(self.policy, time.monotonic, partial(aliases.names, sites=self.sites))
+        self.aliases = Aliases(self.sites)
+        self.gate = Gate(self.policy, time.monotonic, self.aliases)
         self.disks = Disks(_places(given), self.settings.disk_floor_bytes)
 
     def policy(self) -> Policy:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.credentials.keyring import Keyring, applications
 from launcher.credentials.oauth import OAuth
 from launcher.credentials.vault import Vault
+from launcher.gate.resolved import Held
 from launcher.repos.addresses import AddressPolicy
 from launcher.repos.archived import ArchivedResolver
 from launcher.repos.budget import Limits
@@ -40,11 +41,12 @@ class Repos:
         asking = (addresses, settings.allowed_protocols, settings.resolve_timeout_s, folder)
         self.api = Api(*asking, settings.provider_fresh_s)
         self.git = GitResolver(*asking, known_hosts=settings.ssh_known_hosts)
+        self.git.mind(common.gate.leads_to)
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
         self.finder = ByProvider(self.git, RecordResolver(self.api, common.sites), records)
         """Finds what anybody may read."""
         private = PrivateResolver(self.finder, self.git, self.keyring)
-        self.resolver = ArchivedResolver(private, archive) if archive else private
+        self.resolver = Held(ArchivedResolver(private, archive) if archive else private, common.gate)
 
 
 def _keyring(common: Common) -> Keyring:

@@ -43,7 +43,7 @@ class Sessions:
             self.hub, settings.session_start_timeout_s, int(settings.session_token_hours * 3600), stopped=self._ended
         )
         self.places = Places(
-            Taken(self.sessions, rows.projects, time.monotonic),
+            Taken(self.sessions, rows.projects, time.monotonic, common.aliases.one_name),
             Rules(lambda: common.policy().sessions, common.gate.has_high_quota),
             rows.queue,
             common.metrics,

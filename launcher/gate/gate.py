@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
 from launcher.errors import (
@@ -17,6 +17,7 @@ from launcher.errors import (
 )
 from launcher.gate.networks import Networks
 from launcher.gate.patterns import matching
+from launcher.gate.policy import person
 from launcher.model import Kind
 from launcher.rates import Rates, Standing
 
@@ -41,9 +42,31 @@ Names = tuple[Specs, Specs]
 """One repository by its names: those of which each has to allow it, and all others; none of them may be banned."""
 
 
-def as_asked(ref: RepoRef) -> Names:
-    """The one name that a link has itself."""
-    return ((ref.provider, ref.spec),), ()
+class Aliases(Protocol):
+    """One repository by all its names (`launcher.repos.aliases.Aliases`)."""
+
+    def names(self, ref: RepoRef) -> Names: ...
+    def names_at(self, url: str) -> Specs: ...
+    def names_of_record(self, found: str) -> Specs: ...
+    def one_name(self, url: str) -> str: ...
+
+
+class AsAsked:
+    """Every repository has the one name that its link has."""
+
+    def names(self, ref: RepoRef) -> Names:
+        return ((ref.provider, ref.spec),), ()
+
+    def names_at(self, url: str) -> Specs:
+        del url
+        return ()
+
+    def names_of_record(self, found: str) -> Specs:
+        del found
+        return ()
+
+    def one_name(self, url: str) -> str:
+        return url
 
 
 class Gate:
@@ -53,11 +76,11 @@ class Gate:
         self,
         policy: Callable[[], Policy],
         clock: Callable[[], float],
-        names: Callable[[RepoRef], Names] = as_asked,
+        aliases: Aliases | None = None,
     ) -> None:
         """`policy`: what is in force now; `clock`: monotonic seconds."""
         self._policy = policy
-        self._names = names
+        self._aliases = aliases or AsAsked()
         self._per_address = Rates(lambda: policy().rates.per_address, clock)
         self._per_repository = Rates(lambda: policy().rates.per_repository, clock)
         self._per_person = Rates(lambda: policy().rates.per_person, clock)
@@ -102,30 +125,43 @@ class Gate:
 
     def has_high_quota(self, ref: RepoRef) -> bool:
         """Whether this repository may have more sessions than others."""
-        policy, (asked, _) = self._policy(), self._names(ref)
+        policy, (asked, _) = self._policy(), self._aliases.names(ref)
         return any(matching(policy.provider(name).high_quota, _forms(spec)) for name, spec in asked)
+
+    def leads_to(self, url: str) -> None:
+        """A host leads whoever asks it on to this address. Raises RepositoryBanned."""
+        self._unbanned(self._aliases.names_at(url), f"git/{url}")
+
+    def is_record(self, account: Account, ref: RepoRef, found: str) -> None:
+        """A link is of this version of a record (`model.Record.id`). Raises RepositoryBanned."""
+        if account.kind is not Kind.OPERATOR:
+            self._unbanned(self._aliases.names_of_record(found), f"{ref.provider}/{ref.spec}")
 
     def _person(self, account: Account) -> None:
         policy = self._policy()
-        if account.name and (reason := policy.banned_people.get(account.name)) is not None:
+        if account.name and (reason := policy.banned_people.get(person(account.name))) is not None:
             raise PersonBanned(reason or "no reason is given")
         launch = policy.launch
-        if launch.open_to == "guests" or (account.kind is Kind.MEMBER and account.name in launch.people):
+        if launch.open_to == "guests" or (account.kind is Kind.MEMBER and person(account.name) in launch.people):
             return
         belongs = launch.open_to == "members" or bool(set(account.groups) & set(launch.groups))
         if account.kind is not Kind.MEMBER or not belongs:
             raise LaunchClosed(WHOM[launch.open_to])
 
     def _repository(self, ref: RepoRef) -> None:
-        policy, (asked, others) = self._policy(), self._names(ref)
+        policy, (asked, others) = self._policy(), self._aliases.names(ref)
         shown = f"{ref.provider}/{ref.spec}"
-        for name, spec in (*asked, *others):
-            if matching(policy.provider(name).banned, _forms(spec)):
-                raise RepositoryBanned(shown)
+        self._unbanned((*asked, *others), shown)
         for name, spec in asked:
             allowed = policy.provider(name).allowed
             if allowed is not None and not matching(allowed, _forms(spec)):
                 raise RepositoryNotAllowed(shown)
+
+    def _unbanned(self, names: Specs, shown: str) -> None:
+        policy = self._policy()
+        for name, spec in names:
+            if matching(policy.provider(name).banned, _forms(spec)):
+                raise RepositoryBanned(shown)
 
     def _own(self, account: Account, visitor: str) -> Counted:
         if account.kind in STRANGERS:
@@ -136,7 +172,7 @@ class Gate:
         strange = account.kind in STRANGERS
         found = [] if strange and freed else [self._own(account, visitor)]
         if strange:
-            digest = blake2b(ref.url.encode(), digest_size=16).hexdigest()
+            digest = blake2b(self._aliases.one_name(ref.url).encode(), digest_size=16).hexdigest()
             found.append((self._per_repository, digest, "Of one repository strangers may begin {} launches"))
         if afresh:
             found.append((self._afresh, account.name, "One person may ask for {} builds afresh"))

@@ -113,7 +113,7 @@ class Places:
     async def _take(self, asked: Asked, project: Project, tell: Tell) -> None:
         waiter = self._waiters[asked.id] = _Waiter(asked.id, project, tell)
         if asked.id not in self._queue:  # else it waited before a restart already
-            self._queue.add(Ticket(asked.id, project.url, project.owner))
+            self._queue.add(Ticket(asked.id, *self._whose(project)))
         try:
             self._serve()
             if not waiter.turn.is_set():
@@ -227,7 +227,7 @@ class Places:
         limited = bool(limits.in_all or of_repository or limits.per_person)
         there_is = {
             "person": bool(limits.per_person) and taken.of("person", project.owner) >= limits.per_person,
-            "repository": bool(of_repository) and taken.of("repository", project.url) >= of_repository,
+            "repository": bool(of_repository) and taken.of("repository", taken.one_name(project.url)) >= of_repository,
             "sessions": (bool(limits.in_all) and len(taken) >= limits.in_all) or (limited and not taken.known),
             "starting": bool(limits.starting) and taken.starting >= limits.starting,
         }
@@ -254,9 +254,8 @@ class Places:
         self._kept[launch] = waiting
         self._rows.put(waiting)
 
-    @staticmethod
-    def _whose(project: Project) -> tuple[str, str]:
-        return project.url, project.owner
+    def _whose(self, project: Project) -> tuple[str, str]:
+        return self._taken.one_name(project.url), project.owner
 
     def _again_s(self) -> int:
         """Seconds until a place in the queue may be free, by how fast those before were served."""

@@ -37,6 +37,12 @@ def _provider(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def person(name: str) -> str:
+    """A person by their name: hubs mostly write all of them in small letters, operators as people do."""
+    return name.strip().lower()
+
+
+Person = Annotated[str, AfterValidator(person)]
 ProviderName = Annotated[str, AfterValidator(_provider)]
 Network = Annotated[str, AfterValidator(_network)]
 Pin = Annotated[str, AfterValidator(_pin)]
@@ -55,7 +61,7 @@ class Launching(_Part):
         "of them who are in one of `groups`, or named in `people`.",
     )
     groups: tuple[str, ...] = Field((), description="Groups, as the hub's authenticator names them.")
-    people: tuple[str, ...] = Field((), description="Names of people who may launch whatever `open_to` says.")
+    people: tuple[Person, ...] = Field((), description="Names of people who may launch whatever `open_to` says.")
 
 
 class ProviderPolicy(_Part):
@@ -115,7 +121,7 @@ class Policy(_Part):
     """All of it; without a file, all that is the default."""
 
     launch: Launching = Field(Launching(), description="Who may launch.")
-    banned_people: dict[str, Note] = Field(
+    banned_people: dict[Person, Note] = Field(
         {}, description="Names of people who may not launch, each with a reason, which they are told."
     )
     banned_networks: dict[Network, Note] = Field(

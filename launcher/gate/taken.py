@@ -53,8 +53,11 @@ class _Place:
 class Taken:
     """The places that are taken."""
 
-    def __init__(self, running: Running, projects: Projects, clock: Callable[[], float]) -> None:
-        """`clock` tells monotonic seconds."""
+    def __init__(
+        self, running: Running, projects: Projects, clock: Callable[[], float], one_name: Callable[[str], str] = str
+    ) -> None:
+        """`clock` tells monotonic seconds; `one_name` is the same for each way to write a repository's address."""
+        self.one_name = one_name
         self._running, self._projects, self._clock = running, projects, clock
         self._places: dict[str, _Place] = {}
         self._counted: Counter[tuple[str, str]] = Counter()
@@ -70,12 +73,12 @@ class Taken:
         return project in self._places
 
     def of(self, kind: str, name: str) -> int:
-        """So many are of a `repository` (its address), or of a `person`."""
+        """So many are of a `repository` (its one name), or of a `person`."""
         return self._counted[kind, name]
 
     def enter(self, project: Project) -> None:
         """A launch is about to start the session of this project."""
-        place = self._places.get(project.id) or self._add(project.id, project.url, project.owner)
+        place = self._places.get(project.id) or self._add(project.id, project)
         place.launches += 1
         self.starting += place.launches == 1
         place.touched = self._clock()
@@ -100,14 +103,14 @@ class Taken:
         for project in listed - set(self._places):
             known = await self._projects.get(project)
             if project not in self._places:
-                found = known.project if known else None
-                self._add(project, found.url if found else "", found.owner if found else "")
+                self._add(project, known.project if known else None)
         for project, place in list(self._places.items()):
             if project not in listed and not place.launches and place.touched < began:
                 self._drop(project)
         self.known = True
 
-    def _add(self, project: str, repository: str, person: str) -> _Place:
+    def _add(self, project: str, known: Project | None) -> _Place:
+        repository, person = (self.one_name(known.url), known.owner) if known else ("", "")
         place = self._places[project] = _Place(repository, person)
         self._counted.update([("repository", repository), ("person", person)])
         return place

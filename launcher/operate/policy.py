@@ -146,4 +146,6 @@ def pattern_of(link: str, ref: str, settings: Settings) -> tuple[str, str]:
     if PROVIDERS[found.provider].is_record:
         return found.provider, f"^{re.escape(found.spec)}$"
     repository = found.spec.removesuffix("/" + quote(found.ref or "HEAD", safe="/"))
+    if found.provider == "gist":
+        return found.provider, f"^[^/]+/{re.escape(repository.rpartition('/')[2])}/"
     return found.provider, f"^{re.escape(repository)}/"

@@ -102,6 +102,10 @@ class _Pinned:
     env: dict[str, str] = field(default_factory=dict)
 
 
+def _anywhere(_: str) -> None:
+    """No host leads anywhere that would not do."""
+
+
 class Remote:
     """Runs git commands against hosts."""
 
@@ -120,6 +124,8 @@ class Remote:
         self.git = Git(self.programs, protocols)
         self.curl = Curl(self.programs)
         self.access: Access | None = None
+        self.leads_to: Callable[[str], None] = _anywhere
+        """Told each address that a host leads on to; what it raises stops that."""
 
     def opened(self, access: Access | None) -> Remote:
         """The same, with a person's credential; it is shown where that may be shown, and nowhere else."""
@@ -155,6 +161,7 @@ class Remote:
                 if checked is None or not _REDIRECTED.search(failed.stderr):
                     raise translate(url, failed, call.timeout_s) from None
             here, via = await self._next(url, here, checked), str(here)
+            self.leads_to(str(here))
         raise HostUnreachable(url, f"it redirects more than {HOPS} times")
 
     async def _git(self, here: Address, call: Call, checked: Checked | None) -> str:

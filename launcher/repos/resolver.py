@@ -25,7 +25,7 @@ from launcher.repos.refs import check_ref
 from launcher.repos.remote import Call, CommitWithheld, Remote, full_disk_told
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from launcher.model import RepoRef
     from launcher.repos.access import Access
@@ -94,6 +94,10 @@ class GitResolver:
         self._remote = Remote(policy, allowed_protocols, known_hosts=known_hosts)
         self._timeout_s = timeout_s
         self._scratch = scratch
+
+    def mind(self, leads_to: Callable[[str], None]) -> None:
+        """Tell it each address that a host leads on to; what it raises ends the question."""
+        self._remote.leads_to = leads_to
 
     def opened(self, access: Access) -> GitResolver:
         """The same, with a person's credential."""

@@ -8,13 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
 from launcher.errors import QueueFull
 from launcher.events import Stage, Started
+from launcher.gate.gate import Gate
 from launcher.gate.places import Turn
 from launcher.gate.policy import Policy
 from launcher.model import Kind
 from launcher.rates import LOOPBACK
+from launcher.repos.aliases import Aliases
+from launcher.repos.provider import Sites
 from tests.fakes.web import a_project
 from tests.fixtures.web import OPERATOR_TOKEN, gate, served
 
@@ -178,6 +183,72 @@ async def test_a_banned_network_is_told_so_everywhere(bare_site: Site) -> None:
         for path in ("/health", "/metrics", "/versions"):
             async with site.client.get(site.base + path, headers=banned) as answer:
                 assert answer.status == 200, path
+
+
+FROM_A_BANNED_ONE = [
+    [("X-Forwarded-For", "203.0.113.9")],
+    [("X-Forwarded-For", "::ffff:203.0.113.9")],
+    [("X-Forwarded-For", "198.51.100.1, 203.0.113.9")],
+    [("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "203.0.113.9")],
+    [("X-Forwarded-For", "203.0.113.9, 10.0.0.5")],
+    [("X-Forwarded-For", "203.0.113.9:4711")],
+    [("X-Forwarded-For", "203.0.113.9"), ("X-Real-Ip", "198.51.100.1"), ("Forwarded", "for=198.51.100.1")],
+    [("X-Forwarded-For", "203.0.113.9"), ("X-Client-Ip", "127.0.0.1"), ("Client-Ip", "198.51.100.1")],
+    [("X-Forwarded-For", "2001:DB8:0::7")],
+    [("X-Forwarded-For", "[2001:db8::7]:443")],
+]
+FROM_ANOTHER = [
+    [("X-Forwarded-For", "203.0.113.9, 198.51.100.1")],
+    [("X-Forwarded-For", "203.0.113.9, 198.51.100.1, 10.0.0.5")],
+    [("X-Real-Ip", "203.0.113.9")],
+    [("Forwarded", "for=203.0.113.9")],
+    [("X-Forwarded-For", "2001:db9::7")],
+]
+
+
+async def test_no_header_leads_past_a_ban_of_a_network_and_none_brings_one_upon_others(bare_site: Site) -> None:
+    of = gate(banned_networks={"203.0.113.0/24": "a crawler", "2001:DB8::/32": "another"})
+    web = replace(bare_site.web, gate=of, trusted_proxies=(*LOOPBACK, "10.0.0.5"))
+    async with served(bare_site, web) as site:
+        for status, requests in ((403, FROM_A_BANNED_ONE), (200, FROM_ANOTHER)):
+            for headers in requests:
+                async with site.client.get(f"{site.base}/about", headers=CIMultiDict(headers)) as answer:
+                    assert answer.status == status, headers
+    async with served(bare_site, replace(web, trusted_proxies=())) as site:
+        for headers in FROM_A_BANNED_ONE:
+            async with site.client.get(f"{site.base}/about", headers=CIMultiDict(headers)) as answer:
+                assert answer.status == 200, "who is no proxy of ours is believed nothing"
+    of = gate(banned_networks={"127.0.0.0/8": "this machine"})
+    async with (
+        served(bare_site, replace(web, gate=of, trusted_proxies=())) as site,
+        site.client.get(f"{site.base}/about", headers={"X-Forwarded-For": "198.51.100.1"}) as answer,
+    ):
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/build/gh/mallory/coins/main",
+        "/build/gh/MALLORY/Coins.git/main",
+        "/build/gh/%6dallory/coins/main",
+        "/build/git/https%3A%2F%2Fgithub.com%2Fmallory%2Fcoins.git/main",
+        "/build/git/https%3a%2f%2fGitHub.com%2fmallory%252Fcoins/main",
+        "/build/git/ssh%3A%2F%2Fgit%40ssh.github.com%3A443%2Fmallory%2Fcoins/main",
+        "/build/figshare/10.5281/zenodo.666",
+    ],
+)
+async def test_what_is_banned_is_not_launched_however_its_link_is_written(bare_site: Site, path: str) -> None:
+    policy = Policy.model_validate(
+        {"providers": {"gh": {"banned": ["^mallory/coins/"]}, "zenodo": {"banned": [r"^10\.5281/zenodo\.666$"]}}}
+    )
+    of = Gate(lambda: policy, time.monotonic, Aliases(Sites()))
+    async with served(bare_site, replace(bare_site.web, gate=of)) as site:
+        async with site.client.get(URL(f"{site.base}{path}", encoded=True), headers=SSE) as answer:
+            text = await answer.text()
+        assert "has closed" in text, text
+        assert site.script.asked == []
+        assert refused(site, "repository-banned") == 1
 
 
 async def test_who_comes_again_for_the_rest_of_a_stream_is_not_counted(strict: Site) -> None:

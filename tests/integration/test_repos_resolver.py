@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from dataclasses import replace
@@ -17,10 +18,14 @@ from launcher.errors import (
     ProtocolRefused,
     RefAmbiguous,
     RefMissing,
+    RepositoryBanned,
     RepositoryMissing,
     RepositoryPrivate,
 )
+from launcher.gate.gate import Gate
+from launcher.gate.policy import Policy
 from launcher.repos.addresses import AddressPolicy
+from launcher.repos.aliases import Aliases
 from launcher.repos.provider import Sites
 from launcher.repos.providers import parse_url
 from launcher.repos.resolver import GitResolver
@@ -215,6 +220,18 @@ async def test_redirects_are_followed_to_allowed_addresses(resolver: GitResolver
     git_http.redirects.update({"/moved/": "/", "/again/": "/moved/"})
     found = await resolver.resolve(parse_url(f"{git_http.base}/again/{name}"))
     assert (found.commit, found.url) == (repo.commit, f"{git_http.base}/again/{name}")
+
+
+async def test_where_a_host_leads_on_to_may_be_banned(resolver: GitResolver, git_http: GitHttpHost) -> None:
+    repo, other = git_http.make_repo(), git_http.make_repo()
+    name = repo.url.rpartition("/")[2]
+    git_http.redirects.update({"/renamed/": "/twice/", "/twice/": "/"})
+    policy = Policy.model_validate({"providers": {"git": {"banned": [f"^{re.escape(repo.url)}"]}}})
+    resolver.mind(Gate(lambda: policy, time.monotonic, Aliases(Sites())).leads_to)
+    with pytest.raises(RepositoryBanned, match=name):
+        await resolver.resolve(parse_url(f"{git_http.base}/renamed/{name}"))
+    found = await resolver.resolve(parse_url(f"{git_http.base}/renamed/{other.url.rpartition('/')[2]}"))
+    assert found.commit == other.commit
 
 
 @pytest.mark.parametrize(

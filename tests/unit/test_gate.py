@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,9 +21,11 @@ from launcher.errors import (
 from launcher.gate.gate import Gate
 from launcher.gate.policy import Policy
 from launcher.model import Account, Kind
-from launcher.repos import aliases
+from launcher.operate.policy import pattern_of
+from launcher.repos.aliases import Aliases
 from launcher.repos.provider import Sites
 from launcher.repos.providers import parse_spec, parse_url
+from launcher.settings import Settings
 
 if TYPE_CHECKING:
     from launcher.model import RepoRef
@@ -42,7 +44,7 @@ HERE = "192.0.2.1"
 def gate(**policy: Any) -> Gate:
     """A site with this policy, whose links are read as the service reads them."""
     found = Policy.model_validate(policy)
-    return Gate(lambda: found, time.monotonic, partial(aliases.names, sites=Sites()))
+    return Gate(lambda: found, time.monotonic, Aliases(Sites()))
 
 
 def refusal(of: Gate, account: Account = ADA, ref: RepoRef = NICE, **more: bool) -> type[LauncherError] | None:
@@ -96,6 +98,10 @@ WAYS_TO_ADAS = [
     "git://github.com/ada/nice",
     "ssh://git@github.com/ada/nice.git",
     "git@github.com:ada/nice.git",
+    "ssh://git@ssh.github.com:443/ada/nice.git",
+    "https://github.com./ada/nice",
+    "https://ｇithub。com/ada/nice",
+    "https://GITHUB.COM:0443/ada%2Fnice",
 ]
 
 
@@ -116,6 +122,78 @@ def test_a_ban_of_addresses_holds_for_named_providers() -> None:
     of = gate(providers={"git": {"banned": ["^https://github.com/ada/"]}})
     assert refusal(of, ref=NICE) is RepositoryBanned
     assert refusal(of, ref=parse_spec("gh", "bob/nice/main")) is None
+
+
+ID = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"https://gist.github.com/{ID}.git", f"https://gist.github.com/somebody/{ID}", f"git@gist.github.com:{ID}.git"],
+)
+def test_a_gist_is_banned_whoever_is_said_to_have_it(address: str) -> None:
+    provider, pattern = pattern_of(f"https://gist.github.com/mallory/{ID}", "", Settings())
+    of = gate(providers={provider: {"banned": [pattern]}})
+    assert refusal(of, ref=parse_spec("git", f"{quote(address, safe='')}/HEAD")) is RepositoryBanned
+    assert refusal(of, ref=parse_spec("gist", f"anybody/{ID}/HEAD")) is RepositoryBanned
+    assert refusal(of, ref=parse_spec("gist", f"mallory/{ID[::-1]}/HEAD")) is None
+
+
+def test_where_a_host_leads_on_to_is_banned_too() -> None:
+    of = gate(providers=BANNED)
+    of.leads_to("https://github.com/bob/nice.git")
+    for address in ("https://github.com/ada/nice.git", "https://github.com/MALLORY/coins/"):
+        with pytest.raises(RepositoryBanned):
+            of.leads_to(address)
+
+
+DOI = "10.5281/zenodo.3242074"
+
+
+@pytest.mark.parametrize("provider", ["zenodo", "figshare", "dataverse"])
+@pytest.mark.parametrize("spec", [DOI, DOI.upper(), quote(DOI, safe=""), f"https://doi.org/{DOI}", f"doi:{DOI}"])
+def test_a_record_is_banned_whichever_provider_is_named(provider: str, spec: str) -> None:
+    of = gate(providers={"zenodo": {"banned": [rf"^{re.escape(DOI)}$"]}})
+    assert refusal(of, ref=parse_spec(provider, spec)) is RepositoryBanned
+    assert refusal(of, ref=parse_spec(provider, f"{DOI}1")) is None
+
+
+@pytest.mark.parametrize(
+    "link, found",
+    [
+        (f"https://zenodo.org/records/{DOI.rpartition('.')[2]}", DOI),
+        (
+            "https://www.hydroshare.org/resource/142c59757ed54de1816777828c9716e7",
+            "142c59757ed54de1816777828c9716e7 as of 2020",
+        ),
+        ("https://doi.org/10.7910/DVN/TJCLKP", "10.7910/DVN/TJCLKP version 1.0"),
+        (
+            "/v2/ckan/https%3A%2F%2Fdemo.ckan.org%2Fdataset%2Fsample-dataset-1",
+            "demo.ckan.org/dataset/sample-dataset-1 as of 2020",
+        ),
+        (f"swh:1:rev:{'5' * 40}", f"swh:1:rev:{'5' * 40}"),
+    ],
+)
+def test_a_record_is_banned_by_any_doi_that_leads_to_it(link: str, found: str) -> None:
+    provider, pattern = pattern_of(link, "", Settings())
+    of, other = gate(providers={provider: {"banned": [pattern]}}), parse_spec("zenodo", "10.1234/another")
+    with pytest.raises(RepositoryBanned, match=r"10\.1234/another"):
+        of.is_record(ADA, other, found)
+    of.is_record(OPERATOR, other, found)
+    of.is_record(ADA, other, "10.5281/zenodo.9")
+
+
+def test_people_are_banned_and_named_however_their_names_are_written() -> None:
+    of = gate(banned_people={" Mallory": "mining"}, launch={"open_to": "groups", "people": ["EVE"]})
+    assert refusal(of, Account("mallory", Kind.MEMBER)) is refusal(of, Account("MALLORY", Kind.MEMBER)) is PersonBanned
+    assert refusal(of, EVE) is None
+
+
+def test_one_repository_is_counted_as_one_however_it_is_written() -> None:
+    of = gate(rates={"per_address": 0, "per_repository": 3})
+    links = [NICE, parse_spec("gh", "Ada/NICE/main"), *(parse_spec("git", quote(way, safe="")) for way in WAYS_TO_ADAS)]
+    assert [refusal(of, GUEST, one) for one in links] == [None] * 3 + [TooOften] * (len(links) - 3)
+    assert refusal(of, GUEST, parse_spec("gh", "ada/other/main")) is None
 
 
 def test_only_some_are_allowed() -> None:
@@ -166,7 +244,7 @@ def test_a_refused_launch_is_not_counted() -> None:
 
 def test_limits_change_while_it_runs() -> None:
     policies = [Policy.model_validate({"rates": {"per_address": 1}})]
-    of = Gate(lambda: policies[-1], time.monotonic)
+    of = Gate(lambda: policies[-1], time.monotonic, Aliases(Sites()))
     assert [refusal(of, GUEST), refusal(of, GUEST)] == [None, TooOften]
     policies.append(Policy.model_validate({"rates": {"per_address": 10}}))
     assert refusal(of, GUEST) is TooOften or refusal(of, GUEST) is None

@@ -17,6 +17,8 @@ from launcher.gate.policy import SessionLimits
 from launcher.gate.taken import Taken
 from launcher.gate.words import worth_telling
 from launcher.model import Account, Kind, RepoRef
+from launcher.repos.aliases import Aliases
+from launcher.repos.provider import Sites
 from launcher.stages import Asked
 from launcher.store.launches import Launch, LaunchRows
 from launcher.store.queue import QueueRows
@@ -92,7 +94,7 @@ class Site:
 
     def begin(self) -> None:
         """As a launcher that was just started."""
-        taken = Taken(self.hub, self.hub, time.monotonic)
+        taken = Taken(self.hub, self.hub, time.monotonic, Aliases(Sites()).one_name)
         rules = Rules(lambda: self.limits, lambda ref: ref.spec in self.high)
         rows = QueueRows(self.database, self.logs.writer)
         self.places = Places(taken, rules, rows, self.metrics, clock=lambda: time.time() + self.later_s)
@@ -278,6 +280,16 @@ async def test_quotas(site: Site, limits: dict[str, int], reason: str, message: 
     site.end("a")
     await site.settle()
     assert site.served == ["a", "c", "b"]
+
+
+async def test_one_repository_has_one_quota_however_it_is_written(site: Site) -> None:
+    site.limits = SessionLimits(per_repository=1)
+    for name, spec in (("a", "ada/nice"), ("b", "ADA/Nice.git"), ("c", "ada//nice/"), ("d", "ada/other")):
+        await site.launch(name, spec=spec)
+    assert site.served == ["a", "d"]
+    site.places._taken = Taken(site.hub, site.hub, time.monotonic, Aliases(Sites()).one_name)
+    await site.places._taken.look()
+    assert site.places._taken.of("repository", "https://h/ada/nice") == 1, "also of what the hub runs already"
 
 
 async def test_some_repositories_may_have_more(site: Site) -> None:
