@@ -36,7 +36,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
     rollupOptions: {
-      input: { launch: "src/launch/main.ts", home: "src/home/main.ts" },
+      input: { launch: "src/launch/main.ts", home: "src/home/main.ts", credentials: "src/credentials/main.ts" },
     },
   },
 });

@@ -19,8 +19,9 @@ from tornado.web import HTTPError
 
 from deploy.hub.accounts import ProjectAccountHandler
 from deploy.hub.names import GUEST_PREFIX, is_guest, is_reserved
+from deploy.hub.pages import language_of
 from launcher.errors import TooOften
-from launcher.explain import explain
+from launcher.explain import explain, speak
 from launcher.rates import Rates, of_this_machine, visitor
 
 if TYPE_CHECKING:
@@ -90,11 +91,10 @@ class GuestHandler(BaseHandler):  # type: ignore[misc]  # jupyterhub has no type
         return visitor(peer, request.headers.get("X-Forwarded-For", ""), believed)
 
     async def _refuse(self, error: TooOften) -> None:
-        told = explain(error)
+        told = speak(explain(error), language_of(self))
         self.set_status(told.status)
         self.set_header("Retry-After", str(error.seconds))
-        message = f"{told.seen} {told.todo}"
-        names = {"status_code": told.status, "status_message": told.title, "message": message}
+        names = {"status_code": told.status, "told_title": told.title, "message": told.seen, "told_todo": told.todo}
         self.finish(await self.render_template("error.html", **names))
 
 

@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from jupyterhub.handlers.base import BaseHandler
+
 from deploy.hub.allowance import Ground
 from deploy.hub.authenticators import door, find, guarded
 from deploy.hub.names import LAUNCHER, PROJECTS, SUPERVISOR
+from deploy.hub.pages import speaking, unguarded
 from deploy.hub.settings import SHARED_PASSWORD, headers, read
 from deploy.hub.spawner import PULL_S, ProjectSpawner, apply_user_options
 
@@ -29,6 +32,9 @@ c.JupyterHub.hub_routespec = f"{domain}{base}/hub/"
 c.JupyterHub.default_url = f"{base}/"
 c.JupyterHub.trusted_downstream_ips = list(settings.trusted)
 c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
+c.JupyterHub.template_vars = {"unguarded": unguarded(settings.public_url)}
+# JupyterHub tells templates nothing of the request, and so not in which language it is.
+BaseHandler.template_namespace = speaking(BaseHandler.template_namespace)
 if settings.public_url.startswith("https:") and domain:
     # Browsers take such a cookie from its own host alone: no session can leave its login in somebody's browser.
     c.JupyterHub.cookie_host_prefix_enabled = True

@@ -12,5 +12,9 @@ export function showAccount(api: Api, me: Me | null): void {
   const who =
     me === null ? nothing : html`<span>${me.kind === "guest" ? text("account.guest") : text("account.name", { name: me.name })}</span>`;
   const way = me !== null && me.kind !== "guest" ? nothing : html` <a href=${login}>${text("action.signin")}</a>`;
-  render(html`${who}${way}`, place);
+  const own =
+    me !== null && me.kind !== "guest" && location.pathname !== api.address("/credentials")
+      ? html` · <a href=${api.address("/credentials")}>${text("credentials.link")}</a>`
+      : nothing;
+  render(html`${who}${own}${way}`, place);
 }

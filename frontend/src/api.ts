@@ -164,6 +164,26 @@ export interface LinkFound {
   readonly pinned: Link | null;
 }
 
+/** What opens a person's private repositories; the secret itself is in no answer. */
+export interface Credential {
+  readonly id: string;
+  /** `token`, `oauth` or `ssh-key`. */
+  readonly kind: string;
+  /** `https://` and a host, or the address of one repository. */
+  readonly place: string;
+  readonly username: string;
+  /** The public half of a key; else empty. */
+  readonly public: string;
+  /** ISO 8601, UTC, by the server's clock. */
+  readonly created: string;
+  readonly used: string | null;
+}
+
+/** A token to keep, or the repository that a key is to be made for. */
+export type CredentialRequest =
+  | { readonly host: string; readonly username: string; readonly token: string }
+  | { readonly repository: string };
+
 /** What was pasted, and where in the session to arrive, in one of three ways. */
 export interface Pasted {
   readonly url: string;
@@ -284,11 +304,8 @@ export class Api {
   }
 
   /** One's projects, the most recently used first. */
-  async projects(): Promise<readonly Project[]> {
-    const response = await this.#fetch("GET", "/api/v1/projects", { headers: { Accept: "application/json" } });
-    const value: unknown = await response.json().catch(() => null);
-    if (!Array.isArray(value)) throw new NoAnswer("no JSON");
-    return value.filter(isObject) as unknown as readonly Project[];
+  projects(): Promise<readonly Project[]> {
+    return this.#list<Project>("/api/v1/projects");
   }
 
   project(id: string): Promise<Project> {
@@ -298,6 +315,21 @@ export class Api {
   /** Stops the server of a project; its files stay. No error if it does not run. */
   async stop(project: string): Promise<void> {
     await this.#delete(`/api/v1/sessions/${encodeURIComponent(project)}`);
+  }
+
+  /** One's credentials for private repositories, the newest first. */
+  credentials(): Promise<readonly Credential[]> {
+    return this.#list<Credential>("/api/v1/credentials");
+  }
+
+  /** Keeps a token, or has a key made; in place of another one for the same host or repository. */
+  keep(request: CredentialRequest): Promise<Credential> {
+    return this.#freshly(() => this.#json<Credential>("POST", "/api/v1/credentials", request));
+  }
+
+  /** Nothing is fetched with it any more. */
+  async forget(credential: string): Promise<void> {
+    await this.#delete(`/api/v1/credentials/${encodeURIComponent(credential)}`);
   }
 
   /** What launch link something that was pasted makes. */
@@ -324,15 +356,26 @@ export class Api {
     return response.body;
   }
 
-  /** Once more with fresh credentials: the form token of a page that was open for long may have ended. */
   async #delete(path: string): Promise<void> {
+    await this.#freshly(() => this.#fetch("DELETE", path));
+  }
+
+  /** Once more with a fresh form token: that of a page that was open for long may have ended. */
+  async #freshly<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      await this.#fetch("DELETE", path);
+      return await ask();
     } catch (error) {
       if (!(error instanceof ApiError) || error.explanation.status !== 403) throw error;
       await this.me();
-      await this.#fetch("DELETE", path);
+      return await ask();
     }
+  }
+
+  async #list<T>(path: string): Promise<readonly T[]> {
+    const response = await this.#fetch("GET", path, { headers: { Accept: "application/json" } });
+    const value: unknown = await response.json().catch(() => null);
+    if (!Array.isArray(value)) throw new NoAnswer("no JSON");
+    return value.filter(isObject) as unknown as readonly T[];
   }
 
   async #json<T>(method: string, path: string, body?: unknown, signal: AbortSignal | null = null): Promise<T> {

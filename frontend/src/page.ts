@@ -6,6 +6,10 @@ export interface PageConfig {
   readonly provider: string;
   readonly spec: string;
   readonly urlpath: string;
+  /** Git hosts that give a token when a person agrees there. */
+  readonly connects: readonly string[];
+  /** Codes of refusals that a credential of one's own may turn. */
+  readonly opened: readonly string[];
 }
 
 /** The configuration that the shell carries; a field that is missing is empty. */
@@ -18,7 +22,18 @@ export function pageConfig(): PageConfig {
   }
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const field = (name: string): string => (typeof given[name] === "string" ? given[name] : "");
-  return { baseUrl: field("baseUrl") || "/", provider: field("provider"), spec: field("spec"), urlpath: field("urlpath") };
+  const list = (name: string): string[] => {
+    const value = given[name];
+    return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+  };
+  return {
+    baseUrl: field("baseUrl") || "/",
+    provider: field("provider"),
+    spec: field("spec"),
+    urlpath: field("urlpath"),
+    connects: list("connects"),
+    opened: list("opened"),
+  };
 }
 
 /** An address of the service, which says where it is below its own path, for a browser. */

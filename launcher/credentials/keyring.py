@@ -104,6 +104,11 @@ class Keyring:
         made = new_key(f"repolaunch-{account}" if COMMENT.fullmatch(account) else "repolaunch")
         return await self._keep((account, KEY, str(address)), address.user, made.public, made.private)
 
+    @property
+    def applications(self) -> Sequence[str]:
+        """The git hosts (`host[:port]`) at which the operator has an application."""
+        return [urlsplit(one).netloc for one in self.oauth.sites]
+
     def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
         """Where a person lets us read at a host. Raises BadRequest where the operator has no application."""
         return self.oauth.authorize_url(place, back, state, challenge)

@@ -17,7 +17,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from launcher.errors import BadRequest, ConnectFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 TIMEOUT_S: Final = 20
 MOST: Final = 64 * 1024
@@ -103,6 +103,11 @@ class OAuth:
         # Not tornado's own, which are those of the moment in which it was imported.
         self._authorities = ssl.create_default_context() if applications else None
 
+    @property
+    def sites(self) -> Sequence[str]:
+        """Where the operator has an application."""
+        return sorted(self._applications)
+
     def username(self, site: str) -> str:
         """What git sends with a token of this site."""
         return self._at(site).kind.username
@@ -138,7 +143,7 @@ class OAuth:
 
     def _at(self, site: str) -> Application:
         if site not in self._applications:
-            known = ", ".join(urlsplit(one).netloc for one in sorted(self._applications)) or "none"
+            known = ", ".join(urlsplit(one).netloc for one in self.sites) or "none"
             raise BadRequest("host", f"This service has no application at “{site}”.", f"one of: {known}")
         return self._applications[site]
 

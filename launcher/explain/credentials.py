@@ -10,6 +10,9 @@ from launcher.explain.row import Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OPENED: Final = frozenset({"repository-missing", "repository-private", "credential-refused", "credential-damaged"})
+"""Refusals that a credential may turn: of a private repository nobody is told more than that it is not there."""
+
 ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     errors.CredentialRefused: Row(
         "credential-refused",

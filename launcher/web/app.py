@@ -97,7 +97,7 @@ def make_app(web: Web, routes: Sequence[Route] = ROUTES) -> Application:
     specs: list[Any] = []
     for route in routes:
         arguments: dict[str, Any] = {"web": web, **(route.arguments or {})}
-        if issubclass(route.handler, pages.Home | pages.LaunchPage) or arguments.get("assets"):
+        if issubclass(route.handler, pages.Shell) or arguments.get("assets"):
             arguments["assets"] = files
         if issubclass(route.handler, openapi.OpenApi):
             arguments["document"] = document

@@ -28,6 +28,8 @@ OWN: Final = Path(__file__).parent / "static"
 PREFIX: Final = "/static/"
 _HASHED = re.compile(r".*-[A-Za-z0-9_-]{8}\.[a-z0-9]+")
 """How Vite names a file by its content."""
+STYLES: Final = "style.css"
+"""All style sheets together, under a name that stays: for the hub's pages, which know no digests."""
 PACKED: Final = {"br": ".br", "gzip": ".gz"}
 """Encoding → how the build names a file that it packed so."""
 _WORTH_PACKING: Final = 1024
@@ -59,8 +61,12 @@ class Assets:
 
     def __init__(self, dist: Path | None) -> None:
         """Read `dist` and our own files. A missing or damaged `dist` is no error: its pages are missing."""
-        self.files: Mapping[str, Asset] = {name: _asset(name, path) for name, path in _found(OWN, dist)}
+        files = {name: _asset(name, path) for name, path in _found(OWN, dist)}
         self._manifest = _manifest(dist)
+        sheets = [files[name] for name in (one.removeprefix(PREFIX) for one in self.styles) if name in files]
+        body = b"\n".join(one.body for one in sheets)
+        self.files: Mapping[str, Asset] = files | {STYLES: _made(STYLES, body, {"gzip": gzip.compress(body, mtime=0)})}
+        """By name."""
 
     def page(self, entry: str, texts: str = "en") -> Page | None:
         """What the entry (`src/launch/main.ts`) loads to speak the language `texts`; None if it was not built."""
@@ -103,10 +109,13 @@ def _found(*folders: Path | None) -> Iterator[tuple[str, Path]]:
 
 def _asset(name: str, path: Path) -> Asset:
     body = path.read_bytes()
+    return _made(name, body, _packed(path, body))
+
+
+def _made(name: str, body: bytes, packed: Mapping[str, bytes]) -> Asset:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
-    packed = _packed(path, body)
     return Asset(body, packed, kind, f'"{hashlib.sha256(body).hexdigest()[:32]}"', bool(_HASHED.fullmatch(name)))
 
 

@@ -24,6 +24,8 @@ AGAIN: Final = "a connection that began in this browser less than ten minutes ag
 class Connect(Own):
     """`/api/v1/connect`."""
 
+    leads_on = ("/credentials", "credentials.link")
+
     def get(self) -> None:
         """Go to the host, where the person agrees. Raises LoginRequired, Forbidden, BadRequest."""
         place = site(self.get_query_argument("host", ""))

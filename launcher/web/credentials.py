@@ -1,4 +1,4 @@
-"""`/api/v1/credentials`: what opens a person's private repositories. Secrets come in and never go out."""
+"""What opens a person's private repositories: a page, and `/api/v1/credentials`. Secrets come in and never go out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from launcher.errors import Forbidden
 from launcher.model import Kind
+from launcher.web import texts
 from launcher.web.handler import Handler
-from launcher.web.routes import Operation, Route
+from launcher.web.pages import Shell
+from launcher.web.routes import HTML, Operation, Route
 from launcher.web.schemas import iso
 
 if TYPE_CHECKING:
@@ -59,6 +61,19 @@ class Credential(BaseModel):
         return cls(**about, created=iso(view.created), used=used)
 
 
+class CredentialsPage(Shell):
+    """`/credentials`."""
+
+    entry = "src/credentials/main.ts"
+    template = "credentials.html"
+
+    def get(self) -> None:
+        """The page: its script asks for the list, as the person who opened it."""
+        title = texts.text(self.language, "credentials.title")
+        config = {"provider": "", "spec": "", "urlpath": "", "connects": list(self.web.credentials.applications)}
+        self.shell(title, config)
+
+
 class Own(Handler):
     asks_who = True
 
@@ -99,6 +114,21 @@ class OneCredential(Own):
 
 
 ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "/credentials",
+        CredentialsPage,
+        (
+            Operation(
+                "GET",
+                "One's credentials for private repositories: what is kept, more of it, and less.",
+                HTML,
+                query=(
+                    ("repository", "What a credential is wanted for."),
+                    ("next", "The launch link to go on to afterwards: a path of this site."),
+                ),
+            ),
+        ),
+    ),
     Route(
         "/api/v1/credentials",
         Credentials,

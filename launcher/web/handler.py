@@ -58,6 +58,9 @@ class Handler(RequestHandler):
     of_launch: ClassVar[bool] = False
     """The first part of its address that varies is a launch's id."""
 
+    leads_on: ClassVar[tuple[str, str]] = ("", "")
+    """From a page about an error: a path of this site, and what its link is called in the catalogue."""
+
     web: Web
     who: auth.Who | None = None
     _rate: Standing | None = None
@@ -243,7 +246,10 @@ class Handler(RequestHandler):
             from launcher.web.rendering import error_page  # noqa: PLC0415  # pages are handlers too
 
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.finish(error_page(self, told, getattr(error, "login", "")))
+            path, name = self.leads_on
+            action = self.web.base + path if path else ""
+            said = texts.text(self.language, name) if name else ""
+            self.finish(error_page(self, told, getattr(error, "login", ""), action, said))
             return
         body = as_json(explain.speak(told, self.language))
         if isinstance(error, LoginRequired):

@@ -131,6 +131,11 @@ class Credentials(Protocol):
         """Make a key for one repository, in place of another. Raises BadRequest, CredentialsFull."""
         ...
 
+    @property
+    def applications(self) -> Sequence[str]:
+        """The git hosts (`host[:port]`) that give a token to this site when a person agrees."""
+        ...
+
     def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
         """Where a person lets us read at a host. Raises BadRequest."""
         ...

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from launcher.events import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.explain import speak
+from launcher.explain.credentials import OPENED
 from launcher.model import Kind
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
@@ -126,6 +127,8 @@ class LastingPage(OfLaunches, HtmlPage):
         refresh = AGAIN_S if story.end is None else 0
         values = {"launch": shown, "story": story, "took": took, "refresh": refresh, "most": MOST_LINES}
         values["session"] = self._session(found, story)
+        values["credentials"] = urlencode({"repository": shown.url, "next": self.web.base + shown.link})
+        values["opened"] = OPENED
         self.set_header("Cache-Control", "no-store")
         self.render_page(render(self, "lasting.html", title=f"{shown.url} {shown.ref}".strip(), **values))
 

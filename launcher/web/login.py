@@ -52,7 +52,10 @@ class Login(Handler):
         authorize = self.web.hub.authorize_url(state, challenge)
         as_member = self.get_query_argument("as", "") == "member" or not self.web.guests
         door = "/hub/signin" if as_member else "/hub/guest"
-        self.redirect(f"{self.web.base}{door}?{urlencode({'next': authorize})}")
+        asked = {"next": authorize}
+        if page.startswith(f"{self.web.base}/v2/"):
+            asked["from"] = page  # the hub's page leads back to it
+        self.redirect(f"{self.web.base}{door}?{urlencode(asked)}")
 
     def _keep(self, state: str, text: str) -> None:
         begin, path = _state_cookie(self.web)

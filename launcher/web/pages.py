@@ -13,6 +13,7 @@ from tornado.web import HTTPError
 
 from launcher import explain
 from launcher.errors import LauncherError
+from launcher.explain.credentials import OPENED
 from launcher.repos.recognise import arrival
 from launcher.web import auth, links, texts
 from launcher.web.assets import Assets
@@ -24,6 +25,8 @@ from launcher.web.rendering import HtmlPage, error_page, render
 from launcher.web.routes import HTML, LINK_ERRORS, NEXT, URLPATH, Operation, Route
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.events import Failed
     from launcher.model import RepoRef
     from launcher.web.assets import Page
@@ -67,7 +70,7 @@ def binder_script(web: Web, base: str, address: str, build_token: str) -> Markup
     return Markup("window.pageConfig = ") + script_json(config) + Markup(";")
 
 
-class _Shell(HtmlPage):
+class Shell(HtmlPage):
     """A page of the frontend."""
 
     entry: ClassVar[str]
@@ -79,7 +82,7 @@ class _Shell(HtmlPage):
         super().initialize(web)
         self.assets = assets or Assets(None)
 
-    def shell(self, title: str, config: dict[str, str], told: Failed | None = None, **values: object) -> None:
+    def shell(self, title: str, config: Mapping[str, object], told: Failed | None = None, **values: object) -> None:
         """The shell, or a plain sentence where the frontend was not built. `told`: what is wrong already."""
         page: Page | None = self.assets.page(self.entry, texts=self.language)
         if page is None:
@@ -93,7 +96,7 @@ class _Shell(HtmlPage):
         values |= {
             "title": title,
             "page": page,
-            "config": script_json(config | {"baseUrl": base}),
+            "config": script_json({**config, "baseUrl": base}),
             "told": told and explain.speak(told, self.language),
         }
         values = {"about": None, "binder_config": script} | values
@@ -101,7 +104,7 @@ class _Shell(HtmlPage):
         self.render_page(html, told.status if told else 200)
 
 
-class Home(_Shell):
+class Home(Shell):
     """`/`: paste an address."""
 
     entry = "src/home/main.ts"
@@ -123,7 +126,7 @@ class Home(_Shell):
         self.shell("repolaunch", config, told, asked=asked, link=link, address=self.address, about=about, **made)
 
 
-class LaunchPage(_Shell):
+class LaunchPage(Shell):
     """`/v2/<provider>/<spec>`: the launch page. Its status says whether the link can be one."""
 
     entry = "src/launch/main.ts"
@@ -140,7 +143,7 @@ class LaunchPage(_Shell):
         else:
             token = self.web.build_tokens.mint(f"{provider}/{raw}", self.request.host, self.visitor)
             more = {"build_token": token, "about": self._about(ref), **self._standing(ref)}
-        config = {"provider": provider, "spec": raw, "urlpath": self._urlpath()}
+        config = {"provider": provider, "spec": raw, "urlpath": self._urlpath(), "opened": sorted(OPENED)}
         self.shell(explain.plain(f"{provider}: {spec}"), config, told, **more)
 
     def _about(self, ref: RepoRef) -> About:

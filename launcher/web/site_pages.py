@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from launcher.model import Account, Kind
 from launcher.web import auth, texts
 from launcher.web.rendering import HtmlPage, render
 from launcher.web.routes import Operation, Route
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from launcher.web.health import Outcome
 
+STRANGER: Final = Account("", Kind.ANONYMOUS)
 HEALTH_S: Final = 2.0
 """The page does not wait for longer to hear how the parts are."""
 
@@ -23,13 +25,18 @@ class About(HtmlPage):
     """`/about`."""
 
     async def get(self) -> None:
-        """Versions, providers, limits, and how the parts of the service are."""
+        """How the parts are, who may launch what, what moves, the limits that hold for this visitor, versions."""
         web = self.web
         values = {
             "versions": {name: str(value) for name, value in web.versions.items() if isinstance(value, str)},
             "providers": [str(row["displayName"]) for row in web.links.providers],
             "limits": web.site_limits,
             "parts": await self._parts(),
+            "policy": web.limits(),
+            # The login cookie lies on other paths: whoever reads this is, here, somebody at a network address.
+            "standing": web.gate.standing(STRANGER, self.visitor),
+            "taken": web.queue.taken,
+            "waiting": len(web.queue.overview()),
         }
         self.render_page(render(self, "about.html", title=texts.text(self.language, "about.title"), **values))
 
@@ -60,7 +67,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "/about",
         About,
-        (Operation("GET", "What this site is: versions, providers, limits, and how its parts are.", "text/html"),),
+        (Operation("GET", "What this site is: its parts, who may launch, what moves, limits, versions.", "text/html"),),
     ),
     Route(
         "/sign-in",

@@ -50,6 +50,8 @@ class OAuthHost(PrivateHost):
     """What each of them had in its header."""
     answer: list[tuple[int, bytes]] = field(default_factory=list)
     """What is answered instead."""
+    elsewhere: list[str] = field(default_factory=list)
+    """What arrived at the address that the host leads on to."""
 
 
 class OAuthHandler(PrivateHandler):
@@ -58,6 +60,10 @@ class OAuthHandler(PrivateHandler):
     host: OAuthHost
 
     def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
+        if self.path == "/elsewhere":
+            self.host.elsewhere.append(self._body().decode())
+            self._answer(200, {"Content-Type": "application/json"}, b'{"access_token": "a"}')
+            return
         if self.path != "/oauth/token":
             self._serve()
             return
@@ -65,7 +71,8 @@ class OAuthHandler(PrivateHandler):
         self.host.asked.append(asked)
         if self.host.answer:
             status, body = self.host.answer[-1]
-            self._answer(status, {"Content-Type": "application/json"}, body)
+            leads = {"Location": f"{self.host.base}/elsewhere"} if status // 100 == 3 else {}
+            self._answer(status, {"Content-Type": "application/json", **leads}, body)
             return
         verifier = asked.get("code_verifier", "")
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
@@ -207,6 +214,10 @@ async def test_only_who_began_in_this_browser_ends_it(site: Site, host: OAuthHos
     assert (status, told["seen"]) == (400, "code: The git host gave none: perhaps nobody agreed.")
     assert host.asked == []
     assert await keyring.list("ada") == []
+    # A browser is led on to where it can be begun again.
+    address = f"{site.base}/api/v1/connected?code=x&state=y"
+    async with site.client.get(address, headers=site.headers() | {"Accept": "text/html"}) as answer:
+        assert 'href="/credentials">Private repositories</a>' in await answer.text()
     for token, status in (("guest-token", 403), ("wrong", 401)):
         address = f"{site.base}/api/v1/connect?host={urlsplit(host.base).netloc}"
         async with site.client.get(address, headers=site.headers(token), allow_redirects=False) as answer:
@@ -223,6 +234,7 @@ async def test_only_who_began_in_this_browser_ends_it(site: Site, host: OAuthHos
         (200, b'{"access_token": "a\\npassword=b"}'),
         (200, b'{"access_token": "a", "expires_in": "soon"}'),
         (302, b""),
+        (307, b""),
         (500, b"{}"),
         (200, b'{"access_token": "' + b"x" * 70_000 + b'"}'),
     ],
@@ -234,6 +246,7 @@ async def test_what_a_host_may_answer_instead(
     asked, cookie = await begun(site, host)
     status, _, told = await back(site, agrees(host, asked), asked["state"], cookie)
     assert (status, told["code"]) == (502, "connect-failed")
+    assert host.elsewhere == [], "the application's secret is for its host"
     assert CLIENT["client_secret"] not in str(told)
     assert await keyring.list("ada") == []
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.errors import BuildFailed, HubDown
+from launcher.errors import BuildFailed, HubDown, RepositoryMissing
 from launcher.events import Ended, Event, Log, Stage, Started
+from launcher.gate.policy import Policy
 from launcher.web import lasting, site_pages
 from launcher.web.health import Health
-from tests.fixtures.web import OPERATOR_TOKEN, served
+from tests.fixtures.web import OPERATOR_TOKEN, gate, served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -80,12 +82,22 @@ async def test_a_failure_lasts(site: Site) -> None:
     ):
         assert part in html
     assert 'data-stage="build" data-status="failed"' in html
+    assert "/credentials" not in html
     assert f'href="/api/v1/launches/{launch}/log"' in html
     french = await page(site, launch, "fr")
     assert "Ce lancement a échoué" in french
     assert '<html lang="fr">' in french
     assert "La construction a échoué" in french
     assert "Étape : RUN make" in french
+
+
+async def test_a_repository_that_may_be_private_leads_to_credentials(site: Site) -> None:
+    launch = await begun(site)
+    site.script.outcome = RepositoryMissing("https://github.com/ada/nice")
+    await ended(site, launch)
+    html = unescape(await page(site, launch))
+    asked = "repository=https%3A%2F%2Fgithub.com%2Fada%2Fnice&next=%2Fv2%2Fgh%2Fada%2Fnice%2Fmain"
+    assert f'href="/credentials?{asked}"' in html
 
 
 async def test_errors_and_events_speak_french_to_who_reads_it(site: Site) -> None:
@@ -158,8 +170,36 @@ async def test_about(bare_site: Site) -> None:
     web = replace(bare_site.web, health=health, site_limits={"session_memory": 2**31, "session_cpus": 2.0})
     async with served(bare_site, web) as site, site.client.get(site.base + "/about", headers=HTML) as answer:
         html = await answer.text()
-    for part in ("It is asleep", "GitHub", "Zenodo DOI", "2 GiB", "0.1.0"):
+    for part in ("It is asleep", "GitHub", "Zenodo DOI", "2 GiB", "0.1.0", "always opens the same files"):
         assert part in html
+
+
+@pytest.mark.parametrize(
+    "policy,told,untold",
+    [
+        ({}, ["Everybody, also without an account", "1200, of which 1200 are left", "no limit"], []),
+        (
+            {"rates": {"per_address": 5, "per_person": 7}, "sessions": {"in_all": 40, "per_person": 3}},
+            ["5, of which 3 are left", "<dd>7</dd>", "40, of which 0 are taken", "<dd>3</dd>"],
+            [],
+        ),
+        ({"launch": {"open_to": "members"}}, ["People who have signed in."], ["your network address"]),
+    ],
+)
+async def test_about_says_what_holds_for_this_visitor(
+    bare_site: Site, policy: dict[str, object], told: list[str], untold: list[str]
+) -> None:
+    web = replace(bare_site.web, gate=gate(**policy), limits=lambda: Policy.model_validate(policy))
+    async with served(bare_site, web) as site:
+        if "rates" in policy:
+            for _ in range(2):
+                await site.launch(token="guest-token")
+        async with site.client.get(site.base + "/about", headers=HTML) as answer:
+            html = await answer.text()
+    for part in told:
+        assert part in html
+    for part in untold:
+        assert part not in html
 
 
 async def test_about_does_not_wait_for_what_hangs(bare_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

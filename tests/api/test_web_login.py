@@ -150,6 +150,16 @@ async def test_a_login_from_beginning_to_end(browser: Site, hub: SmallHub) -> No
 
 
 @pytest.mark.parametrize(
+    "page,told",
+    [("/v2/gh/a/b/c%3Furlpath=lab", ["/v2/gh/a/b/c?urlpath=lab"]), ("/about", []), ("https://evil.example/v2/x", [])],
+)
+async def test_the_hubs_page_is_told_which_launch_it_leads_back_to(site: Site, page: str, told: list[str]) -> None:
+    address = URL(f"{site.base}/api/v1/login?as=member&next={page}", encoded=True)
+    async with site.client.get(address, allow_redirects=False) as answer:
+        assert URL(answer.headers["Location"]).query.getall("from", []) == told
+
+
+@pytest.mark.parametrize(
     "query, guests, door", [("", True, "/hub/guest"), ("?as=member", True, "/hub/signin"), ("", False, "/hub/signin")]
 )
 async def test_doors(bare_site: Site, query: str, *, guests: bool, door: str) -> None:

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import replace
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from yarl import URL
@@ -40,11 +40,11 @@ async def text(site: Site, path: str, status: int = 200, **headers: str) -> str:
         return found
 
 
-def config(html: str) -> dict[str, str]:
+def config(html: str) -> dict[str, Any]:
     """What the page's script is told."""
     found = re.search(r'<script id="page-config" type="application/json">(.*?)</script>', html, re.DOTALL)
     assert found
-    value: dict[str, str] = json.loads(found[1])
+    value: dict[str, Any] = json.loads(found[1])
     return value
 
 
@@ -55,6 +55,7 @@ async def test_launch_page(built: Site) -> None:
         "provider": "git",
         "spec": "https%3A%2F%2Fgit.example.org%2Fa.git/main",
         "urlpath": "lab/tree/a b",
+        "opened": ["credential-damaged", "credential-refused", "repository-missing", "repository-private"],
     }
     assert '<script type="module" src="/static/assets/launch-bbbbbbbb.js"></script>' in html
     assert '<link rel="modulepreload" href="/static/assets/shared-aaaaaaaa.js">' in html
@@ -130,6 +131,19 @@ async def test_hostile_text_stays_text(built: Site) -> None:
     assert config(html)["urlpath"] == "</script><img src=x>"
 
 
+@pytest.mark.parametrize(
+    "path, seen",
+    [
+        ("/api/v1/links?url=ftp://x/%60%3Cimg%20src=x%3E%60", "<code>&lt;img src=x&gt;</code>"),
+        ("/?url=%22%3E%3Cimg%20src=x%3E", "&lt;img src=x&gt;"),
+    ],
+)
+async def test_what_was_asked_is_text_in_its_refusal(built: Site, path: str, seen: str) -> None:
+    html = await text(built, path, 400)
+    assert seen in html
+    assert "<img src=x" not in html
+
+
 @pytest.mark.parametrize("path, status", [("/v2/svn/a/b", 400), ("/v2/gh/only", 400), ("/v2/gh/a/b/%ff", 400)])
 async def test_a_link_that_cannot_be_one_has_the_status_of_its_error(built: Site, path: str, status: int) -> None:
     assert '<div id="app">' in await text(built, path, status)
@@ -141,10 +155,24 @@ async def test_home_page(built: Site) -> None:
     assert config(html)["provider"] == ""
 
 
+async def test_credentials_page(built: Site) -> None:
+    html = await text(built, "/credentials?repository=%22%3E%3Cimg%20src=x%3E&next=/v2/gh/a/b/c")
+    assert 'src="/static/assets/credentials-ffffffff.js"' in html
+    assert config(html)["connects"] == []
+    assert "<img src=x" not in html
+    assert "Without JavaScript" in html
+
+
 async def test_without_a_frontend_pages_say_so(site: Site) -> None:
     html = await text(site, "/v2/gh/a/b/c", 503)
     assert "have not been built on this machine" in html
     assert "<script" not in html
+
+
+async def test_the_hubs_pages_find_the_styles_under_one_name(built: Site) -> None:
+    async with built.client.get(built.base + "/static/style.css") as answer:
+        assert (await answer.text(), answer.headers["Content-Type"]) == ("a {}", "text/css; charset=utf-8")
+        assert "immutable" not in answer.headers["Cache-Control"]
 
 
 async def test_static_files(built: Site) -> None:
@@ -229,7 +257,7 @@ async def test_other_users_pages_offer_no_way(site: Site, path: str) -> None:
 
 
 # ---- every answer
-@pytest.mark.parametrize("path", ["/", "/v2/gh/a/b/c", "/docs/errors", "/user/x/", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/v2/gh/a/b/c", "/credentials", "/docs/errors", "/user/x/", "/nowhere"])
 async def test_headers_of_pages(built: Site, path: str) -> None:
     async with built.client.get(built.base + path, headers=HTML) as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -239,10 +267,14 @@ async def test_headers_of_pages(built: Site, path: str) -> None:
         digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in ours]
         allowed = "".join(f" 'sha256-{digest}'" for digest in digests)
         assert f"script-src 'self'{allowed};" in policy
-        assert len(ours) == (path in {"/", "/v2/gh/a/b/c"})
+        assert len(ours) == (path in {"/", "/v2/gh/a/b/c", "/credentials"})
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         for part in (
+            "style-src 'self'",
+            "img-src 'self'",
+            "font-src 'self'",
+            "trusted-types lit-html",
             "base-uri 'none'",
             "form-action 'self'",
             "connect-src 'self'",

@@ -177,4 +177,4 @@ async def without_room(visitor: Visitor, late: Visitor, url: str) -> None:
         text = re.sub(r"\s+", " ", await page.text())
         assert page.status >= 500
     assert "There is no room left on the disk of the database. What was saved before is kept." in text
-    assert "Try again later. Operators: make room; <code>repolaunch doctor</code> shows where." in text
+    assert "Try again later. Operators: make room; “repolaunch doctor” shows where." in text

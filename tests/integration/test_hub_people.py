@@ -100,8 +100,26 @@ def test_a_guest_can_sign_in_and_becomes_a_member(hub_site: HubSite, browser: Br
 
 
 def test_a_wrong_password_lets_nobody_in(browser: Browser) -> None:
-    assert browser.sign_in("alice", PASSWORD + "x").status_code == 403
+    told = browser.sign_in("alice", PASSWORD + "x")
+    assert told.status_code == 403
+    assert "That name and password do not belong together." in told.text
     assert browser.who() == ""
+
+
+def test_the_hubs_pages_are_in_the_readers_language_and_lead_back(browser: Browser) -> None:
+    page = browser.open("/hub/signin?next=/&from=/v2/gh/a/b/main", headers={"Accept-Language": "fr"})
+    assert '<html lang="fr">' in page.text
+    assert 'href="/v2/gh/a/b/main">Retour au lancement</a>' in page.text
+    assert "<script" not in page.text
+    missing = browser.open("/hub/nowhere?from=%ff", headers={"Accept-Language": "en"})
+    assert missing.status_code == 404
+    assert "There is no such page" in missing.text
+    assert 'href="/">Home page</a>' in missing.text
+    browser.cookies.set("repolaunch-language", "fr", path="/")
+    assert "Vos projets sont ailleurs" in browser.sign_in("carol", page="/hub/login?next=/hub/home").text or (
+        "Vos projets sont ailleurs" in browser.open("/hub/home").text
+    )
+    assert "API" in browser.open("/hub/token").text, "JupyterHub's own pages are as they were"
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,13 @@ class ShellHandler(Handler):
 
     def get(self, provider: str = "", spec: str = "") -> None:
         raw = self.request.path.removeprefix(f"/v2/{provider}/") if spec else ""
-        config = {"baseUrl": "/", "provider": provider, "spec": raw, "urlpath": self.get_argument("urlpath", "")}
+        config: dict[str, object] = {
+            "baseUrl": "/",
+            "provider": provider,
+            "spec": raw,
+            "urlpath": self.get_argument("urlpath", ""),
+        }
+        config["opened"] = ["repository-missing"]
         page = Assets(self.played.dist).page(f"src/{self.page}/main.ts", texts=self.language)
         values = {"title": "repolaunch", "page": page, "config": script_json(config), "told": None}
         values |= {"about": None, "binder_config": "", "standing": "unknown", "refresh": None, "start": "/"}
@@ -203,6 +209,8 @@ class LaunchesHandler(Handler):
         body = json.loads(self.request.body)
         if self.request.headers.get("X-XSRFToken") != "form-token":
             self.refuse(403, "forbidden", "No form token")
+        elif body["spec"].startswith("closed"):
+            self.refuse(403, "launch-closed", "You may not launch here")
         elif body["spec"].startswith("nonsense"):
             self.refuse(404, "repository-missing", "There is no such repository")
         else:

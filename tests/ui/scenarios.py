@@ -202,7 +202,23 @@ def cancelled(launch: PlayedLaunch) -> None:
     launch.tell("cancelled", message="Cancelled")
 
 
+def queued(launch: PlayedLaunch) -> None:
+    """Third in the queue for a session."""
+    launch.ago = 40
+    waiting(launch)
+    launch.tell("ended", stage="resolve", message="main is commit 9f2c1e7ab0", seconds=0.42)
+    launch.tell("started", stage="queue", message="")
+    launch.ago = 0
+    in_queue(launch, 3)
+
+
+def in_queue(launch: PlayedLaunch, place: int) -> None:
+    """It is told its place."""
+    launch.tell("queued", stage="queue", message=f"Place {place}", place=place, ahead=place - 1, reason="sessions")
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "queued": queued,
     "waiting": waiting,
     "building": building,
     "failed": failed,

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 CHECK = """
 import type { components } from "./openapi";
-import type { Explanation, Launch, LaunchRequest, Link, Me, Project } from "%s/src/api";
+import type { Credential, CredentialRequest, Explanation, Launch, LaunchRequest, Link, Me, Project } from "%s/src/api";
 type Promised = components["schemas"];
 export const me: (answer: Promised["Me"]) => Me = (answer) => answer;
 export const launch: (answer: Promised["Launch"]) => Launch = (answer) => answer;
 export const project: (answer: Promised["Project"]) => Project = (answer) => answer;
 export const link: (answer: Promised["Link"]) => Link = (answer) => answer;
 export const error: (answer: Promised["Error"]) => Explanation = (answer) => answer;
+export const credential: (answer: Promised["Credential"]) => Credential = (answer) => answer;
+export const kept: (asked: CredentialRequest) => Partial<Promised["CredentialRequest"]> = (asked) => asked;
 export const request: (asked: LaunchRequest) => Partial<Promised["LaunchRequest"]> = (asked) => asked;
 """
 OPTIONS = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "esnext")

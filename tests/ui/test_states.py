@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.ui.conftest import SCREENSHOTS, Visitor, axe_violations, overflow
-from tests.ui.scenarios import project
+from tests.ui.scenarios import in_queue, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +21,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 STATES = {
     "waiting": "Launching",
+    "queued": "Launching",
     "building": "Launching",
     "failed": "This launch failed",
     "ready": "Ready",
     "loose": "Ready",
     "stopped": "The server is stopped",
     "cancelled": "Launch cancelled",
-    "nonsense": "This launch failed",
+    "nonsense": "This link was not launched",
+    "closed": "This link was not launched",
     "offline": "Launching",
     "sign-in": "You are not signed in",
     "home": "Launch a repository",
@@ -59,9 +61,12 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
         played.faults.kind = "member"
     if state == "sign-in":
         played.faults.signed_in = played.faults.login_works = False
-    spec = {"nonsense": "nonsense/nothing", "offline": "example/building", "stopped": "example/ready"}.get(
-        state, f"example/{state}"
-    )
+    spec = {
+        "nonsense": "nonsense/nothing",
+        "closed": "closed/nothing",
+        "offline": "example/building",
+        "stopped": "example/ready",
+    }.get(state, f"example/{state}")
     page = await visitor.go(f"/v2/gh/{spec}/main")
     if state in {"ready", "loose", "stopped"}:  # the session opens by itself; the reader comes back
         await page.wait_for_url("**/user/project-abc/lab")
@@ -111,6 +116,54 @@ async def test_stages_show_what_is_done_under_way_and_not_started(visitor: Visit
     await expect(page.locator("[data-stage=session]")).to_have_attribute("data-status", "waiting")
     await expect(build.locator(".stage-time")).to_have_text("1 min 36 s")  # it counts
     await expect(page.locator("p[role=status]")).to_have_text("Build the image: under way")
+
+
+async def test_a_place_in_the_queue_is_told_but_not_every_step_of_it(visitor: Visitor, played: ScenarioServer) -> None:
+    page = await visitor.go("/v2/gh/example/queued/main")
+    banner, spoken = page.locator(".queue"), page.locator("p[role=status]")
+    await expect(banner).to_have_text("All places are taken. You are number 3 in the queue.")
+    await expect(spoken).to_have_text("You are number 3 in the queue.")
+    await expect(page).to_have_title("Number 3 in the queue · github.com/example/queued")
+    in_queue(played.only, 2)
+    await expect(banner).to_contain_text("number 2")
+    await expect(spoken).to_have_text("You are number 3 in the queue.")  # who listens is not told of each
+    in_queue(played.only, 1)
+    await expect(spoken).to_have_text("You are next.")
+    played.only.tell("started", stage="session", message="")
+    await expect(banner).to_have_count(0)
+    await expect(spoken).to_have_text("Start the session: under way")
+
+
+async def test_who_comes_for_the_first_time_is_told_what_happens(visitor: Visitor, played: ScenarioServer) -> None:
+    page = await visitor.go("/v2/gh/example/waiting/main")
+    lead = page.locator(".lead")
+    await expect(lead).to_have_text(
+        "A server with this repository’s files is being made ready. It opens here by itself."
+    )
+    played.only.tell("ended", stage="resolve", message="", seconds=0.1)
+    played.only.tell("started", stage="build", message="")
+    await expect(lead).to_contain_text("There is no ready image of this environment, so it is built now.")
+
+
+ICONS = {"building": "favicon_building.ico", "failed": "favicon_fail.ico", "cancelled": "icon.svg"}
+
+
+@pytest.mark.parametrize("state", ICONS)
+async def test_the_tab_tells_how_it_stands(visitor: Visitor, state: str) -> None:
+    page = await visitor.go(f"/v2/gh/example/{state}/main")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(STATES[state])
+    await expect(page.locator("link[rel=icon]")).to_have_attribute("href", f"{visitor.address}/static/{ICONS[state]}")
+
+
+async def test_a_guest_who_is_refused_may_sign_in_and_comes_back(visitor: Visitor, played: ScenarioServer) -> None:
+    page = await visitor.go("/v2/gh/closed/nothing/main?urlpath=lab")
+    way = page.locator(".actions").get_by_role("link", name="Sign in")
+    next_page = "%2Fv2%2Fgh%2Fclosed%2Fnothing%2Fmain%3Furlpath%3Dlab"
+    await expect(way).to_have_attribute("href", f"/api/v1/login?as=member&next={next_page}")
+    played.faults.kind = "member"
+    page = await visitor.go("/v2/gh/closed/nothing/main")
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    await expect(page.locator(".actions").get_by_role("link", name="Sign in")).to_have_count(0)
 
 
 async def test_a_stage_that_was_not_needed_is_told(visitor: Visitor) -> None:

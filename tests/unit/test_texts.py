@@ -26,12 +26,13 @@ def test_a_language_is_complete(language: str) -> None:
 
 
 def test_no_text_is_of_no_use() -> None:
-    folders = (ROOT / "frontend/src", ROOT / "launcher/web")
+    folders = (ROOT / "frontend/src", ROOT / "launcher/web", ROOT / "deploy/hub")
     used = "".join(
         path.read_text() for folder in folders for path in folder.rglob("*") if path.suffix in {".ts", ".py", ".html"}
     )
     made = re.compile(
-        r"^(?:stage|status|pinning|connection|projects\.state|home\.way|share|log\.\w+|queue|about\.limit|record|standing)\."
+        r"^(?:stage|status|pinning|connection|projects\.state|home\.way|share|log\.\w+|queue|about\.limit|about\.who|record|standing|"
+        r"credentials\.(?:way|kind|wrong))\."
     )
     assert [key for key in texts.CATALOGUE["en"] if f'"{key}"' not in used and not made.match(key)] == []
 

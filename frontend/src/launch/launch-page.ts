@@ -6,7 +6,20 @@ import { copyText, ours, pageConfig, PageElement } from "../page";
 import { counted, duration, moment, text, type TextKey } from "../texts";
 import { Controller, type Phase } from "./controller";
 import { LaunchLog } from "./log-view";
-import { connectionView, details, explanationView, pinningView, queueView, repositoryName, repositoryView, stageView } from "./views";
+import { showInTab, SpokenPlace } from "./tab";
+import {
+  connectionView,
+  credentialsView,
+  details,
+  explanationView,
+  leadOf,
+  pinningView,
+  queueView,
+  repositoryName,
+  repositoryView,
+  signInView,
+  stageView,
+} from "./views";
 
 const TITLES: Readonly<Record<Phase, TextKey>> = {
   asking: "launch.asking",
@@ -44,6 +57,7 @@ export class LaunchPage extends PageElement {
   #copied: "details" | "log" | null = null;
   #copyResult: TextKey = "action.copied";
   #ticker = 0;
+  readonly #spoken = new SpokenPlace();
   #actionHadFocus = false;
 
   override connectedCallback(): void {
@@ -79,7 +93,7 @@ export class LaunchPage extends PageElement {
 
   protected override updated(changed: PropertyValues): void {
     super.updated(changed);
-    document.title = `${this.#title()} · ${this.#name()}`;
+    showInTab(this.#control.phase, this.#title(), this.#name(), this.#control.progress.queue?.place ?? null);
     if (this.#control.me !== null) showAccount(this.#api, this.#control.me);
     // A button that was pressed and is gone must not leave the keyboard at the top of the page: go on at the
     // heading, which says what became of it.
@@ -91,7 +105,8 @@ export class LaunchPage extends PageElement {
   }
 
   #title(): string {
-    return text(TITLES[this.#control.phase]);
+    const { phase, launch } = this.#control;
+    return text(phase === "failed" && launch === null ? "launch.refused" : TITLES[phase]);
   }
 
   protected override render(): TemplateResult {
@@ -136,12 +151,8 @@ export class LaunchPage extends PageElement {
       const stage = progress.end?.type === "failed" ? progress.end.stage : null;
       return explanationView(problem, stage, launch === null ? null : localAddress(ours(launch.page)));
     }
-    if (phase === "opening") return html`<p class="lead">${text("launch.opening.seen")}</p>`;
-    if (phase === "ready") return html`<p class="lead">${text("launch.ready.seen")}</p>`;
-    if (phase === "cancelled") return html`<p class="lead">${text("launch.cancelled.seen")}</p>`;
-    if (phase === "stopped") return html`<p class="lead">${text("launch.stopped.seen")}</p>`;
-    if (phase !== "sign-in-needed") return nothing;
-    return html`<p class="lead">${text("signin.needed.seen")} ${text("signin.needed.todo")}</p>`;
+    const said = leadOf(phase, progress.current?.stage === "build");
+    return said === "" ? nothing : html`<p class="lead">${said}</p>`;
   }
 
   #builtView(): TemplateResult | typeof nothing {
@@ -188,7 +199,9 @@ export class LaunchPage extends PageElement {
           <a class="button quiet" href=${this.#api.address("/")}>${text("action.home")}</a>`;
       case "failed":
       case "cancelled":
-        return html`<button type="button" class="button primary" @click=${again}>${text("action.again")}</button>
+        return html`${control.problem === null ? nothing : signInView(this.#api, control.me, control.problem)}
+          <button type="button" class="button primary" @click=${again}>${text("action.again")}</button>
+          ${this.#isClosed ? credentialsView(this.#api, control.launch?.url ?? this.#name()) : nothing}
           <button type="button" class="button" @click=${this.#copyDetails}>
             ${text(this.#copied === "details" ? this.#copyResult : "action.details")}
           </button>
@@ -206,6 +219,12 @@ export class LaunchPage extends PageElement {
       default:
         return nothing;
     }
+  }
+
+  /** Whether a credential of one's own may open what was refused. */
+  get #isClosed(): boolean {
+    const { phase, problem } = this.#control;
+    return phase === "failed" && problem !== null && this.#config.opened.includes(problem.code);
   }
 
   #stopView(): TemplateResult {
@@ -270,7 +289,9 @@ export class LaunchPage extends PageElement {
     if (this.#control.stopping) return text("action.stopping");
     if (phase !== "working") return this.#title();
     if (connection === "reconnecting" || connection === "offline") return text(`connection.${connection}`);
-    const { current } = progress;
+    const { current, queue } = progress;
+    const place = this.#spoken.of(queue?.place ?? null);
+    if (place !== null) return place === 1 ? text("queue.next") : text("queue.place", { place });
     if (current === null) return this.#title();
     return text("launch.stage", { stage: text(`stage.${current.stage}`), status: text(`status.${current.status}`) });
   }

@@ -1,9 +1,10 @@
 /** The parts of the launch page: functions from facts to templates. */
 import { html, nothing, svg, type TemplateResult } from "lit";
-import { PINNINGS, webAddress, type DeclaredEvent, type Explanation, type Launch, type Stage } from "../api";
+import { PINNINGS, webAddress, type Api, type DeclaredEvent, type Explanation, type Launch, type Me, type Stage } from "../api";
 import type { Connection } from "../events";
 import { ours, sentence, shortAddress } from "../page";
-import { duration, text, wholeDuration } from "../texts";
+import { duration, text, wholeDuration, type TextKey } from "../texts";
+import type { Phase } from "./controller";
 import type { Progress, StageView, Status } from "./progress";
 
 const MARKS: Readonly<Record<Status, TemplateResult | typeof nothing>> = {
@@ -88,6 +89,21 @@ export function queueView(queue: Progress["queue"]): TemplateResult | typeof not
   return html`<p class="banner queue">${text(`queue.${reason}`)} ${reason === "person" ? nothing : place}</p>`;
 }
 
+const LEADS: Readonly<Partial<Record<Phase, readonly TextKey[]>>> = {
+  working: ["launch.working.seen"],
+  opening: ["launch.opening.seen"],
+  ready: ["launch.ready.seen"],
+  cancelled: ["launch.cancelled.seen"],
+  stopped: ["launch.stopped.seen"],
+  "sign-in-needed": ["signin.needed.seen", "signin.needed.todo"],
+};
+
+/** What somebody who sees this page for the first time has to know. `building`: that is what takes its time now. */
+export function leadOf(phase: Phase, building: boolean): string {
+  const keys = phase === "working" && building ? (["launch.building.seen"] as const) : (LEADS[phase] ?? []);
+  return keys.map((key) => text(key)).join(" ");
+}
+
 /** `stage`: where it failed; `page`: where the launch stays to be seen. */
 export function explanationView(problem: Explanation, stage: Stage | null, page: URL | null): TemplateResult {
   const link = problem.link === "" ? null : webAddress(ours(problem.link));
@@ -131,6 +147,22 @@ function linesView(lines: readonly string[]): TemplateResult {
   return html`<ul class="loose">
     ${lines.map((line) => html`<li><code dir="auto">${line}</code></li>`)}
   </ul>`;
+}
+
+/** Refusals that signing in may turn. */
+const FOR_MEMBERS: ReadonlySet<string> = new Set(["launch-closed", "too-often", "forbidden"]);
+
+/** Where an account may do what a guest may not. */
+export function signInView(api: Api, me: Me | null, problem: Explanation): TemplateResult | typeof nothing {
+  if (me?.kind !== "guest" || !FOR_MEMBERS.has(problem.code)) return nothing;
+  const next = encodeURIComponent(location.pathname + location.search);
+  return html`<a class="button primary" href=${api.address(`/api/v1/login?as=member&next=${next}`)}>${text("action.signin")}</a>`;
+}
+
+/** Where the repository may be a private one: to what opens it, and from there back to this launch. */
+export function credentialsView(api: Api, repository: string): TemplateResult {
+  const asked = new URLSearchParams({ repository, next: location.pathname + location.search });
+  return html`<a class="button" href=${api.address(`/credentials?${asked.toString()}`)}>${text("action.credentials")}</a>`;
 }
 
 /** What a person sends to whoever helps: everything that is known, as plain text. */

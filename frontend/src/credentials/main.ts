@@ -1,0 +1,5 @@
+import "../style.css";
+import "./credentials-page";
+import { mount } from "../page";
+
+mount("credentials-page");
