@@ -43,6 +43,7 @@ from builders.lines import (
     Verified,
 )
 from builders.oci import commands
+from builders.spaces import opened, stores_of
 from builders.speaker import Speaker
 from builders.turns import building, stores, uploading
 from builders.variables import VIEWS
@@ -50,6 +51,7 @@ from builders.variables import VIEWS
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Coroutine, Mapping, Sequence
+    from pathlib import Path
 
     from builders.arguments import Verb
     from builders.interface import Builder
@@ -174,12 +176,13 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     if not asked.push:
         return Built(engine_id)
     speaker(Built(engine_id))
-    return await _push_as(engine_id, f"{asked.push}:{found.key}", speaker)
+    return await _push_as(workshop.stores, engine_id, f"{asked.push}:{found.key}", speaker)
 
 
 def _workshop(asked: argparse.Namespace) -> Workshop:
     limits = Limits(**{name: value for name in LIMITS if (value := getattr(asked, name)) is not None})
-    return Workshop(stores(), dict(asked.mark), limits, views=has_views(), space=getattr(asked, "space", ""))
+    site, space = stores(), getattr(asked, "space", "")
+    return Workshop(opened(site, space), dict(asked.mark), limits, views=has_views(), space=space, site=site)
 
 
 def has_views() -> bool:
@@ -204,7 +207,7 @@ def _look(asked: argparse.Namespace, tree: str, files: dict[str, str], speaker: 
     from builders.push import pull  # noqa: PLC0415
 
     with engine.client() as client:
-        seen = view.find(stores(), asked.image) if has_views() else None
+        seen = view.anywhere(stores(), asked.image) if has_views() else None
         if seen is not None and not has(client, seen.engine_id):
             seen = None
         name = seen.engine_id if seen else asked.image
@@ -232,28 +235,28 @@ async def _bring(asked: argparse.Namespace, speaker: Speaker) -> Known:
 
 
 async def _push(asked: argparse.Namespace, speaker: Speaker) -> Pushed:
-    return await _push_as(asked.image, asked.target, speaker)
+    return await _push_as(stores_of(stores(), asked.space), asked.image, asked.target, speaker)
 
 
-async def _push_as(image: str, target: str, speaker: Speaker) -> Pushed:
+async def _push_as(of: Path, image: str, target: str, speaker: Speaker) -> Pushed:
     async with building(stores(), speaker), uploading(speaker):
-        return Pushed(await asyncio.to_thread(_pushed, image, target, speaker))
+        return Pushed(await asyncio.to_thread(_pushed, of, image, target, speaker))
 
 
-def _pushed(image: str, target: str, tell: Tell) -> str:
+def _pushed(of: Path, image: str, target: str, tell: Tell) -> str:
     """From the store, where it was assembled from one: its layers are then what they are everywhere."""
     from builders.oci import view  # noqa: PLC0415  # as above
     from builders.oci.push import publish, push_recorded  # noqa: PLC0415
     from builders.push import note, push  # noqa: PLC0415
 
-    digest = push_recorded(image, target, stores(), tell)
+    digest = push_recorded(image, target, of, tell)
     if digest is None:
         digest = push(image, target, tell)
-    elif view.find(stores(), image):
-        view.call(stores(), image, digest)  # the engine has no layer of it, and need not
+    elif view.find(of, image):
+        view.call(of, image, digest)  # the engine has no layer of it, and need not
     else:
         note(image, target, digest, tell)
-    publish(stores(), image, target, digest)
+    publish(of, image, target, digest)
     return digest
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from builders import engine
 from builders.interface import Limits
 from builders.oci import commands
+from builders.spaces import SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -58,7 +59,7 @@ def _directory_verbs(verbs: Verbs) -> None:
     for verb in (detect, read, prints, build, verify):
         verb.add_argument("--platform", default=engine.this_platform())
     for verb in (detect, read, build):
-        verb.add_argument("--space", default="", help="namespace of a private repository: its keys are its own")
+        _add_space(verb)
     for verb in (detect, read, build, verify):
         verb.add_argument("directory", type=_directory)
         _add_limits(verb)
@@ -88,6 +89,7 @@ def _image_verbs(verbs: Verbs) -> None:
     for verb in (inspect, push, bring):
         verb.add_argument("image", help="the engine's image id; for `bring` its name")
     push.add_argument("target", help="host[:port]/repository:tag")
+    _add_space(push)
 
 
 def _add_limits(verb: argparse.ArgumentParser) -> None:
@@ -97,6 +99,11 @@ def _add_limits(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--processes", type=int, help=f"processes and threads{held}")
     verb.add_argument("--disk", type=int, help=f"bytes that are written{held}")
     verb.add_argument("--log", type=int, help="bytes of output")
+
+
+def _add_space(verb: argparse.ArgumentParser) -> None:
+    about = "namespace of a private repository: its keys and its stores are its own"
+    verb.add_argument("--space", type=namespace, default="", help=about)
 
 
 def _add_mark(verb: argparse.ArgumentParser) -> None:
@@ -115,6 +122,13 @@ def _repository(text: str) -> str:
     """As the OCI distribution specification has names. Wrong ones are told before anything is built."""
     if not _NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST[:PORT]/REPOSITORY, for instance {_EXAMPLE}")
+    return text
+
+
+def namespace(text: str) -> str:
+    """A private repository's namespace, or `""`."""
+    if text and not SPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError("it is not 32 hexadecimal digits")
     return text
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from builders.errors import EnvironmentConflict, EnvironmentMissing, EnvironmentNotPrivate
+from builders.errors import EnvironmentConflict, EnvironmentMissing
 from builders.interface import Bare, Grounded
 from builders.key import FORM, environment_key
 from builders.lines import Found
@@ -20,17 +20,12 @@ if TYPE_CHECKING:
     from builders.lines import Tell
 
 
-IN_STORES = frozenset({"nix", "guix"})
-"""Builders whose stores all repositories share."""
-
-
 async def find(
     directory: Path, builders: Sequence[Builder], platform: str, workshop: Workshop, tell: Tell
 ) -> tuple[Found, Inputs]:
     """What the directory declares, and what its image depends on. Of a private repository: `workshop.space`.
 
-    Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, EnvironmentNotPrivate, and what `Builder.inputs`
-    raises.
+    Raises EnvironmentMissing, EnvironmentConflict, EnvironmentBroken, and what `Builder.inputs` raises.
     """
     return await find_by(look(directory, builders), directory, platform, workshop, tell)
 
@@ -40,9 +35,6 @@ async def find_by(
 ) -> tuple[Found, Inputs]:
     """As `find`, by what `look` gave. Raises EnvironmentBroken, and what `Builder.inputs` raises."""
     builder, declared = looked
-    if workshop.space and builder.name in IN_STORES:
-        # Its store is everybody's: what is evaluated in it may list it (docs/adr/0019).
-        raise EnvironmentNotPrivate(builder.name, declared.evidence)
     inputs = await builder.inputs(directory, declared, platform, workshop, tell)
     about_builder = {"builder": builder.name, "version": builder.version, "platform": platform}
     key = environment_key(inputs.digest, **about_builder, space=workshop.space)

@@ -35,14 +35,6 @@ class EnvironmentMissing(BuilderError):
 
 
 @dataclass(eq=False)
-class EnvironmentNotPrivate(BuilderError):
-    """A private repository declares what would be evaluated in a store that all repositories share."""
-
-    builder: str
-    evidence: tuple[str, ...]
-
-
-@dataclass(eq=False)
 class EnvironmentBroken(BuilderError):
     """A declaration cannot be read."""
 

@@ -71,6 +71,13 @@ class Workshop:
     """Whether sessions are given views of the stores: the engine then gets an image without what is in them."""
     space: str = ""
     """Namespace of the private repository that the directory is of; `""`: everybody's."""
+    site: Path | None = None
+    """Where `stores` are a private repository's own: the site's."""
+
+    @property
+    def common(self) -> Path:
+        """The site's stores: turns are taken there, and what the site has chosen and keeps for all is there."""
+        return self.site or self.stores
 
 
 @dataclass(frozen=True, slots=True)

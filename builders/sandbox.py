@@ -23,7 +23,7 @@ from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
 from builders.lease import leased
 from builders.process import MAX_LINE, Command, ProgramMissing, output, running
-from builders.sandbox_commands import daemon_command, evaluator_command
+from builders.sandbox_commands import daemon_command, evaluator_command, stores_seen
 from builders.sandbox_door import WHOLE, Rights, door
 from builders.sandbox_start import NO_ENGINE, Start, starting
 
@@ -53,6 +53,8 @@ class Tool:
     image: str
     folders: Mapping[str, str]
     """Folders of the stores, and where they are seen: `{"nix": "/nix"}`. Made if they are missing."""
+    shared: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """The same of the site's stores, also where the stores are a private repository's own: caches."""
     daemon: tuple[str, ...]
     """The daemon's command; it stays in the foreground and listens at `socket`."""
     socket: str
@@ -160,11 +162,11 @@ async def daemon(
             async with leased(workshop.limits, tell) as lease:
                 if lease.parent:
                     await asyncio.to_thread(transfer.bring, (tool.image,), tell)
-                stores = [workshop.stores / name for name in tool.folders]
-                held.enter_context(await asyncio.to_thread(files.prepare, stores, folder))
-                await asyncio.to_thread(files.unlist, [workshop.stores / name for name in tool.unlisted])
                 env = {**plain, **lease.environment}
                 made = Daemon(tool, workshop, folder, env, f"repolaunch-{tool.name}-{folder.name}", lease)
+                stores = [source for source, _ in stores_seen(made)]
+                held.enter_context(await asyncio.to_thread(files.prepare, stores, folder))
+                await asyncio.to_thread(files.unlist, [workshop.stores / name for name in tool.unlisted])
                 async with _running(made, network=network):
                     yield made
         except ProgramMissing as error:

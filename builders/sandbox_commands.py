@@ -40,7 +40,7 @@ def daemon_command(of: Daemon, *, network: bool) -> Command:
             *_docker_run(of, of.container, uid, of.workshop.limits, network=network),
             *(f"--security-opt=seccomp={of.folder / files.SECCOMP}", *_UNMASKED),
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,nosuid,nodev"),  # noqa: S108  # a container's own
-            *(_mount(source, target, "rw") for source, target in _stores(of)),
+            *(_mount(source, target, "rw") for source, target in stores_seen(of)),
             *(_mount(of.folder / files.DAEMON, SOCKETS, "rw"), _mount(of.folder / files.WORK, WORK, "rw")),
             *(f"--env={key}={value}" for key, value in of.tool.daemon_env.items()),
             *_started(of.tool.image, of.tool.daemon),
@@ -60,7 +60,7 @@ def evaluator_command(of: Daemon, name: str, rights: Rights, socket: Path | None
         argv=(
             *_docker_run(of, name, uid, of.workshop.limits, network=rights.network),
             *("--tmpfs", f"/tmp:uid={uid},gid={uid},mode=700,exec,nosuid,nodev"),  # noqa: S108  # a container's own
-            *(_mount(source, target, "ro") for source, target in _stores(of) if target not in withheld),
+            *(_mount(source, target, "ro") for source, target in stores_seen(of) if target not in withheld),
             *((_mount(socket, SOCKETS, "ro"),) if socket else ()),
             _mount(of.folder / files.SOURCE, SOURCE, "ro"),
             *(_mount(of.workshop.stores / kept, target, "rw") for kept, target in rights.keeps.items()),
@@ -98,8 +98,10 @@ def _started(image: str, argv: tuple[str, ...]) -> tuple[str, ...]:
     return "--entrypoint=/bin/sh", image, "-c", _LEASH, "sh", *argv
 
 
-def _stores(of: Daemon) -> list[tuple[Path, str]]:
-    return [(of.workshop.stores / name, target) for name, target in of.tool.folders.items()]
+def stores_seen(of: Daemon) -> list[tuple[Path, str]]:
+    """The folders that a pair sees, and where."""
+    own = [(of.workshop.stores / name, target) for name, target in of.tool.folders.items()]
+    return own + [(of.workshop.common / name, target) for name, target in of.tool.shared.items()]
 
 
 def _mount(source: Path, target: str, mode: str) -> str:

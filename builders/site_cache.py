@@ -49,7 +49,7 @@ class Place:
         return Place(f"{self.url}/{name}" if self.url else "", posixpath.join(self.folder, name) if self.folder else "")
 
 
-_STORES_OWN = {"nix", "gnu", "images", "views", "wheels", "run", "site", "server"}
+_STORES_OWN = {"nix", "gnu", "images", "views", "wheels", "run", "site", "server", "private", "verify"}
 
 
 class Keeper(Protocol):

@@ -110,7 +110,8 @@ class Verbs:
                 await self._builder("inspect", await self._inspect(fields), send)
             case "push":
                 await self._ours(fields["engine_id"])
-                where = ("--", fields["engine_id"], self._registry.target(fields["key"], fields["space"]))
+                space = str(fields["space"])
+                where = (f"--space={space}", "--", fields["engine_id"], self._registry.target(fields["key"], space))
                 await self._builder("push", where, send)
                 self._pushed.set()
             case "archive" | "archived" | "restore":
@@ -227,7 +228,7 @@ class Verbs:
         stores = self._site.env.get(variables.STORES, "")
         if view.LABEL not in labels:
             return True
-        return self._site.env.get(variables.VIEWS) == "1" and view.find(Path(stores), found["Id"]) is not None
+        return self._site.env.get(variables.VIEWS) == "1" and view.anywhere(Path(stores), found["Id"]) is not None
 
     async def _ours(self, engine_id: str) -> None:
         """Raise BuildBroken for an image that is gone, or that neither we built nor our registry gave us."""

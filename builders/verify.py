@@ -29,6 +29,7 @@ from builders.oci.provenance import CLOSURE_TYPE, IMAGE_TYPES, STATEMENT_TYPE
 from builders.oci.referrers import papers
 from builders.oci.registry import Repository, access
 from builders.oci.table import Table
+from builders.spaces import space_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,7 @@ async def verify(directory: Path, image: str, platform: str, workshop: Workshop,
     tell(Step("asking the registry what the image was built from"))
     where, _, digest = image.partition("@")
     host, _, name = where.partition("/")
+    workshop = replace(workshop, space=space_of(name))
     with closing(Repository(access(host, os.environ), name)) as repository:
         kept = await asyncio.to_thread(_kept, repository, digest)
         if isinstance(kept, str):
@@ -159,7 +161,7 @@ def fresh(workshop: Workshop, now: float) -> Iterator[Workshop]:
         for left in beside.iterdir():
             if now - left.stat().st_mtime > LEFT_S:
                 _remove(left)
-        yield replace(workshop, stores=stores, views=False)
+        yield replace(workshop, stores=stores, views=False, site=None)
     finally:
         _remove(stores)
 

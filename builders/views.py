@@ -16,6 +16,7 @@ from builders.oci import view
 from builders.oci.held import changing, held, release
 from builders.retention import seconds
 from builders.sandbox_files import remove
+from builders.spaces import all_stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,22 +56,27 @@ class Views:
     async def look(self) -> None:
         """Once. Raises EngineDown, OSError."""
         # A container is there before it is noted, so who was noted and is not there now has been there.
-        noted = await asyncio.to_thread(held, self._stores)
+        stores = [folder for _, folder in await asyncio.to_thread(lambda: list(all_stores(self._stores)))]
+        for each in stores:
+            await self._look(each)
+        await self._forget_images()
+
+    async def _look(self, stores: Path) -> None:
+        noted = await asyncio.to_thread(held, stores)
         mine = {container for container, views in noted.items() if {self._installation} & {one for one, _ in views}}
         living: set[str] = set()
         if mine:
             containers = await self._engine.containers(SESSIONS)
             living = {one["Id"] for one in containers if one["State"] not in _ENDED}
         for container in mine - living:
-            await asyncio.to_thread(release, self._stores, container)
-        await asyncio.to_thread(clear, self._stores)
-        await self._forget_images()
+            await asyncio.to_thread(release, stores, container)
+        await asyncio.to_thread(clear, stores)
 
     async def _forget_images(self) -> None:
         """An image is of no use without its view."""
         for one in await self._engine.images():
             names = [name for name in one.get("RepoTags") or () if name.startswith(self._local)]
-            lone = view.LABEL in (one.get("Labels") or {}) and view.find(self._stores, one["Id"]) is None
+            lone = view.LABEL in (one.get("Labels") or {}) and view.anywhere(self._stores, one["Id"]) is None
             if lone and names and await self._is_old(one["Id"]):
                 for name in names:
                     await self._engine.remove_image(name)

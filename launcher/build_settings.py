@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -34,6 +34,10 @@ def _from_text(value: object) -> object:
 Nixpkgs = Annotated[SiteNixpkgs | None, BeforeValidator(_from_text)]
 
 
+SHARED: Final = "shared"
+"""Of `build_engine`: the engine of the sessions builds."""
+
+
 class BuildSettings(BaseModel):
     """What an operator may choose about builds."""
 
@@ -43,8 +47,8 @@ class BuildSettings(BaseModel):
         "own",
         description="Where images are built. `own`: in a container with an engine of its own, where the limits below "
         "hold and the egress rules do. `shared`: by the engine of the sessions, for machines that cannot run such a "
-        "container; only time and output are limited, and the egress rules hold for Nix and Guix alone. Else the "
-        "folder of a build engine that somebody else keeps.",
+        "container; only time and output are limited, the egress rules hold for Nix and Guix alone, and private "
+        "repositories are refused. Else the folder of a build engine that somebody else keeps.",
     )
     build_local_images: tuple[str, ...] = Field(
         ("localhost/repolaunch/base:*",),

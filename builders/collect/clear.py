@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builders.collect import registry, stores
@@ -12,6 +13,7 @@ from builders.guix.collect import collect as collect_guix
 from builders.lines import Step
 from builders.nix.collect import collect as collect_nix
 from builders.process import Command, ProgramMissing, output
+from builders.spaces import all_stores
 from builders.text import clean, without_paths
 from builders.turns import STORES, alone, alone_in
 from builders.views import clear
@@ -29,12 +31,22 @@ _SHOWN = 300
 
 
 async def clear_stores(workshop: Workshop, tell: Tell) -> None:
-    """Remove what no environment has, of all stores. Raises BuildFailed, BuildBroken, EngineDown."""
-    async with alone(workshop.stores / STORES):
-        await asyncio.to_thread(stores.tidy, workshop.stores)
-        await collect_nix(workshop, tell)
-        await collect_guix(workshop, tell)
-        await asyncio.to_thread(clear, workshop.stores)
+    """Remove what no environment has, of the site's stores and of each private repository's, and stores that have none.
+
+    Raises BuildFailed, BuildBroken, EngineDown.
+    """
+    site = workshop.stores
+    async with alone(site / STORES):
+        await asyncio.to_thread(stores.sweep, site)
+        for space, folder in await asyncio.to_thread(lambda: list(all_stores(site))):
+            own = replace(workshop, stores=folder, space=space, site=site)
+            await asyncio.to_thread(stores.tidy, folder)
+            is_gone = await asyncio.to_thread(stores.leave, folder) if space else False
+            if is_gone:
+                continue
+            await collect_nix(own, tell)
+            await collect_guix(own, tell)
+            await asyncio.to_thread(clear, folder)
 
 
 async def clear_registry(own: Own, images: Iterable[Repository], tell: Tell) -> None:

@@ -7,9 +7,11 @@ import os
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from builders.arguments import namespace
 from builders.collect.clear import clear_registry, clear_stores
 from builders.interface import Workshop
 from builders.lines import Known, Rooms
+from builders.spaces import all_stores, stores_of
 from builders.turns import STORES, alone, alone_in, own_registry
 from builders.turns import stores as folder_of_stores
 
@@ -31,7 +33,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     holdings.add_argument("--measure", action="store_true", help="also how many bytes the stores take")
     forget.add_argument("--kind", required=True, choices=("image", "source", "environment", "channels", "wheels"))
     forget.add_argument("--thing", required=True, help="its name, as `holdings` has it")
-    forget.add_argument("--space", default="", help="of an image: the private repository's namespace that it is in")
+    forget.add_argument("--space", type=namespace, default="", help="the private repository's namespace that it is in")
     clear.add_argument("place", choices=("registry", "stores"))
     for verb in (holdings, forget, clear):
         verb.add_argument("registry", help="host[:port]/prefix, before env and source")
@@ -43,8 +45,9 @@ async def _holdings(asked: argparse.Namespace, tell: Tell) -> Rooms:
     own, folder = own_registry(), folder_of_stores()
 
     def look() -> Rooms:
-        for line in stores.held(folder):
-            tell(line)
+        for space, each in all_stores(folder):
+            for line in stores.held(each, space):
+                tell(line)
         with _all_images(asked, own) as images, closing(_repository(asked, "source")) as sources:
             for line in registry.images(images, own):
                 tell(line)
@@ -58,7 +61,8 @@ async def _holdings(asked: argparse.Namespace, tell: Tell) -> Rooms:
 async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
     from builders.collect import registry, stores  # noqa: PLC0415  # as above
 
-    folder, kind, name, own = folder_of_stores(), asked.kind, asked.thing, own_registry()
+    site, kind, name, own = folder_of_stores(), asked.kind, asked.thing, own_registry()
+    folder = stores_of(site, asked.space)
     if kind in {"image", "source"}:
         # Nobody gives it another name just now, and nobody copies the registry's folder.
         async with alone_in(own) if own else nullcontext():
@@ -68,10 +72,10 @@ async def _forget(asked: argparse.Namespace, _: Tell) -> Known:
             else:
                 await _in_registry(asked, "source", lambda where: registry.forget_source(where, own, name))
     elif kind == "wheels":
-        async with alone(folder / STORES):  # a build may be copying it
-            await asyncio.to_thread(stores.forget, folder, kind, name)
+        async with alone(site / STORES):  # a build may be copying it
+            await asyncio.to_thread(stores.forget, folder, kind, name, asked.space)
     else:
-        await asyncio.to_thread(stores.forget, folder, kind, name)
+        await asyncio.to_thread(stores.forget, folder, kind, name, asked.space)
     return Known("")
 
 
@@ -87,8 +91,9 @@ async def _clear(asked: argparse.Namespace, tell: Tell) -> Rooms:
     if own is not None:
         with _all_images(asked, own) as images:
             await clear_registry(own, images, tell)
-            with closing(await asyncio.to_thread(Table, record.table_of(folder))) as table:
-                await asyncio.to_thread(registry.forget_places, table, images[0].registry, own)
+            for _, each in await asyncio.to_thread(lambda: list(all_stores(folder))):
+                with closing(await asyncio.to_thread(Table, record.table_of(each))) as table:
+                    await asyncio.to_thread(registry.forget_places, table, images[0].registry, own)
     return Rooms({"registry": await asyncio.to_thread(registry.room, own)})
 
 

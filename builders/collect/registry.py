@@ -22,6 +22,7 @@ from builders.oci import archive, referrers
 from builders.oci.image import MANIFEST_TYPE, digest_of
 from builders.oci.provenance import IMAGE_TYPES
 from builders.oci.registry import INDEX_TYPE
+from builders.spaces import SPACE, space_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 PLACE = "registry"
 IMAGE, SOURCE, OTHER = "image", "source", "other"
 _KEY = re.compile(r"[0-9a-f]{64}")
-_SPACE = re.compile(r"[0-9a-f]{32}")
-_PRIVATE = re.compile(r"(?:.+/)?private/(?P<space>[0-9a-f]{32})/env")
 _STORAGE = "docker/registry/v2"
 _KINDS = (*IMAGE_TYPES, INDEX_TYPE)
 
@@ -97,8 +96,8 @@ def sources(repository: Repository, own: Own | None) -> Iterator[Held | Share]:
 def _about(repository: Repository, one: _Manifest) -> dict[str, str]:
     """A key leads to its newest image; which one an older image is of, the image itself says."""
     key = {} if one.tags else {"key": _key_in(repository, one)}
-    private = _PRIVATE.fullmatch(repository.name)
-    return key | ({"space": private["space"]} if private else {})
+    space = space_of(repository.name)
+    return key | ({"space": space} if space else {})
 
 
 def spaces(own: Own | None, prefix: str) -> list[str]:
@@ -107,7 +106,7 @@ def spaces(own: Own | None, prefix: str) -> list[str]:
         return []
     folder = own.folder / _STORAGE / "repositories" / prefix / "private"
     found = [path.parent.name for path in folder.glob("*/env")]
-    return sorted(one for one in found if _SPACE.fullmatch(one))
+    return sorted(one for one in found if SPACE.fullmatch(one))
 
 
 # --------------------------------------------------------------------------- letting go

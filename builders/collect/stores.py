@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuildBroken
@@ -20,10 +22,14 @@ from builders.labels import KEY_LABEL
 from builders.lines import Held, Share
 from builders.nix.build import ROOTS as NIX_ROOTS
 from builders.oci import record as records
+from builders.oci.held import changing
+from builders.oci.held import held as in_use
 from builders.oci.record import IMAGES
+from builders.sandbox_files import remove
+from builders.spaces import PRIVATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 PLACE = "stores"
@@ -33,26 +39,36 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _CHANNELS = "channels-"
 _NAMES = {
     ENVIRONMENT: _KEY,
-    CHANNELS: re.compile(rf"{_CHANNELS}[\w-]+", re.ASCII),
+    CHANNELS: re.compile(rf"{_CHANNELS}[\w-]+(?:\.[0-9a-f]{{32}})?", re.ASCII),
     WHEELS: re.compile(r"[\w-][\w.-]*", re.ASCII),
 }
 _ABOUT = ".about.json"
+_GONE = ".gone-"
+YOUNG_S = 3600
+"""A paper is younger than that where its image is still to be pushed."""
 
 
-def held(stores: Path) -> Iterator[Held | Share]:
-    """What could go, and the store paths that more than one may have. Blocks."""
+def held(stores: Path, space: str = "") -> Iterator[Held | Share]:
+    """What could go, and the store paths that more than one may have. Blocks.
+
+    `space`: of a private repository's stores, its namespace, which ends the names of what others may have too.
+    """
+    about: Mapping[str, Any] = {"space": space} if space else {}
+    end = f".{space}" if space else ""
     having: dict[str, tuple[int, set[str]]] = {}
     for record, body in _records(stores):
         key = str(body["labels"][KEY_LABEL])
         first = set(body["first"])  # the notebook server's, which has a root of its own
-        for path, about in body["closure"].items():
+        for path, known in body["closure"].items():
             if path not in first:
-                having.setdefault(path, (int(about["narSize"]), set()))[1].add(key)
-        yield Held(PLACE, ENVIRONMENT, key, {"used": _time(record)})
+                having.setdefault(path, (int(known["narSize"]), set()))[1].add(key)
+        yield Held(PLACE, ENVIRONMENT, key, {"used": _time(record), **about})
     yield from shares(PLACE, ENVIRONMENT, having.values())
     for root in sorted((stores / STATE / GUIX_ROOTS).glob(f"{_CHANNELS}*")):
-        yield Held(PLACE, CHANNELS, root.name, {"used": _time(root)})
-    yield from _wheels(stores)
+        yield Held(PLACE, CHANNELS, root.name + end, {"used": _time(root), **about})
+    for folder in _wheels(stores):
+        yield Held(PLACE, WHEELS, folder.name + end, {"used": _time(folder), **about})
+        yield Share(PLACE, WHEELS, size(folder), (folder.name + end,))
 
 
 def shares(place: str, kind: str, parts: Iterable[tuple[int, Iterable[str]]]) -> Iterator[Share]:
@@ -64,13 +80,14 @@ def shares(place: str, kind: str, parts: Iterable[tuple[int, Iterable[str]]]) ->
     return (Share(place, kind, size, of) for of, size in sorted(sizes.items()))
 
 
-def forget(stores: Path, kind: str, name: str) -> None:
+def forget(stores: Path, kind: str, name: str, space: str = "") -> None:
     """Let one thing go; what only it had is removed by the collectors. Again: nothing happens. Blocks.
 
-    Raises BuildBroken for what is no name of such a thing.
+    `space`: as `held` was given. Raises BuildBroken for what is no name of such a thing.
     """
     if not _NAMES[kind].fullmatch(name):
         raise BuildBroken(f"{name[:80]!r} is not the name of a thing that the stores have")
+    name = name.removesuffix(f".{space}") if space else name
     if kind == WHEELS:
         _remove(stores / WHEELS / name)
     elif kind == CHANNELS:
@@ -96,6 +113,26 @@ def tidy(stores: Path) -> None:
             _forget_record(stores, record)
     for key in _rooted(stores) - keys:
         _unroot(stores, key)
+
+
+def leave(stores: Path) -> bool:
+    """Remove stores that nobody has anything in any more; whether that was so. Only while nobody builds. Blocks."""
+    gone = stores.with_name(f"{_GONE}{stores.name}-{secrets.token_hex(4)}")
+    with changing(stores, alone=True):  # no session begins meanwhile
+        # An image that was just built and not pushed yet has a paper, whatever built it.
+        papers = (stores / IMAGES).glob(f"*{_ABOUT}")
+        young = any(time.time() - _time(paper) < YOUNG_S for paper in papers)
+        if young or in_use(stores) or any(isinstance(line, Held) for line in held(stores)):
+            return False
+        stores.rename(gone)
+    remove(gone)
+    return True
+
+
+def sweep(site: Path) -> None:
+    """Remove what a killed `leave` has left. Only while nobody builds. Blocks."""
+    for gone in (site / PRIVATE).glob(f"{_GONE}*"):
+        remove(gone)
 
 
 def size(folder: Path) -> int:
@@ -147,10 +184,8 @@ def _unroot(stores: Path, key: str) -> None:
     (stores / STATE / GUIX_ROOTS / key).unlink(missing_ok=True)
 
 
-def _wheels(stores: Path) -> Iterator[Held | Share]:
-    for folder in sorted((stores / WHEELS).glob("[!.]*")):
-        yield Held(PLACE, WHEELS, folder.name, {"used": _time(folder)})
-        yield Share(PLACE, WHEELS, size(folder), (folder.name,))
+def _wheels(stores: Path) -> list[Path]:
+    return sorted((stores / WHEELS).glob("[!.]*"))
 
 
 def _remove(folder: Path) -> None:

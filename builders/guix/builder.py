@@ -70,14 +70,14 @@ class Guix:
                 declared.evidence[-1], f"Guix builds for {this_platform()} here, not for {platform}"
             )
         server = await asyncio.to_thread(kept_server)
-        async with building(workshop.stores, tell):
+        async with building(workshop.common, tell):
             found = await self._evaluate(directory, workshop, tell)
         pinning = LOOSE if found.loose else REPRODUCIBLE
         return Inputs(f"{found.derivation} {server.identity}", pinning, found.loose, found.advice)
 
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
-        async with building(order.workshop.stores, tell):
+        async with building(order.workshop.common, tell):
             profile = await self._profile(order, tell)
             return await assembled(order, Environment((profile.path,), profile.closure, profile.variables), tell)
 

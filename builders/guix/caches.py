@@ -40,7 +40,7 @@ async def copied_or_built(
 
     What a derivation fetches is fetched by the daemon, and has to have the hash that was declared.
     """
-    caching = await asyncio.to_thread(copying, means, workshop.stores)
+    caching = await asyncio.to_thread(copying, means, workshop.common)
     try:
         async with daemon(caching, workshop, network=True, tell=tell) as of:
             return await work(of)

@@ -101,7 +101,7 @@ async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, 
 # --------------------------------------------------------------------------- which Guix
 async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix:
     """The Guix that the author's channels say, else the site's, else the image's."""
-    site = of.workshop.stores / SITE_CHANNELS
+    site = of.workshop.common / SITE_CHANNELS
     if files.channels:
         channels = await _read(of, means, f"{REPOSITORY}/{files.channels}", files.channels, tell)
         return await _of_channels(of, channels, files.channels, means, tell)

@@ -69,13 +69,14 @@ def tool(
 ) -> Tool:
     """The pair of containers; `substitutes` are the addresses that what is already built may come from.
 
-    `keys`: whose signatures count besides those of the image's `/etc/guix/acl`.
+    `folders`: as `Tool.shared`; `keys`: whose signatures count besides those of the image's `/etc/guix/acl`.
     """
     asked = ("--substitute-urls=" + " ".join(substitutes),) if substitutes else (NO_SUBSTITUTES,)
     return Tool(
         name=NAME,
         image=IMAGE,
-        folders={STORE: "/gnu/store", STATE: "/var/guix", **(folders or {})},
+        folders={STORE: "/gnu/store", STATE: "/var/guix"},
+        shared=folders or {},
         # Without a namespace of its own for every step, this daemon refuses to build; only `--disable-chroot` lets it.
         daemon=(
             *_trusting(keys),

@@ -65,13 +65,13 @@ class NixBuilder:
             raise BuildBroken("the directory is not the one that was looked at")
         # Without one nothing can be launched: better told before than after minutes of evaluating.
         await asyncio.to_thread(kept_server)
-        async with building(workshop.stores, tell), daemon(NIX, workshop, network=False, tell=tell) as of:
+        async with building(workshop.common, tell), daemon(NIX, workshop, network=False, tell=tell) as of:
             evaluated = await evaluate(of, directory, found, platform, tell, nixpkgs())
         return evaluated.inputs
 
     async def build(self, order: Order, tell: Tell) -> str:
         """As Builder.build."""
-        async with building(order.workshop.stores, tell):
+        async with building(order.workshop.common, tell):
             return await self._built(order, tell)
 
     async def _built(self, order: Order, tell: Tell) -> str:
@@ -100,7 +100,7 @@ class NixBuilder:
 
 async def copied_or_built(workshop: Workshop, kind: str, derivations: Sequence[str], tell: Tell) -> Made:
     """Copied from the site's caches what they have, and built; without them where they are wrong or away."""
-    copied = (*await asyncio.to_thread(own_cache, workshop.stores), *caches())
+    copied = (*await asyncio.to_thread(own_cache, workshop.common), *caches())
     ways = [builds(copied), builds(copied, lenient=True), NIX] if copied else [NIX]
     while True:
         way = ways.pop(0)

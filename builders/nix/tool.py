@@ -66,11 +66,11 @@ def builds(caches: Sequence[Cache], *, lenient: bool = False) -> Tool:
     """
     if not caches:
         return NIX
-    folders = {one.folder: f"{_CACHES}/{number}" for number, one in enumerate(caches) if one.folder}
+    shared = {one.folder: f"{_CACHES}/{number}" for number, one in enumerate(caches) if one.folder}
     settings = {
         **_DAEMON,
         "substitute": "true",
-        "substituters": " ".join(one.url or f"file://{folders[one.folder]}" for one in caches),
+        "substituters": " ".join(one.url or f"file://{shared[one.folder]}" for one in caches),
         "trusted-public-keys": " ".join(one.key for one in caches),
         "connect-timeout": "5",
         "stalled-download-timeout": "15",
@@ -78,7 +78,7 @@ def builds(caches: Sequence[Cache], *, lenient: bool = False) -> Tool:
     }
     return replace(
         NIX,
-        folders={**NIX.folders, **folders},
+        shared=shared,
         daemon_env={**NIX.daemon_env, "NIX_CONFIG": _config(settings)},
         # The daemon takes this wish of a client's, whoever that is, for its own.
         evaluator_env={

@@ -37,11 +37,14 @@ def prepare(stores: Path) -> None:
             _sessions(stores, name)
 
 
-def hold(stores: Path, view: View, container: str, installation: str) -> bool:
+def hold(view: View, container: str, installation: str) -> bool:
     """Keep a view, and what it shows in the stores, for as long as a container lives. False: it is gone.
 
     Blocks. Raises OSError.
     """
+    stores = view.stores
+    if not stores.is_dir():
+        return False
     with changing(stores, alone=False):
         for number, path in enumerate(view.roots):
             folder = _sessions(stores, path.split("/")[1]) / container
@@ -92,6 +95,7 @@ def _in(folder: Path) -> list[Path]:
 @contextmanager
 def changing(stores: Path, *, alone: bool) -> Iterator[None]:
     """While one holds views, nobody removes any; `alone`: the other way round. Blocks until it may. Raises OSError."""
+    (stores / VIEWS).mkdir(exist_ok=True)
     with (stores / VIEWS / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield

@@ -25,6 +25,7 @@ from builders.oci.closure import Closure, is_store_path
 from builders.oci.image import THREADS, canonical, digest_of
 from builders.oci.tar import FILE, FOLDER, TIME, entries
 from builders.sandbox_files import remove
+from builders.spaces import all_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +55,11 @@ class View:
     """Of the image that has the rest."""
     roots: tuple[str, ...]
     """Store paths that refer to all others, directly or not."""
+
+    @property
+    def stores(self) -> Path:
+        """The stores that it is of."""
+        return self.folder.parent.parent
 
     @property
     def mounts(self) -> Mapping[str, str]:
@@ -108,6 +114,11 @@ def find(stores: Path, image: str) -> View | None:
     if folder is None or not folder.is_dir() or not all(is_store_path(path) for path in roots):
         return None
     return View(folder, engine_id, roots)
+
+
+def anywhere(stores: Path, image: str) -> View | None:
+    """As `find`, in the site's stores or in those of a private repository. Blocks."""
+    return next(filter(None, (find(folder, image) for _, folder in all_stores(stores))), None)
 
 
 def call(stores: Path, engine_id: str, digest: str) -> None:

@@ -115,11 +115,11 @@ class Ground:
 
     def view(self, image: str) -> View | None:
         """What a session of this image sees of the stores, by what builders wrote there and nobody else. Blocks."""
-        return view.find(self.stores, image) if self.stores else None
+        return view.anywhere(self.stores, image) if self.stores else None
 
     def hold(self, seen: View, container: str, installation: str) -> bool:
         """Keep what a container sees; False: it is gone. Blocks. Raises OSError."""
-        return self.stores is not None and held.hold(self.stores, seen, container, installation)
+        return held.hold(seen, container, installation)
 
     def mounts(self, allowance: Allowance, seen: View | None = None) -> list[Mount]:
         """The files that a session reads. Blocks: it may write one."""

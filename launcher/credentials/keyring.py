@@ -12,7 +12,15 @@ from weakref import WeakValueDictionary
 
 from launcher.credentials.keys import new_key
 from launcher.credentials.oauth import KINDS, Application, Grant, OAuth
-from launcher.errors import BadRequest, BadUrl, ConnectFailed, CredentialMissing, CredentialsFull, ProtocolRefused
+from launcher.errors import (
+    BadRequest,
+    BadUrl,
+    ConnectFailed,
+    CredentialMissing,
+    CredentialsFull,
+    PrivateNotHere,
+    ProtocolRefused,
+)
 from launcher.repos import urls
 from launcher.repos.access import Access
 from launcher.store.credentials import Credential
@@ -57,18 +65,23 @@ class Keyring:
         self.known_hosts = known_hosts
         self.oauth = OAuth({}, clock)
         """Asks git hosts at which the operator has an application."""
+        self.closed = False
+        """Whether this site opens nothing private: what it builds could be built on by anybody."""
 
     async def found(self, account: str, url: str) -> Sequence[Access]:
-        """As repos.access.Keyring. Raises CredentialDamaged."""
-        kept = await self._rows.list(account)
-        opened = [await self._access(one, url) for one in kept if self._fits(one, url)]
+        """As repos.access.Keyring. Raises CredentialDamaged, PrivateNotHere."""
+        kept = [one for one in await self._rows.list(account) if self._fits(one, url)]
+        if kept:
+            self._check_open()
+        opened = [await self._access(one, url) for one in kept]
         return [one for one in opened if one is not None]
 
     def _fits(self, one: Credential, url: str) -> bool:
         return one.place == site_of(url) if one.kind != KEY else url in {one.place, self._known(one.place)}
 
     async def opened(self, private: Private, url: str) -> Access | None:
-        """As repos.access.Keyring. Raises CredentialDamaged."""
+        """As repos.access.Keyring. Raises CredentialDamaged, PrivateNotHere."""
+        self._check_open()
         known = await self._rows.get(private.account, private.credential)
         if known is None:
             return None
@@ -84,7 +97,7 @@ class Keyring:
         return await self._rows.list(account)
 
     async def keep_token(self, account: str, host: str, username: str, token: str) -> Credential:
-        """Keep a token for a host, in place of another one. Raises BadRequest, CredentialsFull."""
+        """Keep a token for a host, in place of another one. Raises BadRequest, CredentialsFull, PrivateNotHere."""
         place = site(host)
         if not username or len(username) > LONGEST_USERNAME or ":" in username or not _SHOWN.fullmatch(username):
             raise BadRequest("username", "It is not one that git can send.", "letters and digits, without “:”")
@@ -93,7 +106,7 @@ class Keyring:
         return await self._keep((account, TOKEN, place), username, "", token)
 
     async def keep_key(self, account: str, repository: str) -> Credential:
-        """Make a key for a repository, in place of another one. Raises BadRequest, CredentialsFull."""
+        """Make a key for a repository, in place of another one. Raises BadRequest, CredentialsFull, PrivateNotHere."""
         form = "the address by which the repository is cloned over ssh: git@git.example.org:lab/notes.git"
         try:
             address = urls.split(repository.strip(), ("ssh",))
@@ -110,15 +123,21 @@ class Keyring:
         return [urlsplit(one).netloc for one in self.oauth.sites]
 
     def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
-        """Where a person lets us read at a host. Raises BadRequest where the operator has no application."""
+        """Where a person lets us read at a host. Raises PrivateNotHere, BadRequest (we have no application there)."""
+        self._check_open()
         return self.oauth.authorize_url(place, back, state, challenge)
 
     async def connect(self, account: str, place: str, code: str, verifier: str, back: str) -> Credential:
-        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull."""
+        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull, PrivateNotHere."""
         grant = await self.oauth.redeem(place, code, verifier, back)
         return await self._keep((account, GRANT, place), self.oauth.username(place), "", grant.text())
 
+    def _check_open(self) -> None:
+        if self.closed:
+            raise PrivateNotHere
+
     async def _keep(self, what: tuple[str, str, str], username: str, public: str, secret: str) -> Credential:
+        self._check_open()
         account, kind, place = what
         kept = await self._rows.list(account)
         if len(kept) >= MOST and not any((one.kind, one.place) == (kind, place) for one in kept):

@@ -44,8 +44,8 @@ from launcher.errors.credentials import (
     CredentialMissing,
     CredentialRefused,
     CredentialsFull,
-    EnvironmentNotPrivate,
     HostKeyUnknown,
+    PrivateNotHere,
 )
 from launcher.errors.limits import (
     LaunchClosed,
@@ -127,7 +127,6 @@ __all__ = [
     "EnvironmentConflict",
     "EnvironmentImpure",
     "EnvironmentMissing",
-    "EnvironmentNotPrivate",
     "Forbidden",
     "HostKeyUnknown",
     "HostUnreachable",
@@ -140,6 +139,7 @@ __all__ = [
     "NetworkBanned",
     "PersonBanned",
     "PolicyBroken",
+    "PrivateNotHere",
     "ProjectMissing",
     "ProtocolRefused",
     "QueueFull",

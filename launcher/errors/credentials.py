@@ -42,15 +42,12 @@ class CredentialDamaged(LauncherError):
 
 
 @dataclass(eq=False)
+class PrivateNotHere(LauncherError):
+    """Where the engine of the sessions builds, a build of anybody's may start from every image."""
+
+
+@dataclass(eq=False)
 class CredentialsFull(LauncherError):
     """This person keeps as many as one may."""
 
     limit: int
-
-
-@dataclass(eq=False)
-class EnvironmentNotPrivate(LauncherError):
-    """A private repository declares what would be evaluated in a store that all repositories share."""
-
-    builder: str
-    evidence: tuple[str, ...]

@@ -49,19 +49,18 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "It was locked with a key that this site no longer has.",
         "Remove it and keep it anew.",
     ),
+    errors.PrivateNotHere: Row(
+        "private-not-here",
+        403,
+        "This site opens no private repositories",
+        "It builds in the engine of its sessions, where anybody's build may start from every image.",
+        "Ask the operator to give builds an engine of their own (`build_engine`).",
+    ),
     errors.CredentialsFull: Row(
         "credentials-full",
         409,
         "You keep too many credentials",
         "One person may keep {limit}.",
         "Remove one that you no longer use.",
-    ),
-    errors.EnvironmentNotPrivate: Row(
-        "environment-not-private",
-        422,
-        "This environment cannot be built from a private repository",
-        "It is declared for {builder} ({evidence}), and all repositories of this site share one store of {builder}.",
-        "Declare the environment in another way (`requirements.txt`, `environment.yml`, a Dockerfile, …), or make the "
-        "repository public.",
     ),
 }

@@ -23,6 +23,7 @@ from builders.lines import Error, Progress, parse_line
 from builders.process import Command, running
 from builders.sockets import connected
 from builders.variables import BUILD_ENGINE, CONTROL_SOCKET, ENVIRONMENT, NETWORK
+from launcher.build_settings import SHARED
 from launcher.operate import worker
 from launcher.operate.egress import machine, rules
 from launcher.operate.egress.policy import policy
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 IMAGE = "localhost/repolaunch/build-engine:1"
 CODE = ROOT / "deploy" / "images" / "build-engine"
-OWN, SHARED = "own", "shared"
-"""Values of the setting `build_engine`; any other is the folder of a build engine that somebody else keeps."""
+OWN = "own"
+"""A value of the setting `build_engine`, as SHARED is; any other is the folder of one that somebody else keeps."""
 SPARE_MEMORY = 3 * 2**29
 SPARE_PROCESSES = 1024
 """For the engine itself, besides what the builds may have."""

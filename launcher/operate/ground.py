@@ -8,7 +8,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.operate import build_engine, engine, plan, stores
+from launcher.build_settings import SHARED
+from launcher.operate import engine, plan, stores
 from launcher.operate.egress.guard import Bridge, Guard
 from launcher.operate.helper_container import HelperContainer, healthy
 from launcher.operate.installation import InstallationError
@@ -75,7 +76,7 @@ async def lay(
 
 def _others(client: docker.DockerClient, installation: Installation, settings: Settings) -> tuple[str, ...]:
     """The bridges, besides the sessions', of what strangers have done on the engine of the sessions."""
-    if settings.build_engine != build_engine.SHARED:
+    if settings.build_engine != SHARED:
         return ()
     return (engine.ensure_fetching(client, installation),)
 

@@ -61,7 +61,7 @@ class Keyring(Protocol):
     """A file of host keys: to other hosts no key of a person is shown. `""`: the machine's own alone."""
 
     async def found(self, account: str, url: str) -> Sequence[Access]:
-        """Those of this person that may open the repository."""
+        """Those of this person that may open the repository. Raises CredentialDamaged, PrivateNotHere."""
         ...
 
     async def opened(self, private: Private, url: str) -> Access | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import text
 
+from launcher.errors import PrivateNotHere
+from launcher.model import Private
 from launcher.web import auth
 from tests.fixtures.web import OPERATOR_TOKEN, SECRET
 
 if TYPE_CHECKING:
+    from launcher.credentials.keyring import Keyring
     from launcher.store.database import Database
     from tests.fixtures.web import Site
 
@@ -104,6 +107,25 @@ async def test_what_cannot_be_kept_is_said_without_the_token(site: Site, changed
     assert answer["error"]["seen"] == seen
     assert "tok-7f3a9c" not in str(answer)
     assert await site.json("GET", PATH, headers=site.headers()) == []
+
+
+async def test_a_site_whose_engine_is_shared_keeps_none_and_opens_nothing_with_those_it_has(site: Site) -> None:
+    """Anybody's build could start from the image."""
+    await keep(site)
+    ring = cast("Keyring", site.web.credentials)
+    ring.closed = True
+    for asked in (GOOD, {"repository": "git@git.example.org:lab/notes.git"}):
+        answer = await site.json("POST", PATH, status=403, json=asked, headers=site.headers())
+        assert answer["error"]["code"] == "private-not-here"
+    path = "/api/v1/connect?host=git.example.org"
+    assert (await site.json("GET", path, status=403, headers=site.headers()))["error"]["code"] == "private-not-here"
+    assert await ring.found("ada", "https://elsewhere.example.org/x.git") == [], "it is as if it were not there"
+    with pytest.raises(PrivateNotHere):
+        await ring.found("ada", "https://git.example.org/lab/notes.git")
+    with pytest.raises(PrivateNotHere):
+        await ring.opened(Private("ada", "c1", "a" * 32), "https://git.example.org/lab/notes.git")
+    (one,) = await site.json("GET", PATH, headers=site.headers())
+    await site.json("DELETE", f"{PATH}/{one['id']}", status=204, headers=site.headers())
 
 
 async def test_so_many_and_no_more(site: Site) -> None:

@@ -205,7 +205,7 @@ async def test_a_worker_that_starts_removes_what_ended_sessions_left_and_answers
 ) -> None:
     """However hub, launcher, `up` or the machine ended: no container has this id."""
     stores = both.recipe.stores
-    assert held.hold(stores, both.view, "f" * 64, installation)
+    assert held.hold(both.view, "f" * 64, installation)
     env = engine_environment | {STORES: str(stores), VIEWS: "1"}
     (tmp_path / "worker").mkdir()
     with running_worker(tmp_path / "worker", installation, env, registry="127.0.0.1:9") as running:
@@ -240,7 +240,7 @@ async def test_what_a_session_runs_on_outlives_a_collection_and_goes_with_the_ne
         recipe, seen = record.find(views.stores, small), view.find(views.stores, small)
         assert recipe is not None
         assert seen is not None
-        assert held.hold(views.stores, seen, "f" * 64, installation)
+        assert held.hold(seen, "f" * 64, installation)
         collected.forget(views.stores, "environment", key)
         await clear_stores(views, silent)
         assert all((views.stores / path[1:]).exists() for path in recipe.closure.paths)
@@ -287,7 +287,7 @@ async def test_an_environment_of_guix_is_seen_with_the_server_from_the_other_sto
         *paths, last = shown.splitlines()
         assert set(paths) == recipe.closure.paths.keys()
         assert last == "hello, one"
-        assert held.hold(views.stores, seen, "f" * 64, installation)
+        assert held.hold(seen, "f" * 64, installation)
         collected.forget(views.stores, "environment", found.key)
         await collect_guix(views, silent, guix_means)
         assert all((views.stores / path[1:]).exists() for path in recipe.closure.paths)

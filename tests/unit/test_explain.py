@@ -123,14 +123,11 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Remove one that you no longer use.",
     ),
     (
-        errors.EnvironmentNotPrivate("nix", ("flake.lock", "flake.nix")),
-        422,
-        "This environment cannot be built from a private repository",
-        "It is declared for nix (flake.lock, flake.nix), and all repositories of this site share one store of nix.",
-        (
-            "Declare the environment in another way (`requirements.txt`, `environment.yml`, a Dockerfile, …), "
-            "or make the repository public."
-        ),
+        errors.PrivateNotHere(),
+        403,
+        "This site opens no private repositories",
+        "It builds in the engine of its sessions, where anybody's build may start from every image.",
+        "Ask the operator to give builds an engine of their own (`build_engine`).",
     ),
     (
         errors.RepositoryPrivate("https://git.example.org/a.git"),

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from builders.detect import find
-from builders.errors import EnvironmentNotPrivate
-from builders.interface import Inputs, Workshop
+from builders.__main__ import VERBS, _workshop
+from builders.arguments import parser
+from builders.collect import commands as collecting
+from builders.collect import stores as collected
+from builders.collect.clear import clear_stores
+from builders.interface import Workshop
 from builders.key import environment_key
+from builders.lines import Held
+from builders.nix.site import Cache
+from builders.nix.tool import builds
 from builders.registry import Registry
+from builders.sandbox import Daemon
+from builders.sandbox_commands import stores_seen
+from builders.spaces import opened, spaces
+from builders.variables import STORES
 from launcher.builds.archiving import Archiving
 from launcher.builds.remembered import Remembered
 from launcher.errors import CredentialRefused, HostUnreachable, RefMissing, RepositoryMissing
@@ -112,23 +123,62 @@ async def test_nothing_of_it_is_archived() -> None:
     await archiving.close()
 
 
-async def test_what_evaluates_in_the_shared_store_is_refused(tmp_path: Path) -> None:
-    class Nix:
-        name, version, looks_for = "nix", "1", ("flake.nix",)
+async def test_a_builder_process_works_in_the_stores_of_its_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORES, str(tmp_path))
+    parsed = parser(VERBS, "", collecting.add).parse_args
+    for verb in (["detect", str(tmp_path)], ["read", str(tmp_path)], ["build", str(tmp_path)]):
+        everybodys, hers = (_workshop(parsed([*verb, f"--space={space}"])) for space in ("", SPACE))
+        assert (everybodys.stores, everybodys.common, everybodys.space) == (tmp_path, tmp_path, "")
+        assert (hers.stores, hers.common, hers.space) == (tmp_path / "private" / SPACE, tmp_path, SPACE)
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o711
+    for space in ("..", f"../{SPACE[3:]}", "a" * 31, f"{SPACE}/", "A" * 32, f"{SPACE}\n"):
+        with pytest.raises(SystemExit):
+            parsed(["build", str(tmp_path), f"--space={space}"])
+    assert spaces(tmp_path) == [SPACE]
 
-        def detect(self, _: Path) -> object:
-            from builders.interface import Declaration  # noqa: PLC0415  # here alone
 
-            return Declaration(("flake.nix",))
+def test_what_a_site_keeps_for_all_is_seen_beside_stores_of_ones_own(tmp_path: Path) -> None:
+    hers = Workshop(tmp_path / "private" / SPACE, space=SPACE, site=tmp_path)
+    tool = builds([Cache("key", folder="cache/nix"), Cache("key", url="https://cache.example.org")])
+    of = Daemon(tool, hers, tmp_path, {}, "", None)  # type: ignore[arg-type]  # no lease is asked for
+    assert {target: source for source, target in stores_seen(of)} == {
+        "/nix": tmp_path / "private" / SPACE / "nix",
+        "/caches/0": tmp_path / "cache/nix",
+    }
 
-        async def inputs(self, *_: object) -> Inputs:
-            return Inputs("i")
 
-    with pytest.raises(EnvironmentNotPrivate) as caught:
-        await find(tmp_path, [Nix()], "linux/amd64", Workshop(tmp_path, space=SPACE), print)  # type: ignore[list-item]
-    assert vars(caught.value) == {"builder": "nix", "evidence": ("flake.nix",)}
-    found, _ = await find(tmp_path, [Nix()], "linux/amd64", Workshop(tmp_path), print)  # type: ignore[list-item]
-    assert found.space == ""
+async def test_two_namespaces_hold_things_of_one_name(tmp_path: Path) -> None:
+    folders = {space: opened(tmp_path, space) for space in ("", SPACE, OTHER)}
+    for folder in folders.values():
+        (folder / "wheels" / "numpy-1").mkdir(parents=True)
+        roots = folder / "gnu/var/gcroots/repolaunch"
+        roots.mkdir(parents=True)
+        (roots / "channels-1").symlink_to("/gnu/store/x")
+    lines = {space: list(collected.held(folder, space)) for space, folder in folders.items()}
+    names = [one.name for said in lines.values() for one in said if isinstance(one, Held)]
+    assert len(set(names)) == len(names) == 6
+    assert not collected.leave(folders[OTHER])
+    for one in lines[OTHER]:
+        if isinstance(one, Held):
+            assert one.about["space"] == OTHER
+            collected.forget(folders[OTHER], one.kind, one.name, OTHER)
+    assert collected.leave(folders[OTHER])
+    assert spaces(tmp_path) == [SPACE]
+    assert len(list(collected.held(folders[SPACE], SPACE))) == 3  # two things, and the bytes of one
+
+
+async def test_stores_whose_image_is_still_to_be_pushed_stay_and_what_was_killed_is_swept(tmp_path: Path) -> None:
+    hers = opened(tmp_path, SPACE)
+    paper = hers / "images" / f"{'d' * 64}.about.json"
+    paper.parent.mkdir()
+    paper.write_text("{}")
+    assert not collected.leave(hers)
+    os.utime(paper, (0, 0))
+    (tmp_path / "private/.gone-1/nix/store").mkdir(parents=True)
+    await clear_stores(Workshop(tmp_path), print)
+    assert list((tmp_path / "private").iterdir()) == []
 
 
 # --------------------------------------------------------------------------- who comes back

@@ -74,7 +74,7 @@ class Locked:
 
     async def context(self, run: Run, scratch: Path) -> Context:
         """What the build is given; wheels that are not kept are fetched first. Raises as Builder.build."""
-        async with building(run.order.workshop.stores, run.tell):  # no wheel goes before it was copied
+        async with building(run.order.workshop.common, run.tell):  # no wheel goes before it was copied
             return await self._context(run, scratch)
 
     async def _context(self, run: Run, scratch: Path) -> Context:
