@@ -14,9 +14,10 @@ import posixpath
 import tarfile
 from typing import TYPE_CHECKING
 
+from builders import git
 from builders.errors import BuildBroken
 from builders.facts import UID
-from builders.process import Command, ProgramMissing, output
+from builders.process import ProgramMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,17 +38,9 @@ _GITLINK = "160000"
 
 async def tracked(checkout: Path, commit: str) -> dict[str, str]:
     """Every file and link of a commit: its name and the digest of what is on disk. Raises BuildBroken."""
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
-    argv = ("git", "-C", str(checkout), "ls-tree", "-r", "-z", "--full-tree", commit, "--")
+    asked = ("ls-tree", "-r", "-z", "--full-tree", commit, "--")
     try:
-        status, text = await output(Command(argv, env, stderr=False), time_limit_s=_GIT_S)
+        status, text = await git.said(checkout, *asked, limit_s=_GIT_S)
     except (ProgramMissing, TimeoutError) as error:
         raise BuildBroken("git is not installed, or does not answer") from error
     if status:

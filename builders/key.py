@@ -13,8 +13,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders import git
 from builders.folders import within
-from builders.process import Command, ProgramMissing, output
+from builders.process import ProgramMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,19 +71,8 @@ async def _git(directory: Path, *arguments: str) -> str:
     """What git prints; `""` where there is no git, or no repository of it."""
     if not (directory / ".git").exists():
         return ""
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        # The checkout may belong to another user of this machine; nothing in it is run by these commands.
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-        "GIT_CONFIG_KEY_1": "core.fsmonitor",
-        "GIT_CONFIG_VALUE_1": "false",
-    }
     try:
-        status, text = await output(Command(("git", "-C", str(directory), *arguments), env), time_limit_s=_GIT_S)
+        status, text = await git.said(directory, *arguments, limit_s=_GIT_S)
     except ProgramMissing:
         return ""
     return text if status == 0 else ""

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from builders.errors import BuildBroken
+from builders.errors import BuildBroken, BuildFailed
 from builders.process import Command, output
 from builders.text import without_paths
 from builders.variables import STORE_CACHE
@@ -34,6 +34,15 @@ COPY_S = 3000
 _SHOWN = 300
 KEYS, SITE = "site/keys", "site"
 """In the stores: the private keys, and the public ones."""
+
+
+@dataclass(eq=False)
+class CopyFailed(BuildFailed):
+    """No build failed: a cache gave what cannot be used, or nothing. Never leaves the builders."""
+
+    def plain(self) -> BuildFailed:
+        """The same, where there is no cache."""
+        return BuildFailed(self.builder, self.step, self.tail, self.status)
 
 
 @dataclass(frozen=True, slots=True)

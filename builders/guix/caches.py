@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from builders import site_cache
 from builders.guix.keeping import NAME, trusted
-from builders.guix.tool import SITE_CACHE, CopyFailed, tool
+from builders.guix.tool import SITE_CACHE, tool
 from builders.lines import Log
 from builders.sandbox import daemon
+from builders.site_cache import CopyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -17,6 +17,7 @@ from builders.oci.closure import MOST_TOLD, is_store_path
 from builders.sandbox import Tool, evaluator
 from builders.sandbox_commands import SOCKETS, SOURCE, WORK
 from builders.sandbox_door import Reach, Rights
+from builders.site_cache import CopyFailed
 from builders.text import says_full
 from builders.written import watched
 
@@ -115,15 +116,6 @@ class Run:
     rights: Rights = BEHIND
     waits: bool = False
     """It does nothing itself: the daemon copies and builds for it."""
-
-
-@dataclass(eq=False)
-class CopyFailed(BuildFailed):
-    """No build failed: a cache gave what cannot be used, or nothing for too long. Never leaves this package."""
-
-    def plain(self) -> BuildFailed:
-        """The same, where there is no cache."""
-        return BuildFailed(self.builder, self.step, self.tail, self.status)
 
 
 async def answers(of: Daemon, run: Run, tell: Tell) -> list[dict[str, Any]]:

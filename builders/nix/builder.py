@@ -15,11 +15,12 @@ from builders.lines import Log
 from builders.nix import files
 from builders.nix.build import build, keep
 from builders.nix.evaluate import evaluate
-from builders.nix.output import CopyFailed
+from builders.nix.output import is_away
 from builders.nix.site import caches, nixpkgs, own_cache
 from builders.nix.tool import NIX, VERSION, builds
 from builders.sandbox import daemon
 from builders.server import kept_server
+from builders.site_cache import CopyFailed
 from builders.turns import building
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ async def copied_or_built(workshop: Workshop, kind: str, derivations: Sequence[s
         except CopyFailed as error:
             if not ways:
                 raise error.plain() from error
-            if error.away:
+            if is_away(error):
                 ways = ways[-1:]
             tell(Log(WITHOUT if len(ways) == 1 else LENIENT))
 

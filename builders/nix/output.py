@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builders.engine import DISK
@@ -23,6 +22,7 @@ from builders.nix.events import (
     Wrote,
     parse,
 )
+from builders.site_cache import CopyFailed
 from builders.text import says_full
 
 if TYPE_CHECKING:
@@ -51,18 +51,9 @@ _PLACE = re.compile(r"[a-z]+://([^/'\s]*)[^'\s]*")
 _DERIVATION = re.compile(r"builder for '(/nix/store/[0-9a-z]{32}-\S+?\.drv)' failed with exit code (\d+)")
 
 
-@dataclass(eq=False)
-class CopyFailed(BuildFailed):
-    """No build failed: something could not be had, from a cache if there is one. Never leaves this package."""
-
-    def plain(self) -> BuildFailed:
-        """The same, where there is no cache."""
-        return BuildFailed(self.builder, self.step, self.tail, self.status)
-
-    @property
-    def away(self) -> bool:
-        """Whether it was not to be had in time, or at all; else what was had was wrong."""
-        return any("unable to download" in line for line in self.tail)
+def is_away(error: CopyFailed) -> bool:
+    """Whether it was not to be had in time, or at all; else what was had was wrong."""
+    return any("unable to download" in line for line in error.tail)
 
 
 class Output:

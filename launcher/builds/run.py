@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from builders import lines
-from builders.process import Command, ProgramMissing, output
+from builders import git, lines
+from builders.process import ProgramMissing
 from builders.requests import LIMITS_S
 from launcher import events
 from launcher.model import Environment, ImageFacts, ImageRef
@@ -170,17 +169,9 @@ def _same(kind: type[_T], line: lines.Line) -> _T:
 
 async def _commit_date(path: Path) -> int:
     """When the commit was made, seconds since the epoch; 0 if git does not say."""
-    git = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-    }
-    argv = ("git", "-C", str(path), "log", "-1", "--no-show-signature", "--format=%ct", "HEAD")
+    asked = ("log", "-1", "--no-show-signature", "--format=%ct", "HEAD")
     try:
-        status, text = await output(Command(argv, git, stderr=False), time_limit_s=_GIT_S)
+        status, text = await git.said(path, *asked, limit_s=_GIT_S)
     except (ProgramMissing, TimeoutError):
         return 0
     return int(text) if status == 0 and text.strip().isdigit() else 0

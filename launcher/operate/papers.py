@@ -20,7 +20,7 @@ from launcher.builds.worker import translated
 from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate import build_engine, registry, worker
-from launcher.operate.installation import LOOPBACK, ROOT, InstallationError
+from launcher.operate.installation import ROOT, InstallationError
 from launcher.repos.provider import sites_of
 from launcher.repos.providers import parse_url
 
@@ -93,7 +93,7 @@ class Papers:
 
     @property
     def _host(self) -> str:
-        return self.settings.registry or f"{LOOPBACK}:{self.installation.ports.registry}"
+        return registry.address(self.installation, self.settings)
 
     async def key_of(self, link: str, ref: str) -> str:
         """The environment key of what a link led to last."""

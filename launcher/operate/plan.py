@@ -109,7 +109,7 @@ class Plan:
     @property
     def registry(self) -> str:
         """host:port of the registry."""
-        return self.settings.registry or f"{LOOPBACK}:{self.installation.ports.registry}"
+        return registry.address(self.installation, self.settings)
 
     def children(self, *, with_example: bool) -> Iterator[Child]:
         """Every part, in order of start."""

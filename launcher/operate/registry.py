@@ -34,6 +34,11 @@ READY_S = 120
 """A container's image may have to be fetched first."""
 
 
+def address(installation: Installation, settings: Settings) -> str:
+    """host:port of the registry: our own, unless the settings name another."""
+    return settings.registry or f"{LOOPBACK}:{installation.ports.registry}"
+
+
 def login(installation: Installation, settings: Settings) -> tuple[str, str]:
     """User name and password at the registry that is used, ours or the operator's; `""` for one that wants none."""
     if settings.registry:

@@ -49,6 +49,7 @@ class Metrics:
         self._begin_disks(self.registry)
         self._begin_collections(self.registry)
         self._begin_requests(self.registry)
+        self._begin_queue(self.registry)
 
     def _begin_launches(self, registry: CollectorRegistry) -> None:
         self._launches = Counter(
@@ -146,19 +147,6 @@ class Metrics:
             ["code"],
             registry=registry,
         )
-        self._waiting = Gauge(
-            "repolaunch_queue_waiting", "Launches that wait for a place, after a restart too.", registry=registry
-        )
-        self._oldest = Gauge(
-            "repolaunch_queue_oldest_seconds",
-            "Seconds that the launch which has waited longest for a place has waited; 0: none waits.",
-            registry=registry,
-        )
-        self._taken = Gauge(
-            "repolaunch_places_taken",
-            "Sessions that are known to run or start; looked at while somebody waits.",
-            registry=registry,
-        )
         for error in REFUSALS:
             self._refused.labels(ROWS[error].code)
         self._policy = Gauge(
@@ -177,6 +165,21 @@ class Metrics:
             "Seconds until an HTTP request was answered (event streams are left out).",
             ["route"],
             buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+
+    def _begin_queue(self, registry: CollectorRegistry) -> None:
+        self._waiting = Gauge(
+            "repolaunch_queue_waiting", "Launches that wait for a place, after a restart too.", registry=registry
+        )
+        self._oldest = Gauge(
+            "repolaunch_queue_oldest_seconds",
+            "Seconds that the launch which has waited longest for a place has waited; 0: none waits.",
+            registry=registry,
+        )
+        self._taken = Gauge(
+            "repolaunch_places_taken",
+            "Sessions that are known to run or start; looked at while somebody waits.",
             registry=registry,
         )
 
