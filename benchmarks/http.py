@@ -24,7 +24,8 @@ import aiohttp  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from launcher.operate.installation import find_installation, free_port  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say  # noqa: E402  # run as a script from anywhere
+from launcher.operate.installation import find_installation, free_port  # noqa: E402  # the same
 from tests.fixtures.repos import start_git_daemon  # noqa: E402  # the same
 from tests.fixtures.service import Service  # noqa: E402  # the same
 
@@ -134,11 +135,6 @@ async def measure(service: Service, folder: Path, seconds: float) -> dict[str, A
             result[route] = await visit(Order(port, path, headers, seconds))
             say(f"{route:<24} {result[route]['per_second']:>8} a second, 99 % within {result[route]['p99_ms']} ms")
     return result
-
-
-def say(line: str) -> None:
-    """For people: on standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import json
 import os
 import random
 import secrets
@@ -40,7 +39,8 @@ ROOT = Path(__file__).parents[1]
 sys.path = [one for one in sys.path if not one.endswith("/benchmarks")]  # http.py is there, which is not Python's own
 sys.path.insert(0, str(ROOT))
 
-from builders.oci.closure import Closure, StorePath  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say, tell  # noqa: E402  # run as a script from anywhere
+from builders.oci.closure import Closure, StorePath  # noqa: E402  # the same
 from builders.oci.image import Recipe, assemble  # noqa: E402  # the same
 from builders.oci.push import Tally, push  # noqa: E402  # the same
 from builders.oci.registry import Access, Repository  # noqa: E402  # the same
@@ -288,11 +288,6 @@ def _silent(_: Line) -> None:
     pass
 
 
-def say(line: str) -> None:
-    """For people: on standard error."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -302,10 +297,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="repolaunch-bench-") as text:
         folder = Path(text)
         result = measure(environments(folder / "stores"), folder, asked.rounds)
-    if not asked.json:
-        for name, value in result.items():
-            say(f"{name:>24}  {value}")
-    print(json.dumps(result))
+    tell(result, only_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ import docker  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from launcher.operate import build_engine  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say, tell  # noqa: E402  # run as a script from anywhere
+from launcher.operate import build_engine  # noqa: E402  # the same
 from launcher.operate.installation import free_port  # noqa: E402  # run as a script from anywhere
 from tests.fixtures.repos import Repo, start_git_daemon  # noqa: E402  # the same
 from tests.fixtures.service import Service, read_events  # noqa: E402  # the same
@@ -188,11 +189,6 @@ def imported(service: Service, launcher: psutil.Process) -> list[str]:
     return ["(no note was written)"]
 
 
-def say(line: str) -> None:
-    """For people: on standard error."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -210,10 +206,7 @@ def main() -> None:
             result = asyncio.run(measure(service, Path(folder), asked.rounds, asked.colds))
         finally:
             service.remove()
-    if not asked.json:
-        for name, value in result.items():
-            say(f"{name:>20}  {value}")
-    print(json.dumps(result))
+    tell(result, only_json=asked.json)
 
 
 if __name__ == "__main__":

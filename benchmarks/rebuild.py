@@ -38,7 +38,8 @@ import aiohttp  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.launch import SETTLE_S, say  # noqa: E402  # run as a script from anywhere
+from benchmarks.launch import SETTLE_S  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say, tell  # noqa: E402  # the same
 from builders.interface import Workshop  # noqa: E402  # the same
 from launcher.operate import build_engine  # noqa: E402  # the same
 from launcher.operate.installation import free_port  # noqa: E402  # the same
@@ -158,10 +159,7 @@ def main() -> None:
             result = asyncio.run(measure(service, Path(folder), asked.commits, channel.scheme(channel.commits[0])))
         finally:
             service.remove()
-    if not asked.json:
-        for name, value in result.items():
-            say(f"{name:>20}  {value}")
-    print(json.dumps(result))
+    tell(result, only_json=asked.json)
 
 
 if __name__ == "__main__":

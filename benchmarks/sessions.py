@@ -19,7 +19,6 @@ one JSON object:
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import shutil
 import statistics
@@ -40,7 +39,8 @@ from docker.types import Mount  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.images import environments, say  # noqa: E402  # run as a script from anywhere
+from benchmarks.images import environments  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say, tell  # noqa: E402  # the same
 from builders.oci import view  # noqa: E402  # the same
 from builders.oci.load import load  # noqa: E402  # the same
 from builders.oci.table import Table  # noqa: E402  # the same
@@ -214,10 +214,7 @@ def main() -> None:
     finally:
         remove(folder)
         shutil.rmtree(folder, ignore_errors=True)
-    if not asked.json:
-        for name, value in result.items():
-            say(f"{name:>24}  {value}")
-    print(json.dumps(result))
+    tell(result, only_json=asked.json)
 
 
 if __name__ == "__main__":

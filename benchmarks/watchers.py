@@ -43,7 +43,8 @@ import aiohttp  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from launcher.operate.installation import find_installation, free_port  # noqa: E402  # run as a script from anywhere
+from benchmarks.telling import say, tell  # noqa: E402  # run as a script from anywhere
+from launcher.operate.installation import find_installation, free_port  # noqa: E402  # the same
 from tests.fixtures.repos import start_git_daemon  # noqa: E402  # the same
 from tests.fixtures.service import Service, read_events  # noqa: E402  # the same
 
@@ -303,11 +304,6 @@ def lost(tallies: list[Tally], told: int) -> int:
     return missing + sum(one.disordered for one in tallies)
 
 
-def say(line: str) -> None:
-    """For people: on standard error."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -331,10 +327,7 @@ def main() -> None:
             result = asyncio.run(measure(service, Path(folder), asked.watchers, asked.lines, asked.per_second))
         finally:
             service.remove()
-    if not asked.json:
-        for name, value in result.items():
-            say(f"{name:>20}  {value}")
-    print(json.dumps(result))
+    tell(result, only_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a machine that does much else at one time breaks no promise
+settings.load_profile("untimed")
+
 FIXTURES = Path(__file__).parent / "fixtures"
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:

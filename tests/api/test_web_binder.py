@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from dataclasses import replace
@@ -20,7 +19,7 @@ from launcher.rates import Rates
 from launcher.web import binder
 from launcher.web.build_tokens import BuildTokens
 from tests.fakes.web import COMMIT, FACTS, a_project
-from tests.fixtures.web import SECRET, gate, served
+from tests.fixtures.web import SECRET, gate, parsed, served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -95,16 +94,6 @@ def test_every_stage_has_one_of_binderhubs_phases(stage: Stage) -> None:
 )
 def test_accept(accept: str, *, taken: bool) -> None:
     assert binder.accepts_events(accept) is taken
-
-
-def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """(id, data) of every event."""
-    found = []
-    for block in text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if "data" in lines:
-            found.append((lines.get("id", ""), json.loads(lines["data"])))
-    return found
 
 
 async def build(site: Site, path: str = PATH, **headers: str) -> list[tuple[str, dict[str, Any]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from launcher.errors import BuildFailed
 from launcher.events import Ended, Event, Log, Numbered, Progress, Ready, Stage, Started
 from launcher.web import events
-from tests.fixtures.web import served
+from tests.fixtures.web import parsed, served
 
 if TYPE_CHECKING:
     import aiohttp
@@ -24,16 +23,6 @@ STORY: list[Event] = [
     Log(Stage.BUILD, "Step 1 <b>&\u2028"),
     Progress(Stage.BUILD, "Half", 50),
 ]
-
-
-def parsed(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """(id, data) of every event."""
-    found = []
-    for block in text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-        if "data" in lines:
-            found.append((lines.get("id", ""), json.loads(lines["data"])))
-    return found
 
 
 async def until(answer: aiohttp.ClientResponse, wanted: str, text: str = "") -> str:

@@ -25,7 +25,7 @@ from launcher.repos.budget import Limits
 from launcher.repos.pointers import Pointer
 from tests.fixtures.repos import git
 from tests.fixtures.serving_lfs import TOKEN, large, pointer
-from tests.fixtures.trees import checkouts, left_over, link, resolve
+from tests.fixtures.trees import checkouts, failure, link, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
     from tests.fixtures.serving_lfs import LfsHost
 
 OID = hashlib.sha256(b"one").hexdigest()
-
-
-async def failure(repo: Repo, root: Path, limits: Limits | None = None) -> LauncherError:
-    """What a checkout of the repository fails with; nothing is left of it."""
-    async with checkouts(root, limits) as shared:
-        with pytest.raises(LauncherError) as caught:
-            async with shared.open(await resolve(repo)):
-                pass
-        assert await left_over(root) == []
-    return caught.value
 
 
 async def lfs_failure(repo: Repo, root: Path, path: str = "a.bin") -> LauncherError:

@@ -20,27 +20,17 @@ from launcher.errors import (
 from launcher.repos.budget import Limits
 from launcher.repos.submodules import Module, absolute, repository
 from tests.fixtures.repos import git
-from tests.fixtures.trees import blob, checkouts, left_over, link, raw_commit, raw_tree, resolve
+from tests.fixtures.trees import blob, checkouts, failure, link, raw_commit, raw_tree, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fixtures.repos import GitHost, GitHttpHost, Repo
+    from tests.fixtures.repos import GitHost, GitHttpHost
 
 
 def canaries(folder: Path) -> list[Path]:
     """What only a program of the repository's could have written."""
     return list(folder.rglob("canary"))
-
-
-async def failure(repo: Repo, root: Path, limits: Limits | None = None) -> LauncherError:
-    """What a checkout of the repository fails with; nothing is left of it."""
-    async with checkouts(root, limits) as shared:
-        with pytest.raises(LauncherError) as caught:
-            async with shared.open(await resolve(repo)):
-                pass
-        assert await left_over(root) == []
-    return caught.value
 
 
 async def test_submodules_in_submodules(git_http: GitHttpHost, git_daemon: GitHost, tmp_path: Path) -> None:
