@@ -282,11 +282,10 @@ BUILDS = """(format #t "@ build-started /gnu/store/../../../../../ - x86_64-linu
 @pytest.mark.parametrize(
     "script,before",
     [
-        ("$BB head -c 400000000 /dev/zero >$out", ""),
-        ("$BB head -c 400000000 /dev/zero >beside", ""),
-        ("$BB head -c 400000000 /dev/zero >$out", BUILDS),
+        pytest.param("$BB head -c 400000000 /dev/zero >$out", "", id="its output", marks=pytest.mark.long),
+        pytest.param("$BB head -c 400000000 /dev/zero >beside", "", id="beside it", marks=pytest.mark.long),
+        pytest.param("$BB head -c 400000000 /dev/zero >$out", BUILDS, id="while it is evaluated"),
     ],
-    ids=["its output", "beside it", "while it is evaluated"],
 )
 async def test_a_step_that_fills_the_disk_is_ended(tmp_path: Path, guix: Guix, script: str, before: str) -> None:
     small = Guix(replace(guix.workshop, limits=replace(guix.workshop.limits, disk=200 * 2**20)), guix.means)

@@ -222,7 +222,7 @@ WAITS = """
 (with-store store (substitutable-path-info store (list others)))
 (packages->manifest (list busybox))
 """
-SILENT_S = 5
+SILENT_S = 2
 
 
 async def test_an_evaluation_waits_a_bounded_time_for_a_cache_that_accepts_and_never_answers(
