@@ -14,6 +14,7 @@ from launcher.store.rows import EventRow, LaunchRow, SpliceRow
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from launcher.store.database import Database
@@ -55,10 +56,14 @@ class Durations:
         return found
 
 
-async def _look(session: AsyncSession, url: str) -> dict[str, float]:
+def newest_of(url: str) -> Select[str]:
+    """Ids of the newest launches of a repository that went well, of those that everybody may know of."""
     of_all = (LaunchRow.url == url, LaunchRow.state == State.READY.value, LaunchRow.private.is_(False))
-    newest = select(LaunchRow.id).where(*of_all).order_by(LaunchRow.created.desc()).limit(LAUNCHES)
-    launches = list(await session.scalars(newest))
+    return select(LaunchRow.id).where(*of_all).order_by(LaunchRow.created.desc()).limit(LAUNCHES)
+
+
+async def _look(session: AsyncSession, url: str) -> dict[str, float]:
+    launches = list(await session.scalars(newest_of(url)))
     found: dict[str, float] = {}
     for launch in launches:
         sources = await session.scalars(select(SpliceRow.source).where(SpliceRow.stream == launch))

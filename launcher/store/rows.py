@@ -42,7 +42,12 @@ class LaunchRow(Base):
 
     private: Mapped[bool] = mapped_column(default=False, server_default=false())
 
-    __table_args__ = (Index(None, "account", "created"), Index(None, "state"))
+    __table_args__ = (
+        Index(None, "account", "created"),
+        Index(None, "state"),
+        Index(None, "url", "created"),
+        Index(None, "created"),
+    )
 
 
 class QueueRow(Base):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import insert, select, text
+
 from launcher.events import Ended, Log, Stage, State
 from launcher.model import Account, Kind, RepoRef
-from launcher.store.durations import FRESH_S, Durations
-from launcher.store.launches import Launch, LaunchRows
+from launcher.repos import urls
+from launcher.store.durations import FRESH_S, Durations, newest_of
+from launcher.store.launches import LAUNCHES, Launch, LaunchRows
 
 if TYPE_CHECKING:
     from launcher.store.database import Database
@@ -42,6 +45,32 @@ async def test_the_newest_that_had_the_stage(database: Database, logs: EventLogs
     await launched(database, logs, "hidden", 3, private=True, resolve=7)
     assert await Durations(database, lambda: 0).of(URL) == {"resolve": 0.5, "session": 2, "build": 200}
     assert await Durations(database, lambda: 0).of("https://github.com/ada/other") == {}
+
+
+async def test_of_very_many_launches_only_those_of_the_link_are_looked_at(any_database: Database) -> None:
+    """Also of the longest address that a link may have, which an index must be able to hold."""
+    longest = "https://git.example.org/" + "".join(f"{n:x}"[-1] for n in range(urls.LONGEST - 24))
+    rows = [
+        {
+            "id": f"l{n}", "account": "ada", "kind": "member", "provider": "git", "spec": "", "ref": "", "urlpath": "",
+            "url": f"https://git.example.org/{n % 50}" if n else longest, "state": "ready", "created": float(n),
+        }
+        for n in range(5000)
+    ]  # fmt: skip
+    async with any_database.writing() as session:
+        await session.execute(insert(LAUNCHES), rows)
+        await session.execute(text("ANALYZE"))
+    queries = {
+        "ix_launches_url_created": newest_of(longest),
+        "ix_launches_created": select(LAUNCHES.c.id).order_by(LAUNCHES.c.created.desc()).limit(50),
+    }
+    for index, query in queries.items():
+        async with any_database.reading() as session:
+            dialect = session.get_bind().dialect
+            asked = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace(":", "\\:")
+            how = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN "
+            plan = "\n".join(map(str, await session.execute(text(how + asked))))
+        assert index in plan, plan
 
 
 async def test_a_class_that_clicks_one_link_is_one_question(database: Database, logs: EventLogs) -> None:
