@@ -40,10 +40,11 @@ sys.path = [one for one in sys.path if not one.endswith("/benchmarks")]  # http.
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.telling import say, tell  # noqa: E402  # run as a script from anywhere
+from builders.oci.access import Access  # noqa: E402  # the same
 from builders.oci.closure import Closure, StorePath  # noqa: E402  # the same
 from builders.oci.image import Recipe, assemble  # noqa: E402  # the same
 from builders.oci.push import Tally, push  # noqa: E402  # the same
-from builders.oci.registry import Access, Repository  # noqa: E402  # the same
+from builders.oci.registry import Repository  # noqa: E402  # the same
 from builders.oci.table import Table  # noqa: E402  # the same
 from tests.fixtures.closures import store_path  # noqa: E402  # the same
 from tests.fixtures.registry import running_registry  # noqa: E402  # the same

@@ -22,12 +22,13 @@ from builders.errors import RegistryDown
 from builders.interface import Order
 from builders.lines import Step, Verified
 from builders.oci import record
+from builders.oci.access import access
 from builders.oci.closure import parse_closure
 from builders.oci.compare import between_closures, between_images
 from builders.oci.image import assemble
 from builders.oci.provenance import CLOSURE_TYPE, IMAGE_TYPES, STATEMENT_TYPE
 from builders.oci.referrers import papers
-from builders.oci.registry import Repository, access
+from builders.oci.registry import Repository
 from builders.oci.table import Table
 from builders.spaces import space_of
 

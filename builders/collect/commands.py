@@ -114,7 +114,8 @@ async def _in_registry(asked: argparse.Namespace, name: str, work: Callable[[Rep
 
 
 def _repository(asked: argparse.Namespace, name: str) -> Repository:
-    from builders.oci.registry import Repository, access  # noqa: PLC0415  # as above
+    from builders.oci.access import access  # noqa: PLC0415  # as above
+    from builders.oci.registry import Repository  # noqa: PLC0415  # as above
 
     host, _, prefix = asked.registry.partition("/")
     return Repository(access(host, os.environ), f"{prefix}/{name}".lstrip("/"))

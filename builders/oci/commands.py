@@ -98,7 +98,8 @@ def _json(data: bytes) -> Any:
 
 
 async def _with(asked: argparse.Namespace, work: Callable[[Repository], _T]) -> _T:
-    from builders.oci.registry import Repository, access  # noqa: PLC0415  # as above
+    from builders.oci.access import access  # noqa: PLC0415  # as above
+    from builders.oci.registry import Repository  # noqa: PLC0415  # as above
 
     host, _, name = asked.repository.partition("/")
     with closing(Repository(access(host, os.environ), name)) as repository:

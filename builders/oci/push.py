@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builders.oci import provenance, record
+from builders.oci.access import access
 from builders.oci.closure import Closure
 from builders.oci.image import Blob, Hashed, assembled, layers_of
 from builders.oci.progress import Counter
-from builders.oci.registry import Repository, access
+from builders.oci.registry import Repository
 from builders.oci.table import Table
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -21,12 +20,12 @@ from builders.errors import RegistryDown
 from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, digest_of
 from builders.registry import ASKS, REFUSES, why
 from builders.text import clean
-from builders.variables import CA_FILE, PASSWORD, TLS, USERNAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from builders.challenge import Challenge
+    from builders.oci.access import Access
     from builders.oci.image import Hashed
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -40,28 +39,6 @@ _SAID = 300
 _TAGS = 1000
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="?next"?')
 _CONNECTIONS = 8
-_HERE = ("localhost", "127.0.0.1", "[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How a registry is spoken to."""
-
-    host: str
-    """`host[:port]`."""
-    login: tuple[str, str] | None = None
-    tls: bool = True
-    ca_file: str | None = None
-    """Of the authority that signed its certificate, where the system's own do not do."""
-
-
-def access(host: str, environ: Mapping[str, str]) -> Access:
-    """As the variables of a builder process say. Where they say nothing of TLS: without it on this machine only."""
-    username = environ.get(USERNAME, "")
-    login = (username, environ.get(PASSWORD, "")) if username else None
-    here = host.rpartition(":")[0] in _HERE or host in _HERE
-    tls = {"1": True, "0": False}.get(environ.get(TLS, ""), not here)
-    return Access(host, login, tls, environ.get(CA_FILE) or None)
 
 
 class Repository:

@@ -19,9 +19,10 @@ from builders.errors import RegistryDown
 from builders.labels import KEY_LABEL
 from builders.lines import Held, Line, Progress, Share
 from builders.oci import archive
+from builders.oci.access import Access
 from builders.oci.image import LAYER_TYPE, MANIFEST_TYPE, Blob, canonical, digest_of
 from builders.oci.referrers import Descriptor, Paper, attach, papers
-from builders.oci.registry import INDEX_TYPE, Access, Repository
+from builders.oci.registry import INDEX_TYPE, Repository
 from builders.oci.table import Table
 from builders.turns import OWN_REGISTRY, Own, own_registry, uploading
 from tests.fixtures.registry import running_registry

@@ -17,12 +17,13 @@ from builders.interface import Inputs, Order, Workshop
 from builders.labels import REVISION_LABEL, SOURCE_LABEL
 from builders.lines import Found
 from builders.oci import archive, provenance
+from builders.oci.access import Access
 from builders.oci.archive import Origin, commit_tag, find, keep, ref_tag, restore
 from builders.oci.closure import Closure
 from builders.oci.image import MANIFEST_TYPE, digest_of
 from builders.oci.push import publish
 from builders.oci.referrers import EMPTY, Descriptor, Paper, artifact, attach, papers
-from builders.oci.registry import Access, Repository
+from builders.oci.registry import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

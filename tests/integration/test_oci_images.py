@@ -26,10 +26,11 @@ from builders import transfer
 from builders.errors import RegistryDown, StoreUnfit
 from builders.lines import Progress, Pushed
 from builders.oci import load, record
+from builders.oci.access import Access, access
 from builders.oci.closure import Closure
 from builders.oci.image import MANIFEST_TYPE, Blob, Recipe, assemble, digest_of
 from builders.oci.push import Tally, push, push_recorded
-from builders.oci.registry import Access, Repository, access
+from builders.oci.registry import Repository
 from builders.oci.table import Table
 from builders.variables import CA_FILE, PASSWORD, STORES, TLS, USERNAME
 from tests.conftest import ROOT

@@ -18,10 +18,11 @@ from builders.interface import Order
 from builders.lines import Verified
 from builders.nix.builder import NixBuilder
 from builders.oci import provenance
+from builders.oci.access import Access
 from builders.oci.closure import checked_closure
 from builders.oci.image import MANIFEST_TYPE, canonical, digest_of
 from builders.oci.push import publish, push_recorded
-from builders.oci.registry import Access, Repository
+from builders.oci.registry import Repository
 from builders.verify import MOVING, verify
 from tests.fixtures.nix import SET
 
