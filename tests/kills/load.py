@@ -87,9 +87,9 @@ class Person:
                 raise TimeoutError(said)
             await asyncio.sleep(0.3)
 
-    async def launch(self, url: str) -> dict[str, Any]:
+    async def launch(self, url: str, *, build_only: bool = False) -> dict[str, Any]:
         """Launch and follow to the end, across every interruption. Returns the final event."""
-        launch = await self.ask("POST", "/api/v1/launches", {"url": url, "ref": "main"})
+        launch = await self.ask("POST", "/api/v1/launches", {"url": url, "ref": "main", "build_only": build_only})
         began = time.monotonic()
         final = await self._follow(launch["id"])
         self.tally.took.append(time.monotonic() - began)

@@ -17,6 +17,7 @@ from launcher.operate.build_engine import Place
 from launcher.operate.helper_container import SOCKET, healthy
 from launcher.operate.noted import read
 from tests.kills import truths
+from tests.kills.collecting import Collector
 from tests.kills.load import AWAY, Kept, Prober, World, launching, operator
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ BACK_S = 120.0
 SETTLE_S = 60.0
 QUIET_S = 600.0
 BREATH_S = 8.0
+COLLECTING = 3
+"""Every so many rounds something is collected while the victim dies."""
 
 
 class Machine:
@@ -46,6 +49,7 @@ class Machine:
         self.chance = random.Random(seed)
         self.world = World(service, git, tally, random.Random(seed + 1))
         self.engine = truths.Engine(service)
+        self.collector = Collector(self.world)
         self._names = truths.names(service)
         self._builds = Place(service.data / "run" / "builds")
         self._bag: list[str] = []
@@ -73,6 +77,7 @@ class Machine:
             first.computing(self._stop),
             launching(self.world, cached, guests=False, stop=self._stop),
             launching(self.world, cached, guests=True, stop=self._stop),
+            self.collector.working(self._stop),
         ]
         tasks = [asyncio.create_task(one) for one in work]
         try:
@@ -89,6 +94,8 @@ class Machine:
         for prober in self._probers:
             prober.refused.clear()
         victim = self._next()
+        if sum(self.tally.victims.values()) % COLLECTING == 0:
+            self.collector.time.set()
         await asyncio.sleep(self.chance.random() * 1.5)
         self.world.victim = victim
         began = time.monotonic()
@@ -216,7 +223,8 @@ class Machine:
     def _problems(self) -> list[str]:
         for two in self.engine.two_on_one():
             self.world.wrong(two)
-        return [*truths.parts(self.service, self._names), *truths.strays(self.service)]
+        missing = self.collector.registry.missing(self.collector.pinned)
+        return [*truths.parts(self.service, self._names), *truths.strays(self.service), *missing]
 
     async def _unknown_sessions(self) -> list[str]:
         """Containers that the hub does not know, and servers without a container. Both lists move: looked at again."""
@@ -253,6 +261,9 @@ class Machine:
     # ------------------------------------------------------------------ in the end
     async def end(self) -> None:
         """With everybody gone and every session stopped: nothing is left, nothing is lost."""
+        await self.collector.end()
+        for one in await asyncio.to_thread(self.collector.registry.missing, self.collector.pinned):
+            self.world.wrong(f"in the end {one}")
         for kept in self.kept:
             for name in kept.lost(self.service.data / "workspaces")[:5]:
                 self.world.wrong(f"acknowledged and lost: {kept.project}/{name}")

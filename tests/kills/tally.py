@@ -20,6 +20,9 @@ class Tally:
     """Seconds of each launch, kills included."""
     again: Counter[str] = field(default_factory=Counter)
     """Requests that were not acknowledged and were made again, by what came instead."""
+    collections: int = 0
+    collected: int = 0
+    """Images that nobody used and that went, seen from outside."""
     saves: int = 0
     cuts: Counter[str] = field(default_factory=Counter)
     """A kernel's websocket that closed, by victim."""
@@ -40,6 +43,8 @@ class Tally:
                 "launches": self.launches,
                 "launches took s": spread(self.took),
                 "requests made again": self.again,
+                "collections": self.collections,
+                "collected": self.collected,
                 "saves acknowledged": self.saves,
                 "kernel answers": self.answered,
                 "kernel websockets cut": self.cuts,
