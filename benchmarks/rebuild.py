@@ -1,13 +1,16 @@
 """What a changed notebook costs: ten commits that touch nothing else, for each builder.
 
-`make bench-rebuild` prepares what this needs and runs it. The last line is one JSON object:
+`make bench-rebuild` prepares what this needs and runs it: some 80 launches with a session each, a quarter of an hour on two
+cores that have nothing else to do. The last line is one JSON object:
 
 | key | meaning |
 |---|---|
 | `builds` | images built for ten commits that touch only notebooks, by builder, where the declaration is pure: Nix, Guix, lock files |
-| `builds_tree` | the same where the build sees the whole tree: a Dockerfile |
-| `ready_over_cached` | median time to `ready` of such a commit over that of launching one commit again, by builder |
+| `builds_tree` | the same where the build sees the whole tree: `postBuild`, a Dockerfile |
+| `ready_over_cached` | median time to `ready` of such a commit over that of launching a commit again, by builder; the two are taken in turns |
 | `ready_s`, `cached_s` | the medians themselves |
+| `prepared_s`, `cached_prepared_s` | of these, the seconds before the server is started: resolving, fetching, evaluating, building |
+| `seconds` | of the whole run, set-up of the service included |
 
 Guix builds for a stand-in channel (tests/fixtures/guix.py), whose packages are shell scripts: what is measured, evaluating
 again and launching, is Guix's own.
@@ -38,8 +41,7 @@ import aiohttp  # noqa: E402  # after that
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.launch import SETTLE_S  # noqa: E402  # run as a script from anywhere
-from benchmarks.telling import say, tell  # noqa: E402  # the same
+from benchmarks.telling import say, tell  # noqa: E402  # run as a script from anywhere
 from builders.interface import Workshop  # noqa: E402  # the same
 from launcher.operate import build_engine  # noqa: E402  # the same
 from launcher.operate.installation import free_port  # noqa: E402  # the same
@@ -53,34 +55,57 @@ if TYPE_CHECKING:
     from tests.fixtures.repos import Files, GitHost, Repo
 
 LIMIT_S = 1800
+AGAIN = 2
+"""Of so many commits one is launched a second time: between two that are new, so that both meet the same machine."""
+SETTLE_S = 0.5
+"""After a session's end, which was waited for: what the hub still does then."""
+WHOLE_TREE = {"postBuild", "dockerfile"}
+"""What the build sees all of, so that a notebook changes it."""
+POST_BUILD = "#!/bin/sh\nls >listed\n"
 DOCKERFILE = "FROM localhost/repolaunch/base:1\nCOPY . /srv/x/\n"
 MANIFEST = '(specifications->manifest \'("hello" "stand-in-busybox"))\n'
 
 
+@dataclass(frozen=True)
+class Launched:
+    """One launch."""
+
+    seconds: float
+    """To `ready`."""
+    prepared: float
+    """Of these, before the server was started."""
+    built: bool
+
+
 @dataclass
 class Counted:
-    """What the launches of one builder came to."""
+    """The launches of one builder."""
 
-    builds: int = 0
-    ready: list[float] = field(default_factory=list)
-    cached: list[float] = field(default_factory=list)
+    ready: list[Launched] = field(default_factory=list)
+    """Of a commit that nobody has launched."""
+    cached: list[Launched] = field(default_factory=list)
+
+    @property
+    def builds(self) -> int:
+        """How many of these commits something was built for."""
+        return sum(one.built for one in self.ready)
 
 
-async def launched(http: aiohttp.ClientSession, service: Service, repo: Repo) -> tuple[float, bool]:
-    """Launch and stop: the seconds to `ready`, and whether something was built."""
-    began, built = time.perf_counter(), False
+async def launched(http: aiohttp.ClientSession, service: Service, repo: Repo) -> Launched:
+    """Launch and stop."""
+    began = time.perf_counter()
+    came: dict[str, float] = {}
     event: dict[str, str] = {}
     async with http.get(f"/build/git/{repo.spec}/main", headers={"Accept": "text/event-stream"}) as answer:
         async for event in read_events(answer):
-            built = built or event.get("phase") == "building"
+            came.setdefault(event.get("phase", ""), time.perf_counter() - began)
             if event.get("phase") in {"ready", "failed"}:
                 break
-    seconds = time.perf_counter() - began
     if event.get("phase") != "ready":
         sys.exit(f"a launch failed: {event}")
     project = event["url"].split("/user/project-")[1].split("/")[0]
     await stop(http, service, project)
-    return seconds, built
+    return Launched(came["ready"], came["launching"], "building" in came)
 
 
 async def stop(http: aiohttp.ClientSession, service: Service, project: str) -> None:
@@ -102,6 +127,7 @@ def authors(host: GitHost, channels: str) -> dict[str, Repo]:
         "nix": publish(host, layouts(ANALYSIS)["flake binder"] | notebook),
         "guix": host.make_repo(files={"channels.scm": channels, "manifest.scm": MANIFEST} | notebook),
         "locked": host.make_repo(files={"requirements.txt": REQUIREMENTS} | notebook),
+        "postBuild": host.make_repo(files={"requirements.txt": REQUIREMENTS, "postBuild": POST_BUILD} | notebook),
         "dockerfile": host.make_repo(files={"Dockerfile": DOCKERFILE} | notebook),
     }
 
@@ -113,30 +139,44 @@ async def measure(service: Service, folder: Path, commits: int, channels: str) -
     try:
         async with aiohttp.ClientSession(service.base_url, timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as http:
             for name, repo in authors(host, channels).items():
-                seconds, _ = await launched(http, service, repo)
-                say(f"{name}: the first launch took {seconds:.1f} s")
+                first = await launched(http, service, repo)
+                say(f"{name}: the first launch took {first.seconds:.1f} s")
                 counted[name] = of = Counted()
                 for number in range(commits):
-                    cached, _ = await launched(http, service, repo)
+                    if number % AGAIN == 0:
+                        of.cached.append(cached := await launched(http, service, repo))
+                        say(f"{name} {number}: again {_took(cached)}")
                     repo.add({"notebook.ipynb": json.dumps({"cells": [], "metadata": {"n": number}})})
-                    ready, built = await launched(http, service, repo)
-                    of.cached.append(cached)
-                    of.ready.append(ready)
-                    of.builds += built
-                    what = "built" if built else "nothing built"
-                    say(f"{name} {number + 1}: {ready:.2f} s, {what}; again {cached:.2f} s")
+                    of.ready.append(ready := await launched(http, service, repo))
+                    what = "built" if ready.built else "nothing built"
+                    say(f"{name} {number + 1}: {_took(ready)}, {what}")
     finally:
         daemon.terminate()
         daemon.wait()
-    readies = {name: statistics.median(of.ready) for name, of in counted.items()}
-    again = {name: statistics.median(of.cached) for name, of in counted.items()}
+    return {"commits": commits, **_told(counted)}
+
+
+def _took(one: Launched) -> str:
+    return f"{one.seconds:.2f} s, {one.prepared:.2f} of them before the server"
+
+
+def _told(counted: dict[str, Counted]) -> dict[str, object]:
+    readies, again = _medians(counted, "ready", "seconds"), _medians(counted, "cached", "seconds")
     return {
-        "commits": commits,
-        "builds": {name: of.builds for name, of in counted.items() if name != "dockerfile"},
-        "builds_tree": {name: of.builds for name, of in counted.items() if name == "dockerfile"},
-        "ready_s": {name: round(value, 2) for name, value in readies.items()},
-        "cached_s": {name: round(value, 2) for name, value in again.items()},
+        "builds": {name: of.builds for name, of in counted.items() if name not in WHOLE_TREE},
+        "builds_tree": {name: of.builds for name, of in counted.items() if name in WHOLE_TREE},
+        "ready_s": readies,
+        "cached_s": again,
+        "prepared_s": _medians(counted, "ready", "prepared"),
+        "cached_prepared_s": _medians(counted, "cached", "prepared"),
         "ready_over_cached": {name: round(readies[name] / again[name], 3) for name in counted},
+    }
+
+
+def _medians(counted: dict[str, Counted], which: str, what: str) -> dict[str, float]:
+    return {
+        name: round(statistics.median(getattr(one, what) for one in getattr(of, which)), 2)
+        for name, of in counted.items()
     }
 
 
@@ -146,6 +186,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print only the JSON object")
     parser.add_argument("--commits", type=int, default=10, help="commits that touch only a notebook (default 10)")
     asked = parser.parse_args()
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="repolaunch-bench-") as folder:
         Path(folder).chmod(0o755)
         channel = make_channel(Path(folder) / "channel")
@@ -159,6 +200,7 @@ def main() -> None:
             result = asyncio.run(measure(service, Path(folder), asked.commits, channel.scheme(channel.commits[0])))
         finally:
             service.remove()
+    result["seconds"] = round(time.perf_counter() - began)
     tell(result, only_json=asked.json)
 
 
