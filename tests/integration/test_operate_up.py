@@ -46,7 +46,7 @@ def repolaunch(*arguments: str, **settings: str) -> subprocess.CompletedProcess[
     """One command of the command line, to its end."""
     env = os.environ | {f"REPOLAUNCH_{name}": value for name, value in settings.items()}
     argv = [sys.executable, "-m", "launcher", *arguments]
-    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
 def findings(*arguments: str, **settings: str) -> dict[str, dict[str, Any]]:
