@@ -326,6 +326,8 @@ async def test_the_queue_has_an_end(site: Site) -> None:
     site.limits = SessionLimits(in_all=1, waiting=2)
     for name in "abcd":
         await site.launch(name)
+    await asyncio.wait({site.tasks["d"]}, timeout=20)
+    assert site.tasks["d"].done(), "it waits"
     with pytest.raises(QueueFull) as told:
         await site.tasks["d"]
     assert (told.value.waiting, told.value.seconds, told.value.reason) == (2, 60, "sessions")
