@@ -10,8 +10,9 @@ from launcher.errors import LauncherError, LaunchMissing, ProjectMissing
 from launcher.explain import explain, speak
 from launcher.model import RepoRef, Role
 from launcher.web import schemas
-from launcher.web.handler import Handler, as_json
+from launcher.web.handler import Handler
 from launcher.web.routes import LINK_ERRORS, Operation, Route
+from launcher.web.telling import as_json
 from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from launcher import explain
 from launcher.errors import BodyTooLarge
 from launcher.web import texts
-from launcher.web.handler import as_json
 from launcher.web.rendering import HtmlPage, error_page
 from launcher.web.routes import HTML, Operation, Route
+from launcher.web.telling import as_json
 
 if TYPE_CHECKING:
     from launcher.events import Failed

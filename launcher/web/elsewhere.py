@@ -10,8 +10,9 @@ from urllib.parse import quote
 from tornado.web import HTTPError
 
 from launcher import explain
-from launcher.web.handler import Handler, as_json
+from launcher.web.handler import Handler
 from launcher.web.routes import HTML, JSON, LINK_ERRORS, Operation, Route
+from launcher.web.telling import as_json
 
 if TYPE_CHECKING:
     from launcher.model import RepoRef

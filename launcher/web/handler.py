@@ -19,12 +19,12 @@ from launcher.rates import address_of, visitor
 from launcher.web import auth, origins, texts
 from launcher.web.headers import ANY_SITE, HEADERS, OWN_ONLY
 from launcher.web.launch_log import Asking
+from launcher.web.telling import as_json, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
 
-    from launcher.events import Failed
     from launcher.model import Account, RepoRef
     from launcher.rates import Standing
     from launcher.web.context import Web
@@ -235,7 +235,7 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tell what went wrong, as a page where a page is wanted, else as JSON."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
-        told = _told(status_code, error)
+        told = told_of(status_code, error)
         self.set_status(told.status)
         if told.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", self._methods)
@@ -274,23 +274,6 @@ class Handler(RequestHandler):
             log.info("%s %s: %s", self.request.method, self.request.path, type(value).__name__)
         elif typ is not None and value is not None:
             log.error("%s %s broke", self.request.method, self.request.path, exc_info=(typ, value, tb))
-
-
-def as_json(told: Failed) -> dict[str, Any]:
-    """What went wrong, as `schemas.Error` has it."""
-    return {name: getattr(told, name) for name in ("code", "status", "title", "seen", "todo", "link")}
-
-
-def _told(status: int, error: BaseException | None) -> Failed:
-    if error is not None and not isinstance(error, HTTPError):
-        return explain.explain(error)
-    if status == HTTPStatus.NOT_FOUND:
-        return explain.say(explain.PAGE_MISSING)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return explain.say(explain.METHOD_REFUSED)
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return explain.say(explain.REQUEST_REFUSED, status)
-    return explain.say(explain.INTERNAL)
 
 
 class Missing(Handler):
