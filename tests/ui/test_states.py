@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -160,6 +161,7 @@ async def test_a_guest_who_is_refused_may_sign_in_and_comes_back(visitor: Visito
     way = page.locator(".actions").get_by_role("link", name="Sign in")
     next_page = "%2Fv2%2Fgh%2Fclosed%2Fnothing%2Fmain%3Furlpath%3Dlab"
     await expect(way).to_have_attribute("href", f"/api/v1/login?as=member&next={next_page}")
+    await expect(page.get_by_role("button", name="Try again")).not_to_have_class(re.compile("primary"))
     played.faults.kind = "member"
     page = await visitor.go("/v2/gh/closed/nothing/main")
     await expect(page.get_by_role("button", name="Try again")).to_be_visible()

@@ -12,6 +12,7 @@ import {
   credentialsView,
   details,
   explanationView,
+  isForMembers,
   leadOf,
   pinningView,
   queueView,
@@ -199,8 +200,9 @@ export class LaunchPage extends PageElement {
           <a class="button quiet" href=${this.#api.address("/")}>${text("action.home")}</a>`;
       case "failed":
       case "cancelled":
+        // What helps most comes first, and looks so.
         return html`${control.problem === null ? nothing : signInView(this.#api, control.me, control.problem)}
-          <button type="button" class="button primary" @click=${again}>${text("action.again")}</button>
+          <button type="button" class="button ${isForMembers(control.me, control.problem) ? "" : "primary"}" @click=${again}>${text("action.again")}</button>
           ${this.#isClosed ? credentialsView(this.#api, control.launch?.url ?? this.#name()) : nothing}
           <button type="button" class="button" @click=${this.#copyDetails}>
             ${text(this.#copied === "details" ? this.#copyResult : "action.details")}

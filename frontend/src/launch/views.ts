@@ -152,9 +152,13 @@ function linesView(lines: readonly string[]): TemplateResult {
 /** Refusals that signing in may turn. */
 const FOR_MEMBERS: ReadonlySet<string> = new Set(["launch-closed", "too-often", "forbidden"]);
 
-/** Where an account may do what a guest may not. */
+/** Whether an account may do what this guest may not. */
+export function isForMembers(me: Me | null, problem: Explanation | null): boolean {
+  return me?.kind === "guest" && problem !== null && FOR_MEMBERS.has(problem.code);
+}
+
 export function signInView(api: Api, me: Me | null, problem: Explanation): TemplateResult | typeof nothing {
-  if (me?.kind !== "guest" || !FOR_MEMBERS.has(problem.code)) return nothing;
+  if (!isForMembers(me, problem)) return nothing;
   const next = encodeURIComponent(location.pathname + location.search);
   return html`<a class="button primary" href=${api.address(`/api/v1/login?as=member&next=${next}`)}>${text("action.signin")}</a>`;
 }
