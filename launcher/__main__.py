@@ -17,7 +17,7 @@ import click
 
 from builders import logs
 from launcher import __version__, administering, keeping, launching, settings
-from launcher.command_line import AS_JSON, DATA, SETTINGS, with_client, with_installation
+from launcher.command_line import AS_JSON, DATA, PROJECT, SETTINGS, with_client, with_installation
 from launcher.operate.installation import Installation, open_installation
 from launcher.operate.printer import Printer
 
@@ -140,7 +140,7 @@ def projects(data: Path, file: Path | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("project")
+@PROJECT
 @DATA
 @SETTINGS
 def stop(project: str, data: Path, file: Path | None) -> None:

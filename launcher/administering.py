@@ -189,7 +189,7 @@ def pin(what: str, ref: str, note: str, data: Path, file: Path | None) -> None:
     async def run(installation: Installation, chosen: Settings) -> None:
         key = await _pinned(installation, chosen, what, ref)
         said = note or (what if what != key else "")
-        await _change(installation, chosen, lambda text: text.name("pins", key, said))
+        await _change(installation, chosen, lambda text: text.name("pins", key, said, keep=not note))
         click.echo(f"{key} is pinned: it is never collected.")
 
     with_installation(data, file, run)

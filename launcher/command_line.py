@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,28 @@ SETTINGS = click.option(
 )  # fmt: skip
 NO_ROOM = "There is no room left on a disk. What was saved before is kept. Make room; `repolaunch doctor` shows where."
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+
+
+class Id(click.ParamType[str]):
+    """An id, also from an address of which it is a part. Nothing else gets into a path that is asked for."""
+
+    def __init__(self, name: str, form: str, looks: str) -> None:
+        """`form`: a regular expression; `looks`: how a person is told what it matches."""
+        self.name = name
+        self._form = re.compile(form)
+        self._looks = looks
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The id alone."""
+        parts = value.split("/") if value.startswith(("http://", "https://")) else [value]
+        found = next((part for part in parts if self._form.fullmatch(part)), None)
+        if found is None:
+            self.fail(f"{value!r} is no {self.name}'s id, which is {self._looks}.", param, ctx)
+        return found
+
+
+LAUNCH = click.argument("launch", type=Id("launch", "[0-9a-f]{32}", "32 of the characters 0 to 9 and a to f"))
+PROJECT = click.argument("project", type=Id("project", "[a-z][a-z0-9]{9}", "10 letters and digits; see `projects`"))
 
 
 def with_client(data: Path, file: Path | None, run: Callable[[Client], Coroutine[Any, Any, None]]) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urljoin
 
 import click
 
-from launcher.command_line import AS_JSON, DATA, SETTINGS, with_client
+from launcher.command_line import AS_JSON, DATA, LAUNCH, SETTINGS, with_client
 from launcher.operate.printer import Printer
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def _on_terminal(target: str) -> str:
 
 
 @click.command()
-@click.argument("launch")
+@LAUNCH
 @DATA
 @SETTINGS
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 def logs(launch: str, data: Path, file: Path | None, *, as_json: bool) -> None:
-    """Print all that a LAUNCH has told, and follow it to its end. LAUNCH is an id, as the API and `admin queue` say it.
+    """Print all that a LAUNCH has told, and follow it to its end. LAUNCH is its id, or its page's address.
 
     Exit code 1 when the launch failed.
     """
@@ -120,7 +120,7 @@ def logs(launch: str, data: Path, file: Path | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("launch")
+@LAUNCH
 @DATA
 @SETTINGS
 @AS_JSON

@@ -42,7 +42,14 @@ def person(name: str) -> str:
     return name.strip().lower()
 
 
-Person = Annotated[str, AfterValidator(person)]
+def _person(text: str) -> str:
+    name = person(text)
+    if not name or not name.isprintable():
+        raise ValueError(f"{text!r} is nobody's name")
+    return name
+
+
+Person = Annotated[str, AfterValidator(_person)]
 ProviderName = Annotated[str, AfterValidator(_provider)]
 Network = Annotated[str, AfterValidator(_network)]
 Pin = Annotated[str, AfterValidator(_pin)]

@@ -104,7 +104,10 @@ class Papers:
         asked = (f"--source={wanted.url}", f"--ref={wanted.ref}", "--", self._sources)
         found = await self._ask(lines.Archived, "archived", *asked)
         if not found.commit:
-            raise InstallationError(f"Nothing of {link} is archived here. Launch it first.")
+            raise InstallationError(
+                f"Nothing of {link} at {wanted.ref} is archived here. Launch it first, or say by --ref as what it was "
+                "launched: its branch, tag or commit."
+            )
         with tempfile.TemporaryDirectory(prefix="verify-", dir=self.installation.path("tmp")) as folder:
             checkout = Path(folder, "checkout")
             await self._restored(wanted.url, found.commit, checkout)

@@ -18,9 +18,11 @@ class PolicyText:
     def __str__(self) -> str:
         return tomlkit.dumps(self._document)
 
-    def name(self, table: str, key: str, note: str) -> None:
-        """Set `key = note` in a table."""
-        _put(self._table(table), key, note)
+    def name(self, table: str, key: str, note: str, *, keep: bool = False) -> None:
+        """Set `key = note` in a table; with `keep`, a note that is there stays."""
+        found = self._table(table)
+        if not (keep and key in found):
+            _put(found, key, note)
 
     def unname(self, table: str, key: str) -> bool:
         """Take it away; False: it was not there."""

@@ -69,7 +69,10 @@ async def test_what_was_never_launched(service: Service, git_daemon: GitHost) ->
     repo = git_daemon.make_repo()
     done = await repolaunch(service, "verify", repo.url, "--ref=main")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Nothing of {repo.url} is archived here. Launch it first.\n"
+    assert done.stderr == (
+        f"Nothing of {repo.url} at HEAD is archived here. Launch it first, or say by --ref as what it was launched: "
+        "its branch, tag or commit.\n"
+    )
     done = await repolaunch(service, "provenance", "0" * 64)
     assert done.stderr == f"The registry has no image of {'0' * 64}. Launch it first.\n"
     done = await repolaunch(service, "provenance", "no link")

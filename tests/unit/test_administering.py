@@ -140,3 +140,17 @@ def test_wrong_use(site: Site) -> None:
 def test_without_a_service_it_is_said(site: Site) -> None:
     for words in (("limits",), ("queue",)):
         assert "does not run" in site.admin(*words, code=1) or "repolaunch up" in site.admin(*words, code=1)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "ada\nlove"])
+def test_nobody_is_not_banned(site: Site, name: str) -> None:
+    assert "is nobody's name" in site.admin("ban", "person", name, code=1)
+    assert not site.path.exists()
+
+
+def test_a_second_pin_keeps_the_note_of_the_first(site: Site) -> None:
+    site.admin("pin", KEY, "--note", "the paper's")
+    site.admin("pin", KEY)
+    assert site.policy.pins == {KEY: "the paper's"}
+    site.admin("pin", KEY, "--note", "the book's")
+    assert site.policy.pins == {KEY: "the book's"}
