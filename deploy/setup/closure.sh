@@ -19,6 +19,12 @@ if [ -z "${REPOLAUNCH_CLOSURE:-}" ] && [ ! -e "$kept/current" ] && is_current "$
 if [ ! -f "$kept/$key/server.json" ]; then
   say "building the notebook server of Nix and Guix images (two or three minutes, once)"
 fi
+mkdir -p "$kept"
+exec 8>"$kept/.lock"
+if ! flock -n 8; then
+  say "waiting for another checkout's set-up, which builds here too"
+  flock 8
+fi
 configuration="$(mktemp)"
 trap 'rm -f "$configuration"' EXIT
 "$VENV/bin/python" -m builders.machine pip >"$configuration"
