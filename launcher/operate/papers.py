@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STATEMENT = "application/vnd.in-toto+json"
 COMPONENTS = "application/vnd.cyclonedx+json"
+PAPERS_BYTES = 256 * 2**20
+"""Of all that is kept about one image: a closure of 100,000 store paths has some tens of millions."""
 _Line = TypeVar("_Line", bound=lines.Line)
 _DIGEST = 64
 
@@ -126,7 +128,8 @@ class Papers:
         """Run a builder process; its steps are told on standard error. Raises InstallationError."""
         final: lines.Line = lines.Log("")
         argv = (sys.executable, "-m", "builders", verb, "--json", *arguments)
-        command = Command(argv, self._environment(at or self._host), cwd=ROOT, leash=True)
+        environment = self._environment(at or self._host)
+        command = Command(argv, environment, cwd=ROOT, leash=True, max_line=PAPERS_BYTES)
         async with running(command) as child:
             async for raw in child.lines():
                 final = lines.parse_line(raw)
