@@ -222,7 +222,7 @@ WAITS = """
 (with-store store (substitutable-path-info store (list others)))
 (packages->manifest (list busybox))
 """
-SILENT_S = 2
+SILENT_S, LONG_S = 2, 150
 
 
 async def test_an_evaluation_waits_a_bounded_time_for_a_cache_that_accepts_and_never_answers(
@@ -235,6 +235,7 @@ async def test_an_evaluation_waits_a_bounded_time_for_a_cache_that_accepts_and_n
 ) -> None:
     assert cache_host.name
     monkeypatch.setattr("builders.guix.tool.QUIET_S", SILENT_S)
+    monkeypatch.setattr("builders.guix.evaluate.EVALUATION_S", LONG_S)
     directory = repository(tmp_path / "r", manifest_scm=WAITS)
     files = look(directory)
     assert files is not None
