@@ -38,8 +38,9 @@ Specs = tuple[tuple[str, str], ...]
 """Each a provider and a spec."""
 Counted = tuple[Rates, str, str]
 """A limit, who is counted there, and what people are told of it."""
-Names = tuple[Specs, Specs]
-"""One repository by its names: those of which each has to allow it, and all others; none of them may be banned."""
+Names = tuple[tuple[Specs, ...], Specs]
+"""One repository by its names: those of which each has to be allowed, in one of the ways to write it; and all that it
+may go by, of which none may be banned."""
 
 
 class Aliases(Protocol):
@@ -55,7 +56,8 @@ class AsAsked:
     """Every repository has the one name that its link has."""
 
     def names(self, ref: RepoRef) -> Names:
-        return ((ref.provider, ref.spec),), ()
+        name = ((ref.provider, ref.spec),)
+        return (name,), name
 
     def names_at(self, url: str) -> Specs:
         del url
@@ -126,7 +128,7 @@ class Gate:
     def has_high_quota(self, ref: RepoRef) -> bool:
         """Whether this repository may have more sessions than others."""
         policy, (asked, _) = self._policy(), self._aliases.names(ref)
-        return any(matching(policy.provider(name).high_quota, _forms(spec)) for name, spec in asked)
+        return any(matching(policy.provider(name).high_quota, _forms(spec)) for one in asked for name, spec in one)
 
     def leads_to(self, url: str) -> None:
         """A host leads whoever asks it on to this address. Raises RepositoryBanned."""
@@ -149,12 +151,11 @@ class Gate:
             raise LaunchClosed(WHOM[launch.open_to])
 
     def _repository(self, ref: RepoRef) -> None:
-        policy, (asked, others) = self._policy(), self._aliases.names(ref)
+        policy, (asked, names) = self._policy(), self._aliases.names(ref)
         shown = f"{ref.provider}/{ref.spec}"
-        self._unbanned((*asked, *others), shown)
-        for name, spec in asked:
-            allowed = policy.provider(name).allowed
-            if allowed is not None and not matching(allowed, _forms(spec)):
+        self._unbanned(names, shown)
+        for ways in asked:
+            if not any(_allows(policy, name, spec) for name, spec in ways):
                 raise RepositoryNotAllowed(shown)
 
     def _unbanned(self, names: Specs, shown: str) -> None:
@@ -177,6 +178,11 @@ class Gate:
         if afresh:
             found.append((self._afresh, account.name, "One person may ask for {} builds afresh"))
         return found
+
+
+def _allows(policy: Policy, name: str, spec: str) -> bool:
+    allowed = policy.provider(name).allowed
+    return allowed is None or matching(allowed, _forms(spec))
 
 
 def _forms(spec: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from launcher.operate.installation import POLICY, InstallationError, policy_path
 from launcher.operate.policy_text import PolicyText
 from launcher.repos.provider import sites_of
 from launcher.repos.providers import PROVIDERS, parse_url
+from launcher.repos.spellings import plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,4 +149,6 @@ def pattern_of(link: str, ref: str, settings: Settings) -> tuple[str, str]:
     repository = found.spec.removesuffix("/" + quote(found.ref or "HEAD", safe="/"))
     if found.provider == "gist":
         return found.provider, f"^[^/]+/{re.escape(repository.rpartition('/')[2])}/"
+    if found.provider == "git":
+        repository = quote(plain_address(found.url), safe="")
     return found.provider, f"^{re.escape(repository)}/"

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from launcher.errors import (
+    BadUrl,
     LaunchClosed,
     LauncherError,
     NetworkBanned,
@@ -110,6 +111,111 @@ def test_what_is_banned_is_not_launched_by_another_name(address: str) -> None:
     of = gate(providers=BANNED)
     assert refusal(of, ref=parse_spec("git", f"{quote(address, safe='')}/main")) is RepositoryBanned
     assert refusal(of, ref=parse_spec("git", f"{quote('https://github.com/ada/other', safe='')}/main")) is None
+
+
+LAB = "http://127.0.0.1:18992/lab/"
+WAYS_TO_LABS = [
+    "http://127.0.0.1:18992/lab/bad",
+    "http://127.0.0.1:18992//lab/bad",
+    "http://127.0.0.1:18992/./lab/bad",
+    "http://127.0.0.1:18992/lab/./bad.git/",
+    "http://127.0.0.1:18992/%6cab/%62ad",
+    "http://127.0.0.1:18992/lab%2Fbad",
+    "http://127.0.0.1:18992/%2F%2e/lab%5Cbad",
+    "http://127.1:18992/lab/bad",
+    "http://2130706433:18992/lab/bad",
+    "http://0x7f000001:18992/lab/bad",
+    "http://0X7F.1:18992/lab/bad",
+    "http://017700000001:18992/lab/bad",
+    "http://[::ffff:127.0.0.1]:18992/lab/bad",
+    "http://[0:0::FFFF:7F00:1]:18992/lab/bad",
+    "http://[::127.0.0.1]:18992/lab/bad",
+    "http://１２７.1:018992//lab//bad",
+]
+
+
+def of_git(address: str) -> RepoRef:
+    return parse_spec("git", f"{quote(address, safe='')}/main")
+
+
+@pytest.mark.parametrize("address", WAYS_TO_LABS)
+def test_an_address_is_banned_however_it_is_written(address: str) -> None:
+    banned, counted = gate(providers={"git": {"banned": [f"^{LAB}"]}}), gate(rates={"per_repository": 1})
+    assert refusal(banned, ref=of_git(address)) is RepositoryBanned
+    with pytest.raises(RepositoryBanned):
+        banned.leads_to(of_git(address).url)
+    for other in (f"{LAB[:-2]}/bad", "http://127.2:18992/lab/bad", "http://127.0.0.1:18992/x/lab/bad"):
+        assert refusal(banned, ref=of_git(other)) is None
+    assert [refusal(counted, GUEST, of_git(one)) for one in (f"{LAB}bad", address)] == [None, TooOften]
+
+
+@pytest.mark.parametrize("pattern", ["^{}", "^{}/", r"^{}\.git/main$"])
+@pytest.mark.parametrize(
+    "banned",
+    ["http://git.example.org/lab/bad", "ssh://git@git.example.org/lab/bad", "git@git.example.org:lab/bad"],
+)
+@pytest.mark.parametrize(
+    "address",
+    ["https://git.example.org/lab/bad.git", "git@git.example.org:/lab/bad/", "ssh://git.example.org:2222/lab/bad"],
+)
+def test_a_ban_holds_over_each_protocol(pattern: str, banned: str, address: str) -> None:
+    of = gate(providers={"git": {"banned": [pattern.format(banned)]}})
+    assert refusal(of, ref=of_git(address)) is RepositoryBanned
+    assert refusal(of, ref=of_git("https://git.example.org/lab/good")) is None
+
+
+@pytest.mark.parametrize("address", ["https://git.example.org:8443/lab/bad.git", "git@git.example.org:lab/bad"])
+def test_a_ban_of_a_repository_by_command_holds_by_all_its_names(address: str) -> None:
+    provider, pattern = pattern_of(address, "", Settings())
+    of = gate(providers={provider: {"banned": [pattern]}})
+    for one in (address, "http://git.example.org/lab/bad/", "ssh://git@git.example.org:2222//lab/bad.git"):
+        assert refusal(of, ref=of_git(one)) is RepositoryBanned
+    assert refusal(of, ref=of_git("https://git.example.org/lab/bad2")) is None
+
+
+@pytest.mark.parametrize(
+    "link, banned",
+    [
+        ("git@altssh.gitlab.com:mallory/x.git", "gl"),
+        ("ssh://git@altssh.gitlab.com:443/mallory/x", "gl"),
+        ("ssh://git@ssh.github.com:443/mallory/x", "gh"),
+        ("ssh://git@ghe.example.org:22/mallory//x", "gh"),
+        ("https://ghe.example.org:8443/./mallory/x/", "gh"),
+    ],
+)
+def test_a_ban_of_a_site_holds_at_all_its_doors(link: str, banned: str) -> None:
+    sites = Sites(github="https://ghe.example.org:8443") if "ghe" in link else Sites()
+    policy = Policy.model_validate({"providers": {banned: {"banned": ["^mallory(/|%2F)"]}}})
+    of = Gate(lambda: policy, time.monotonic, Aliases(sites))
+    assert refusal(of, ref=of_git(link)) is RepositoryBanned
+    assert refusal(of, ref=of_git(link.replace("mallory", "ada"))) is None
+
+
+@pytest.mark.parametrize(
+    "address, may",
+    [
+        *((one, True) for one in WAYS_TO_LABS if not ("//lab" in one or "%2F" in one)),
+        # What a host might read otherwise has to be allowed as it is.
+        *((one, False) for one in WAYS_TO_LABS if "//lab" in one or "%2F" in one),
+        ("http://127.0.0.1:18992/open/./../lab/bad", None),
+        ("http://127.0.0.1:18992/lab/%2e%2e/other", None),
+        ("http://127.0.0.1:18992/other/lab/bad", False),
+        ("http://127.0.0.1:18993/lab/bad", False),
+        ("https://127.0.0.1:18992/lab/bad", False),
+        ("http://127.0.0.2:18992/lab/bad", False),
+        ("ssh://git@127.0.0.1:18992/lab/bad", False),
+        ("http://127.0.0.1:18992/./public/bad", False),
+        ("http://127.0.0.1:18992///public/bad", False),
+        ("http://127.0.0.1:18992/a/public/bad", True),
+    ],
+)
+def test_what_is_allowed_is_no_more_however_it_is_written(address: str, may: bool | None) -> None:
+    of = gate(providers={"git": {"allowed": [f"^{LAB}", "^http://127.0.0.1:18992/.+/public/"]}})
+    if may is None:
+        with pytest.raises(BadUrl):
+            of_git(address)
+        return
+    assert refusal(of, ref=of_git(address)) is (None if may else RepositoryNotAllowed)
 
 
 def test_what_is_banned_is_not_launched_by_pasting_it() -> None:
