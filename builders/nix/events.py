@@ -25,6 +25,8 @@ ERROR, WARNING = 0, 1
 """Levels of messages; higher ones are chatter."""
 
 
+THE_DAEMONS = "because it is a restricted setting and you are not a trusted user"
+"""What Nix says of a setting that is the evaluator's, and that its daemon would not take, nor needs to."""
 NO_NETWORK = "you don't have Internet access; disabling some network-dependent features"
 """What Nix says in every container without a network."""
 

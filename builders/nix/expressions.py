@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from builders.errors import BuildFailed, BuildLogTooLong, BuildOutOfMemory, EnvironmentBroken
 from builders.lines import Log
-from builders.nix.events import NO_NETWORK, WARNING, Message, Plain, Wrote, parse
+from builders.nix.events import NO_NETWORK, THE_DAEMONS, WARNING, Message, Plain, Wrote, parse
+from builders.nix.tool import PATIENCE
 from builders.sandbox import evaluator
 from builders.sandbox_door import Rights
 
@@ -25,6 +26,7 @@ MAX_LINE = 16 * 2**20
 """Bytes of one line of Nix's: a trace of ten thousand calls."""
 TAIL = 10
 """Lines of what Nix said that people are shown."""
+_UNTOLD = (NO_NETWORK, THE_DAEMONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Expressions:
         """The value of `<name>.nix`, which follows our mark, or the error. Raises BuilderError."""
         expression = _expression(name, {"mark": self.mark, **argument})
         impure = ("--impure",) if network else ()
-        arguments = ("--raw", "--show-trace", *impure, "--log-format", "internal-json", "--expr", expression)
+        patience = PATIENCE if network else ()
+        arguments = ("--raw", "--show-trace", *impure, *patience, "--log-format", "internal-json", "--expr", expression)
         errors: list[Message] = []
         said = await self._run(("nix", "eval", *arguments), errors, network=network)
         for line in said:
@@ -85,7 +88,7 @@ class Expressions:
                 self.written += len(raw) if isinstance(event, Plain | Message | Wrote) else 0
                 if self.written > limits.log:
                     raise BuildLogTooLong(limits.log, self.step)
-                if isinstance(event, Message) and event.level <= WARNING and not event.text.endswith(NO_NETWORK):
+                if isinstance(event, Message) and event.level <= WARNING and not event.text.endswith(_UNTOLD):
                     for line in event.text.splitlines():
                         self.tell(Log(line))
             ending = await running.ending()

@@ -50,11 +50,14 @@ _EVALUATOR = {
     "eval-cache": "false",
     "pure-eval": "true",
     "warn-dirty": "false",
-    # Of what it fetches itself: a host that accepts and never answers must not take all the time of an evaluation.
+}
+_PATIENCE = {
     "connect-timeout": "10",
     "stalled-download-timeout": "30",
     "download-attempts": "2",
 }
+PATIENCE = tuple(word for setting in _PATIENCE.items() for word in ("--option", *setting))
+"""Of what an evaluator fetches: a host that accepts and never answers must not take all the time of an evaluation."""
 _GIT = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
 """The same, of git: bytes each second, and for how many seconds it may be less."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders.errors import BuildAddressClosed, BuilderError, BuildFailed, EnvironmentBroken, EnvironmentImpure
-from builders.lines import LOOSE, REPRODUCIBLE
+from builders.lines import LOOSE, REPRODUCIBLE, Line, Log
 from builders.nix import nar
 from builders.nix.evaluate import evaluate
 from builders.nix.files import look
@@ -100,14 +100,16 @@ def forge(
     network.remove()
 
 
-async def evaluated(of: Daemon, folder: Path, files: dict[str, str], site: Nixpkgs | None = None) -> Evaluated:
+async def evaluated(
+    of: Daemon, folder: Path, files: dict[str, str], site: Nixpkgs | None = None, told: list[Line] | None = None
+) -> Evaluated:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     found = look(folder)
     assert found is not None
-    return await evaluate(of, folder, found, "linux/amd64", lambda _: None, site)
+    return await evaluate(of, folder, found, "linux/amd64", ([] if told is None else told).append, site)
 
 
 async def test_what_is_fetched(workshop: Workshop, forge: Forge, tmp_path: Path) -> None:
@@ -146,7 +148,9 @@ async def test_what_is_fetched(workshop: Workshop, forge: Forge, tmp_path: Path)
     for at, (name, (files, loose, advice)) in enumerate(ways.items()):
         # A store of its own each time: nothing was fetched before.
         async with daemon(NIX, replace(workshop, stores=tmp_path / f"stores{at}"), network=False) as of:
-            found = await evaluated(of, tmp_path / str(at), files)
+            told: list[Line] = []
+            found = await evaluated(of, tmp_path / str(at), files, None, told)
+        assert not [line for line in told if isinstance(line, Log) and "setting" in line.text], name
         assert (found.loose, found.advice) == (loose, advice), name
         assert found.inputs.pinning == (LOOSE if loose else REPRODUCIBLE)
         derivations.add(found.derivations)
