@@ -64,11 +64,8 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "policy-broken",
         503,
         "The policy file cannot be read",
-        "{reason}.",
+        "The policy file is broken; the last good one holds.",
         "Operators: mend the file; it is read again at once.",
-        (
-            ("place", "It is in {place} of the file."),
-            ("reason", "The last version that was understood stays in force."),
-        ),
+        (("reason", "Why: {reason}."), ("place", "It is in {place} of the file.")),
     ),
 }

@@ -93,13 +93,19 @@ def cookies(web: Web) -> dict[str, str]:
     return {web.base + path: name for path, name in COOKIES.items()}
 
 
+def operator_asks(request: HTTPServerRequest, web: Web) -> bool:
+    """Whether a request shows the operator's token; nobody else is asked who that is."""
+    shown = _HEADER.fullmatch(request.headers.get("Authorization", ""))
+    return shown is not None and same(shown[1], web.operator_token)
+
+
 async def identify(handler: RequestHandler, web: Web) -> Who | None:
     """Find out who asks; None: unknown. A token that is not good is never replaced by a cookie. Raises HubDown."""
+    if operator_asks(handler.request, web):
+        return Who(OPERATOR)
     header = handler.request.headers.get("Authorization", "")
     shown = _HEADER.fullmatch(header)
     if shown:
-        if same(shown[1], web.operator_token):
-            return Who(OPERATOR)
         account = await web.hub.identify(shown[1])
         if account is None:
             raise LoginRequired(login_url(web.base))

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, PolicyBroken
 from launcher.explain import explain
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Outcome:
     service: str
     ok: bool
     message: str = ""
+    details: str = ""
+    """The same with what only the operator may read, where there is such."""
     more: Mapping[str, object] = field(default_factory=dict)
     """What a check that is well tells besides."""
 
@@ -71,8 +73,16 @@ class _Cached:
         except TimeoutError:
             return Outcome(self._name, ok=False, message=f"No answer within {self._limit_s:g} seconds.")
         except LauncherError as error:
-            return Outcome(self._name, ok=False, message=explain(error).seen)
+            return _ill(self._name, error)
         except Exception:
             log.exception("The health check of %s broke", self._name)
             return Outcome(self._name, ok=False, message="The check itself broke; it is in the launcher's log.")
         return Outcome(self._name, ok=True, more=told if isinstance(told, dict) else {})
+
+
+def _ill(name: str, error: LauncherError) -> Outcome:
+    """Why a policy file is broken may quote it: patterns, networks and people whom an operator bans."""
+    seen = explain(error).seen
+    if isinstance(error, PolicyBroken):
+        return Outcome(name, ok=False, message=seen.partition("\n")[0], details=seen)
+    return Outcome(name, ok=False, message=seen)

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 
 from launcher.builds.collection import Kept, Plan, Thing
 from launcher.builds.forgetting import Forgotten
-from launcher.errors import HubDown
+from launcher.errors import HubDown, PolicyBroken
 from launcher.web.app import ROUTES
 from launcher.web.health import Health, Outcome
 from launcher.web.metrics import Metrics
@@ -84,6 +84,24 @@ async def test_health_page(bare_site: Site) -> None:
         fault.fault = HubDown("Gone")
         ill = await site.json("GET", "/health", status=503)
     assert (ill["ok"], ill["checks"][1]["ok"], ill["checks"][1]["message"]) == (False, False, "Gone.")
+
+
+async def test_why_the_policy_file_is_broken_is_for_the_operator_alone(bare_site: Site) -> None:
+    broken = Check(PolicyBroken("banned_people.mallory: “(evil” is no pattern", "line 7"))
+    web = replace(bare_site.web, health=Health({"policy file": broken}, lambda: 0.0))
+    bearer = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    async with served(bare_site, web) as site:
+        for headers in ({}, site.headers(), {"Authorization": "Bearer guessed"}):
+            told = await site.json("GET", "/health", status=503, headers=headers)
+            assert told["checks"][0]["message"] == "The policy file is broken; the last good one holds."
+        async with site.client.get(site.base + "/about", headers={"Accept": "text/html"}) as answer:
+            html = await answer.text()
+        whole = (await site.json("GET", "/health", status=503, headers=bearer))["checks"][0]["message"]
+    assert "The policy file is broken; the last good one holds." in html
+    assert "mallory" not in html
+    assert "line 7" not in html
+    assert "Why: banned_people.mallory: “(evil” is no pattern." in whole
+    assert "line 7" in whole
 
 
 async def test_versions_and_providers_are_for_any_site(site: Site) -> None:

@@ -629,7 +629,7 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         errors.PolicyBroken("it is not TOML", "line 2"),
         503,
         "The policy file cannot be read",
-        "It is not TOML.\nIt is in line 2 of the file.\nThe last version that was understood stays in force.",
+        "The policy file is broken; the last good one holds.\nWhy: it is not TOML.\nIt is in line 2 of the file.",
         "Operators: mend the file; it is read again at once.",
     ),
     (
