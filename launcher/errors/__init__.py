@@ -59,10 +59,14 @@ from launcher.errors.limits import (
 )
 from launcher.errors.links import (
     AddressRefused,
+    ArchiveFile,
     BadRef,
     BadSpec,
     BadUrl,
+    LocalPath,
     ProtocolRefused,
+    PublicationId,
+    SiteUnknown,
     UnknownProvider,
 )
 from launcher.errors.repositories import (
@@ -98,6 +102,7 @@ from launcher.errors.sessions import (
 __all__ = [
     "AddressRefused",
     "AfreshPinned",
+    "ArchiveFile",
     "BadRef",
     "BadRequest",
     "BadSpec",
@@ -135,6 +140,7 @@ __all__ = [
     "LaunchMissing",
     "LauncherError",
     "LfsFailed",
+    "LocalPath",
     "LoginRequired",
     "NetworkBanned",
     "PersonBanned",
@@ -142,6 +148,7 @@ __all__ = [
     "PrivateNotHere",
     "ProjectMissing",
     "ProtocolRefused",
+    "PublicationId",
     "QueueFull",
     "RateLimited",
     "RecordDamaged",
@@ -159,6 +166,7 @@ __all__ = [
     "ServerMissing",
     "ServerNotBuilt",
     "SessionsFull",
+    "SiteUnknown",
     "SpawnFailed",
     "SpawnRefused",
     "SpawnTimeout",

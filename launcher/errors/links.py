@@ -34,6 +34,32 @@ class BadUrl(LauncherError):
 
 
 @dataclass(eq=False)
+class LocalPath(BadUrl):
+    """A path on somebody's own computer."""
+
+
+@dataclass(eq=False)
+class PublicationId(BadUrl):
+    """The id or page of a publication, which holds no files. `kind`: whose ids are of that form."""
+
+    kind: str
+
+
+@dataclass(eq=False)
+class SiteUnknown(BadUrl):
+    """A page of a site whose files nobody here can fetch."""
+
+    site: str
+
+
+@dataclass(eq=False)
+class ArchiveFile(BadUrl):
+    """The address of an archive's file. `form`: zip, tar.gz, …."""
+
+    form: str
+
+
+@dataclass(eq=False)
 class BadRef(LauncherError):
     """A reference that git could not have, or that looks like an option."""
 

@@ -32,6 +32,37 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "The address is “{url}”: {reason}.",
         "Give the address that `git clone` would take, for example https://example.org/group/name.git.",
     ),
+    errors.LocalPath: Row(
+        "local-path",
+        400,
+        "This is a path on one computer",
+        "“{url}” is a path on somebody's own computer, which nobody else can reach.",
+        "Push it to a git host first (GitHub, GitLab, Codeberg, …), then give its address there.",
+    ),
+    errors.PublicationId: Row(
+        "publication-id",
+        400,
+        "This names a publication, not a repository",
+        "“{url}” is of {kind}: it names a publication, and holds no files to launch.",
+        "Give the address of the repository with its code, or the DOI of its record on Zenodo, figshare, Dataverse or "
+        "HydroShare: the publication often names it.",
+    ),
+    errors.SiteUnknown: Row(
+        "site-unknown",
+        400,
+        "What is on this site cannot be launched",
+        "“{url}” is a page of {site}: it is not a git repository, and files of that site are not fetched here.",
+        "Give the address of a git repository, or the DOI or page of a record on Zenodo, figshare, Dataverse, "
+        "HydroShare, CKAN or Software Heritage.",
+    ),
+    errors.ArchiveFile: Row(
+        "archive-file",
+        400,
+        "This is a file, not a repository",
+        "“{url}” is the address of a {form} file, not of a git repository.",
+        "Give the address of the git repository that it was made from, or the DOI of a record that holds it on Zenodo, "
+        "figshare, Dataverse or HydroShare.",
+    ),
     errors.BadRef: Row(
         "bad-ref",
         400,

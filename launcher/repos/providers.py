@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from launcher.errors import BadRef, BadSpec, BadUrl, UnknownProvider
 from launcher.model import RepoRef
-from launcher.repos import urls
+from launcher.repos import no_repository, urls
 from launcher.repos.provider import Provider, Sites
 from launcher.repos.records import links
 from launcher.repos.records.rows import ROWS
@@ -46,11 +46,12 @@ def parse_url(url: str, ref: str = "", sites: Sites = SITES) -> RepoRef:
     text = url.strip()
     if launch := _launch_link(text):
         found = parse_spec(launch["provider"], launch["spec"], sites)
-    elif record := links.pasted(text):
+    elif record := _record(text, sites.protocols):
         found = parse_spec(*record, sites)
     elif page := next((one for site in SITE_PAGES if (one := _page(site, text, sites))), None):
         found = page
     else:
+        no_repository.check_file(text)
         address = str(urls.split(text, sites.protocols))
         found = _reference("git", quote(address, safe=""), address, "")
     if not ref.strip():
@@ -59,6 +60,12 @@ def parse_url(url: str, ref: str = "", sites: Sites = SITES) -> RepoRef:
         raise BadRef(ref.strip(), "a record has no branches; leave this empty, and give the DOI of the version")
     repository = found.spec.removesuffix("/" + quote(found.ref or "HEAD", safe="/"))
     return _reference(found.provider, repository, found.url, ref.strip())
+
+
+def _record(text: str, protocols: tuple[str, ...]) -> tuple[str, str] | None:
+    """The provider and the spec of a record. Raises what says that the text is neither that nor a repository."""
+    no_repository.check(text, protocols)
+    return links.pasted(text)
 
 
 def _reference(provider: str, repository: str, url: str, ref: str) -> RepoRef:

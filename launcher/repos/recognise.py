@@ -64,7 +64,7 @@ def recognise(text: str, ref: str = "", sites: Sites = SITES) -> Recognised:
     command = _command(text)
     if command is not None:
         text, ref = command[0], ref or command[1]
-    elif _MARKUP.search(text) and not _BLANK.fullmatch(text):
+    elif _MARKUP.search(text) and not _BLANK.fullmatch(text) and not urls.is_of_other_scheme(text):
         text = _inside(text)
     if len(text) > urls.LONGEST:
         raise BadUrl(urls.redact(text[:100]) + "…", f"it is longer than {urls.LONGEST} characters")

@@ -27,6 +27,12 @@ _HREF = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]?#\\]*)(?::(?P<port>[0-9]*))?(?P<rest>[/?].*)?"
 )
 _SCP = re.compile(r"(?:(?P<user>[^@/:]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\\]+):(?P<path>.*)")
+_OTHER_SCHEME = re.compile(
+    r"(?i)(?P<scheme>about|blob|bzr|chrome|cid|cvs|data|doi|ed2k|facetime|ftps?|geo|gopher|hdl|hg|imap|info|ircs?|isbn|"
+    r"javascript|ldap|magnet|mailto|news|nntp|pop|rsync|s3|sftp|sips?|skype|smb|sms|svn|swh|tel|telnet|urn|vbscript|"
+    r"view-source|vscode|webcal|wss?|xmpp):(?![\s]|//)"
+)
+"""Schemes of other things than repositories, which the form `host:path` would swallow."""
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
@@ -94,6 +100,8 @@ def split(url: str, protocols: tuple[str, ...] = PROTOCOLS) -> Address:
         raise BadUrl(redact(url[:100]) + "…", f"it is longer than {LONGEST} characters")
     if helper := _HELPER.match(url):
         raise ProtocolRefused(redact(url), helper["helper"].lower(), protocols)
+    if other := _OTHER_SCHEME.match(url):
+        raise ProtocolRefused(redact(url), other["scheme"].lower(), protocols)
     if unseen := _UNSEEN.search(url):
         what = "a space" if unseen[0] == " " else f"the character U+{ord(unseen[0]):04X}"
         raise BadUrl(redact(url), f"it holds {what}")
@@ -155,7 +163,17 @@ def _full(url: str, match: re.Match[str], protocols: tuple[str, ...]) -> Address
     return Address(protocol, _user(url, protocol, match["user"]), _host(url, match["host"]), port, path)
 
 
+def is_of_other_scheme(text: str) -> bool:
+    """Whether a text begins as an address of something that no repository is (`javascript:…`, `mailto:…`)."""
+    return _OTHER_SCHEME.match(text) is not None
+
+
 def _scp(url: str, match: re.Match[str], protocols: tuple[str, ...]) -> Address:
+    host = match["host"]
+    if match["user"] is None and host.lower() in DEFAULT_PORTS:
+        raise BadUrl(redact(url), "it has not the form protocol://host/path")
+    if match["user"] is None and "." not in host and not host.startswith("["):
+        raise BadUrl(redact(url), f"“{host}:” is no protocol of a repository, and no whole host name")
     if "ssh" not in protocols:
         raise ProtocolRefused(redact(url), "ssh", protocols)
     _check_path(url, match["path"], empty="/")

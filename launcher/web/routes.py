@@ -18,7 +18,9 @@ HTML: Final = "text/html"
 EVENTS: Final = "text/event-stream"
 JSON: Final = "application/json"
 SVG: Final = "image/svg+xml"
-LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused")
+NO_REPOSITORY: Final = ("local-path", "publication-id", "site-unknown", "archive-file")
+"""Codes of what was pasted and is no repository."""
+LINK_ERRORS: Final = ("unknown-provider", "bad-spec", "bad-url", "bad-ref", "protocol-refused", *NO_REPOSITORY)
 """Codes of what is wrong with a link."""
 LAST_ID: Final = ("Last-Event-ID", "The id of the last event that was received: what follows it is sent.")
 URLPATH: Final = ("urlpath", "Where in the session to arrive.")

@@ -111,6 +111,23 @@ async def test_nonsense_is_a_sentence(looks: Site, path: str) -> None:
     assert bad["error"]["code"] == "bad-request"
 
 
+@pytest.mark.parametrize(
+    "pasted", ["javascript:alert(1)", "mailto:a@b.c", "arXiv:2101.00001", r"C:\Users\me\repo", "osf.io/abc12"]
+)
+async def test_what_is_no_repository_gets_no_link(looks: Site, host: Host, pasted: str) -> None:
+    asked = [at(path, url=pasted) for path in ("/api/v1/links", "/api/v1/links/found", "/api/v1/links/qr.svg")]
+    told = [await looks.json("GET", path, status=400) for path in asked]
+    told.append(await looks.json("POST", "/api/v1/launches", status=400, json={"url": pasted}, headers=looks.headers()))
+    for one in told:
+        assert pasted in one["error"]["seen"]
+        assert one["error"]["todo"]
+    for path in ("/", "/launch"):
+        async with looks.client.get(looks.base + at(path, url=pasted), allow_redirects=False) as answer:
+            assert answer.status == 400 or (answer.status == 503 and "Location" not in answer.headers)
+            assert "/v2/git/" not in await answer.text()
+    assert host.asked == []
+
+
 # ---- what it leads to
 @pytest.mark.parametrize(
     "url,kind,name",

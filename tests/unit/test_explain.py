@@ -36,6 +36,46 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Give the address that `git clone` would take, for example https://example.org/group/name.git.",
     ),
     (
+        errors.LocalPath("~/notes", "it is a path on one computer"),
+        400,
+        "This is a path on one computer",
+        "“~/notes” is a path on somebody's own computer, which nobody else can reach.",
+        "Push it to a git host first (GitHub, GitLab, Codeberg, …), then give its address there.",
+    ),
+    (
+        errors.PublicationId("arXiv:2101.00001", "it names a publication", "arXiv"),
+        400,
+        "This names a publication, not a repository",
+        "“arXiv:2101.00001” is of arXiv: it names a publication, and holds no files to launch.",
+        (
+            "Give the address of the repository with its code, or the DOI of its record on Zenodo, figshare, Dataverse "
+            "or HydroShare: the publication often names it."
+        ),
+    ),
+    (
+        errors.SiteUnknown("https://osf.io/abc12", "it is a page of a site that is not known here", "OSF"),
+        400,
+        "What is on this site cannot be launched",
+        (
+            "“https://osf.io/abc12” is a page of OSF: it is not a git repository, and files of that site are not "
+            "fetched here."
+        ),
+        (
+            "Give the address of a git repository, or the DOI or page of a record on Zenodo, figshare, Dataverse, "
+            "HydroShare, CKAN or Software Heritage."
+        ),
+    ),
+    (
+        errors.ArchiveFile("https://example.org/x.zip", "it is the address of a file", "zip"),
+        400,
+        "This is a file, not a repository",
+        "“https://example.org/x.zip” is the address of a zip file, not of a git repository.",
+        (
+            "Give the address of the git repository that it was made from, or the DOI of a record that holds it on "
+            "Zenodo, figshare, Dataverse or HydroShare."
+        ),
+    ),
+    (
         errors.BadRef("--upload-pack=id", "it begins with “-”"),
         400,
         "This cannot be a branch, tag or commit",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.errors import BadRef, BadSpec, BadUrl, LauncherError, ProtocolRefused, UnknownProvider
+from launcher.errors import BadRef, BadSpec, BadUrl, LauncherError, LocalPath, ProtocolRefused, UnknownProvider
 from launcher.model import RepoRef
 from launcher.repos.provider import Sites
 from launcher.repos.providers import PROVIDERS, parse_spec, parse_url
@@ -151,6 +151,8 @@ def test_a_pasted_address_is_read(pasted: str, ref: str, provider: str, spec: st
         ("git", "https://h.org/r/main", BadSpec("git", "https://h.org/r/main", PROVIDERS["git"].form, "the repository's address has to be percent-encoded as a whole")),
         ("gh", "u/r/--upload-pack=touch%20x", BadRef("--upload-pack=touch x", "it begins with - like an option")),
         ("gh", "u/r/a%00b", BadRef("a\0b", "it holds a control character")),
+        *(("git", q(f"{one}:x") + "/x", ProtocolRefused(f"{one}:x", one, ("http", "https", "git", "ssh"))) for one in ("javascript", "data", "mailto", "tel")),
+        ("git", q("C:\\Users\\r") + "/x", BadUrl("C:\\Users\\r", "“C:” is no protocol of a repository, and no whole host name")),
         ("git", q("ext::sh -c id") + "/x", ProtocolRefused("ext::sh -c id", "ext", ("http", "https", "git", "ssh"))),
         ("git", q("ext::sh%20-c%20id") + "/x", ProtocolRefused("ext::sh%20-c%20id", "ext", ("http", "https", "git", "ssh"))),
     ],
@@ -168,16 +170,16 @@ def test_a_launch_path_is_refused(provider: str, spec: str, error: LauncherError
         ("fd::17/foo", ProtocolRefused("fd::17/foo", "fd", ("http", "https", "git", "ssh"))),
         ("https::https://h/r", ProtocolRefused("https::https://h/r", "https", ("http", "https", "git", "ssh"))),
         ("ftp://h.org/r", ProtocolRefused("ftp://h.org/r", "ftp", ("http", "https", "git", "ssh"))),
-        ("file:///etc", ProtocolRefused("file:///etc", "file", ("http", "https", "git", "ssh"))),
-        ("/etc", ProtocolRefused("/etc", "file", ("http", "https", "git", "ssh"))),
-        ("./here", BadUrl("./here", "it has not the form protocol://host/path")),
+        *((path, LocalPath(path, "it is a path on one computer")) for path in ("file:///etc", "/etc", "./here")),
         ("", BadUrl("", "it has not the form protocol://host/path")),
         ("https://me:secret@h.org/r", BadUrl("https://h.org/r", "it carries a user name or a password, and links are public")),
         ("https://sometoken@h.org/r", BadUrl("https://h.org/r", "it carries a user name or a password, and links are public")),
         ("ssh://me:pw@h.org/r", BadUrl("ssh://me@h.org/r", "it carries a user name or a password, and links are public")),
         ("ssh://-oProxyCommand=x/r", BadUrl("ssh://-oProxyCommand=x/r", "its host is not a host name")),
         ("ssh://-oProxyCommand=x@h.org/r", BadUrl("ssh://-oProxyCommand=x@h.org/r", "its user name is none")),
-        ("-oProxyCommand=x:r", BadUrl("-oProxyCommand=x:r", "its host is not a host name")),
+        ("-oProxyCommand=x.y:r", BadUrl("-oProxyCommand=x.y:r", "its host is not a host name")),
+        ("notes:r.git", BadUrl("notes:r.git", "“notes:” is no protocol of a repository, and no whole host name")),
+        ("https:h.org/r", BadUrl("https:h.org/r", "it has not the form protocol://host/path")),
         ("h.org:-x", BadUrl("h.org:-x", "its path begins with -")),
         ("https://h.org", BadUrl("https://h.org", "it has no path to a repository")),
         ("https:///r", BadUrl("https:///r", "it has no host")),
@@ -198,6 +200,11 @@ def test_an_address_is_refused(url: str, error: LauncherError) -> None:
     with pytest.raises(type(error)) as caught:
         parse_url(url)
     assert vars(caught.value) == vars(error)
+
+
+@pytest.mark.parametrize("url", ["git.example.org:u/r.git", "me@host:r", "[2001:db8::1]:r"])
+def test_the_short_form_of_ssh(url: str) -> None:
+    assert str(split(url)) == url
 
 
 @pytest.mark.parametrize("url", ["file:///srv/r.git", "/srv/r.git"])

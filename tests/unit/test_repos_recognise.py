@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.errors import BadUrl, LauncherError
+from launcher.errors import (
+    ArchiveFile,
+    BadUrl,
+    LauncherError,
+    LocalPath,
+    ProtocolRefused,
+    PublicationId,
+    SiteUnknown,
+)
+from launcher.explain import explain
 from launcher.repos.providers import parse_spec
 from launcher.repos.recognise import LONGEST, folders, may_move, recognise
 
@@ -84,6 +93,32 @@ def test_what_is_none_is_refused(pasted: str, url: str, reason: str) -> None:
     with pytest.raises(BadUrl) as caught:
         recognise(pasted)
     assert vars(caught.value) == {"url": url, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    "pasted,kind,code",
+    [
+        *((one, ProtocolRefused, "protocol-refused") for one in ("javascript:alert(1)", "mailto:a@b.c", "tel:123", "data:text/html,x", "javascript:open('https://h.org/r')", "urn:x:y", "doi:nonsense")),
+        *((one, PublicationId, "publication-id") for one in ("arXiv:2101.00001", "https://arxiv.org/abs/2101.00001", "hdl:20.1000/1", "https://hdl.handle.net/20.1000/1", "PMID: 123", "isbn:978-3-16-148410-0", "10.48550/arXiv.2101.00001", "https://www.biorxiv.org/content/10.1101/1v1")),
+        *((one, LocalPath, "local-path") for one in ("C:\\Users\\me\\repo", "c:/Users/me/my repo", "\\\\server\\share", "~/repo", "/home/me/repo", "../repo", "file:///home/me/repo")),
+        *((one, SiteUnknown, "site-unknown") for one in ("https://osf.io/abc12/", "osf.io/abc12", "doi:10.17605/OSF.IO/ABC12", "https://doi.org/10.5061/dryad.x1", "https://www.kaggle.com/u/x", "https://drive.google.com/file/d/x/view", "https://colab.research.google.com/drive/1x")),
+        *((one, ArchiveFile, "archive-file") for one in ("https://example.com/x.zip", "https://example.com/a/x.tar.gz?raw=1", "http://h.org/x.TGZ", "[code](https://example.com/x.zip)")),
+        *((one, BadUrl, "bad-url") for one in ("host:path", "localhost:8888/lab", "https:h.org/r", "note:https://h.org/r")),
+    ],
+)  # fmt: skip
+def test_what_is_no_repository_is_told_for_what_it_is(pasted: str, kind: type[LauncherError], code: str) -> None:
+    with pytest.raises(kind) as caught:
+        recognise(pasted)
+    assert type(caught.value) is kind
+    assert explain(caught.value).code == code
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    ["https://zenodo.org/records/123/files/a.zip", "code: https://github.com/u/r", "data: https://github.com/u/r"],
+)
+def test_what_only_looks_like_it_is_read(pasted: str) -> None:
+    assert recognise(pasted).ref.provider in {"zenodo", "gh"}
 
 
 def test_a_whole_readme_is_not_read() -> None:
