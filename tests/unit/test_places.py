@@ -287,6 +287,7 @@ async def test_one_repository_has_one_quota_however_it_is_written(site: Site) ->
     for name, spec in (("a", "ada/nice"), ("b", "ADA/Nice.git"), ("c", "ada//nice/"), ("d", "ada/other")):
         await site.launch(name, spec=spec)
     assert site.served == ["a", "d"]
+    site.hub.projects["pa"] = replace(site.hub.projects["pa"], url="https://h/ADA/Nice.git")
     site.places._taken = Taken(site.hub, site.hub, time.monotonic, Aliases(Sites()).one_name)
     await site.places._taken.look()
     assert site.places._taken.of("repository", "https://h/ada/nice") == 1, "also of what the hub runs already"
