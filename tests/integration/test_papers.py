@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fixtures.nix import SET
 from tests.fixtures.service import ROOT, Service, visiting
 
 if TYPE_CHECKING:
-    from tests.fixtures.repos import GitHost
+    from pathlib import Path
 
-pytestmark = pytest.mark.engine
+    from tests.fixtures.repos import Files, GitHost, Repo
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 
 async def repolaunch(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,13 +29,13 @@ async def repolaunch(service: Service, *arguments: str) -> subprocess.CompletedP
     argv = [sys.executable, "-m", "launcher", verb, "--data", str(service.data), *rest]
     env = service.environment
     return await asyncio.to_thread(
-        subprocess.run, argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300
+        subprocess.run, argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=600
     )
 
 
 async def papers(service: Service, *what: str) -> dict[str, Any]:
     """What is told of an image that is pushed, and archived, beside the launch."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(600):  # layers of the base image are compressed for a registry that has none
         while True:
             done = await repolaunch(service, "provenance", "--json", *what)
             if done.returncode == 0:
@@ -79,3 +83,44 @@ async def test_what_was_never_launched(service: Service, git_daemon: GitHost) ->
     assert done.returncode == 1
     assert "no link" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def author(host: GitHost, seed: Path, program: str) -> Repo:
+    """A repository whose environment is a kernel of a few lines, and this."""
+    seeds: Files = {
+        str(path.relative_to(seed.parent)): path.read_bytes() for path in sorted(seed.rglob("*")) if path.is_file()
+    }
+    repo = host.make_repo(files=seeds | {"default.nix": _says(program)})
+    for path in (repo.work / "seed").rglob("bin/*"):
+        path.chmod(0o755)
+    repo.add({}, message="executable seeds")
+    return repo
+
+
+def _says(program: str) -> str:
+    return f"{SET}[ ({program}) kernel ]"
+
+
+async def built(service: Service, repo: Repo) -> str:
+    """The image of what the repository says now, by its digest."""
+    done = await repolaunch(service, "build", repo.url, "--ref=main", "--quiet")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("filled")
+async def test_what_nix_built_is_verified(service: Service, git_daemon: GitHost, nix_author: Path) -> None:
+    """As the operator types it: words, JSON, exit codes. The notebook server is built in the empty store too."""
+    salt = secrets.token_hex(8)
+    repo = author(git_daemon, nix_author / "seed", f'program "tool" "echo {salt}"')
+    image = await built(service, repo)
+    by_link = await repolaunch(service, "verify", repo.url, "--ref=main")
+    assert (by_link.returncode, by_link.stdout) == (0, "identical\n"), by_link.stderr
+    by_name = await repolaunch(service, "verify", image, "--json")
+    assert json.loads(by_name.stdout) == {"image": image, "verdict": "identical", "difference": ""}
+    told = await repolaunch(service, "provenance", image)
+    assert f"built from   {repo.url}@{repo.commit}" in told.stdout
+    assert "pinning      reproducible" in told.stdout
+    assert " store paths" in told.stdout
