@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 
 from launcher import explain
 from launcher.errors import BadRequest, LauncherError, LaunchMissing, RetryLater
-from launcher.events import Cancelled, Ended, Failed, Progress, Ready, Stage
+from launcher.events import Cancelled, Ended, Failed, Progress, Queued, Ready, Stage
 from launcher.model import Account, Kind
 from launcher.web import auth
 from launcher.web.events import StreamHandler
@@ -95,6 +95,8 @@ def _phase(event: Event) -> tuple[str, str, Fields]:
         case Ended(stage=Stage.IMAGE):
             image = _IMAGE.search(event.message)
             found = ("built", event.message, {"imageName": image[0] if image else ""})
+        case Queued():  # a phase of its own would end clinder
+            found = ("launching", event.message, {one: getattr(event, one) for one in ("place", "ahead", "reason")})
         case Progress(stage=Stage.PUSH):
             found = ("pushing", event.message, {"progress": event.percent or 0})
         case _:

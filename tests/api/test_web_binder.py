@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from launcher.errors import BuildTokenRefused, HubDown, RefMissing
-from launcher.events import Cancelled, Ended, Event, Failed, Log, Progress, Ready, Stage, Started
+from launcher.events import Cancelled, Ended, Event, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.model import Image, ImageRef, Kind
 from launcher.rates import Rates
 from launcher.web import binder
@@ -54,6 +54,10 @@ TABLE: list[tuple[Event, dict[str, Any]]] = [
         {"phase": "built", "message": f"The image is here: {DIGEST}\n", "imageName": DIGEST},
     ),
     (Started(Stage.WORKSPACE, "Making"), {"phase": "launching", "message": "Making\n"}),
+    (
+        Queued(Stage.QUEUE, "You are next.", 1, 0, "sessions"),
+        {"phase": "launching", "message": "You are next.\n", "place": 1, "ahead": 0, "reason": "sessions"},
+    ),
     (Progress(Stage.SESSION, "Starting", 50), {"phase": "launching", "message": "Starting\n"}),
     (Ready("a", "/user/project-a/", DIGEST, "Ready"), {"phase": "ready", "message": "Ready\n"}),
     (
