@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import secrets
-import tarfile
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -24,6 +21,7 @@ from builders.oci.image import MANIFEST_TYPE, canonical, digest_of
 from builders.oci.push import publish, push_recorded
 from builders.oci.registry import Repository
 from builders.verify import MOVING, verify
+from tests.fixtures.changed import with_another_byte
 from tests.fixtures.nix import SET
 
 if TYPE_CHECKING:
@@ -59,37 +57,6 @@ async def pushed(workshop: Workshop, folder: Path, registry: RunningRegistry, en
     return f"{repository}@{digest}"
 
 
-def with_another_byte(image: str, about: provenance.About, kept: Path) -> str:
-    """The same image, but for one byte of one file in a layer, with the same papers; its name."""
-    where, _, digest = image.partition("@")
-    host, _, name = where.partition("/")
-    with closing(Repository(Access(host, tls=False), name)) as repository:
-        manifest = json.loads(repository.manifest(digest, MANIFEST_TYPE) or b"")
-        config = json.loads(repository.blob(manifest["config"]["digest"]))
-        number, data = next(
-            (number, changed)
-            for number, layer in enumerate(manifest["layers"])
-            if (changed := _changed(repository.blob(layer["digest"])))
-        )
-        manifest["layers"][number]["digest"] = config["rootfs"]["diff_ids"][number] = digest_of(data)
-        written = canonical(config)
-        manifest["config"] |= {"digest": digest_of(written), "size": len(written)}
-        repository.put(data)
-        repository.put(written)
-        repository.put_manifest("changed", canonical(manifest))
-        closure = json.loads(kept.read_bytes())["closure"]
-        provenance.publish(repository, digest_of(canonical(manifest)), about, checked_closure(closure))
-    return f"{where}@{digest_of(canonical(manifest))}"
-
-
-def _changed(layer: bytes) -> bytes:
-    """The layer with `echo hi` as `echo ho`; empty where it has none."""
-    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-        if not any(member.name.endswith("bin/tool") for member in archive):
-            return b""
-    return layer.replace(b"echo hi", b"echo ho")
-
-
 async def test_what_differs_is_named(
     workshop: Workshop,
     nix_author: Path,
@@ -103,10 +70,8 @@ async def test_what_differs_is_named(
     assert await verify(nix_author, image, PLATFORM, workshop, hush) == Verified("identical", "")
     assert list((workshop.stores / verifying.FOLDER).iterdir()) == []
 
-    (record,) = [one for one in (workshop.stores / "images").glob("*.json") if not one.name.endswith(".about.json")]
-    about = provenance.find(workshop.stores, f"sha256:{record.stem}")
-    assert about is not None
-    layer = await verify(nix_author, with_another_byte(image, about, record), PLATFORM, workshop, hush)
+    other = with_another_byte(Access(registry.host, tls=False), image, "/bin/tool", (b"echo hi", b"echo ho"))
+    layer = await verify(nix_author, other, PLATFORM, workshop, hush)
     assert layer.verdict == "different"
     assert layer.difference.startswith("the file /nix/store/")
     assert "-tool/bin/tool is another one: it was at byte" in layer.difference
