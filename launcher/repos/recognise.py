@@ -6,8 +6,8 @@ import html
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, unquote
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qs, quote, unquote
 
 from launcher.errors import BadUrl
 from launcher.repos import urls
@@ -31,6 +31,9 @@ _BLANK = re.compile(r"https?://(?:(?!https?://)[^\"'<>()\[\]{}\\^`\n])*")
 """An address with a space in it: half of it may be another repository's."""
 _LATEX = re.compile(r"\\([%_#&~{}$])")
 _SHORT = re.compile(r"(?P<repo>[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100})(?:@(?P<ref>[^\s@]+))?")
+_CUTS: Final = 3
+"""In so many other places a branch's name is taken to end: each is a question to the host."""
+_ARRIVE_AT_FILE: Final = "doc/tree/"
 _FILE = re.compile(r"(?i)\.(?:ipynb|py|md|myst|rst|rmd|qmd|r|jl|txt|csv|tsv|json|ya?ml)$")
 
 
@@ -40,6 +43,8 @@ class Recognised:
 
     ref: RepoRef
     urlpath: str = ""
+    page: str = ""
+    """Branch and path as a page's address has them, where it is not told where the branch's name ends."""
 
     @property
     def moves(self) -> bool | None:
@@ -68,23 +73,31 @@ def recognise(text: str, ref: str = "", sites: Sites = SITES) -> Recognised:
         text = _inside(text)
     if len(text) > urls.LONGEST:
         raise BadUrl(urls.redact(text[:100]) + "…", f"it is longer than {urls.LONGEST} characters")
-    address, path, found = _page(text)
-    return Recognised(parse_url(address, ref or found, sites), path)
+    read = _page(text)
+    if ref and read.page.startswith(f"{ref}/"):
+        kind = _ARRIVE_AT_FILE if read.path else "lab/tree/"
+        read = _Read(read.address, kind + read.page.removeprefix(f"{ref}/"), ref)
+    return Recognised(parse_url(read.address, ref or read.ref, sites), read.path, "" if ref else read.page)
 
 
 def folders(found: Recognised, sites: Sites = SITES) -> list[Recognised]:
-    """How else the address of a folder's page may be meant: pages do not tell where a branch's name ends."""
-    parts = found.ref.ref.split("/")
-    repository = found.ref.spec.removesuffix(found.ref.ref)
-    if len(parts) == 1 or repository == found.ref.spec:
+    """How else the address of a page may be meant: pages do not tell where a branch's name ends.
+
+    Git has no branch `a` beside a branch `a/b`: of the ways at most one is a branch, whichever is tried first.
+    """
+    ref, parts = found.ref, (found.page or found.ref.ref).split("/")
+    repository = ref.spec.removesuffix(quote(ref.ref, safe="/"))
+    if repository == ref.spec:
         return []
-    cuts = range(1, min(len(parts), 4))
+    of_file = bool(found.page) and ref.ref != found.page
+    kind, first = (_ARRIVE_AT_FILE, 2) if of_file else ("lab/tree/", 1)
+    guessed = kind + found.page.partition("/")[2] if of_file else ""
     return [
         Recognised(
-            parse_spec(found.ref.provider, repository + "/".join(parts[:cut]), sites),
-            "lab/tree/" + "/".join(parts[cut:]),
+            parse_spec(ref.provider, repository + quote("/".join(parts[:cut]), safe="/"), sites),
+            kind + "/".join(parts[cut:]) if found.urlpath == guessed else found.urlpath,
         )
-        for cut in cuts
+        for cut in range(first, min(len(parts), first + _CUTS))
     ]
 
 
@@ -121,23 +134,31 @@ def _inside(text: str) -> str:
 
 
 # --------------------------------------------------------------------------- pages
-def _page(text: str) -> tuple[str, str, str]:
+class _Read(NamedTuple):
     """The address of a repository or a launch link, where in a session to arrive, and the reference that is named."""
+
+    address: str
+    path: str = ""
+    ref: str = ""
+    page: str = ""
+
+
+def _page(text: str) -> _Read:
     if short := _SHORT.fullmatch(text):
-        return f"https://github.com/{short['repo']}", "", short["ref"] or ""
+        return _Read(f"https://github.com/{short['repo']}", "", short["ref"] or "")
     for pattern, read in _READERS:
         if match := pattern.fullmatch(text):
             return read(match)
-    return text, "", ""
+    return _Read(text)
 
 
 def _query(text: str) -> dict[str, str]:
     return {str(name): str(values[0]) for name, values in parse_qs(text).items()}
 
 
-def _launch_link(match: re.Match[str]) -> tuple[str, str, str]:
+def _launch_link(match: re.Match[str]) -> _Read:
     asked = _query(match["query"] or "")
-    return match["link"], arrival(asked.get("urlpath", ""), asked.get("labpath", ""), asked.get("filepath", "")), ""
+    return _Read(match["link"], arrival(*(asked.get(way, "") for way in ("urlpath", "labpath", "filepath"))))
 
 
 def arrival(urlpath: str, labpath: str = "", filepath: str = "") -> str:
@@ -147,11 +168,11 @@ def arrival(urlpath: str, labpath: str = "", filepath: str = "") -> str:
     return f"tree/{filepath.lstrip('/')}" if filepath else urlpath.lstrip("/")
 
 
-def _legacy(match: re.Match[str]) -> tuple[str, str, str]:
-    return f"https://github.com/{match['repo']}", _query(match["query"] or "").get("urlpath", ""), ""
+def _legacy(match: re.Match[str]) -> _Read:
+    return _Read(f"https://github.com/{match['repo']}", _query(match["query"] or "").get("urlpath", ""))
 
 
-def _git_pull(match: re.Match[str]) -> tuple[str, str, str]:
+def _git_pull(match: re.Match[str]) -> _Read:
     """A link of nbgitpuller: it puts the repository into a folder of its name, which is the workspace here."""
     asked = _query(match["query"])
     repo = asked.get("repo", "")
@@ -159,32 +180,38 @@ def _git_pull(match: re.Match[str]) -> tuple[str, str, str]:
     way, _, inside = asked.get("urlpath", "").partition(f"/tree/{name}/")
     file = inside or asked.get("subPath", "") or asked.get("subpath", "")
     kind = "doc/tree/" if way.startswith("lab") or not way else f"{way}/tree/"
-    return repo, f"{kind}{file}" if file else "", asked.get("branch", "")
+    return _Read(repo, f"{kind}{file}" if file else "", asked.get("branch", ""))
 
 
-def _viewed(match: re.Match[str]) -> tuple[str, str, str]:
+def _viewed(match: re.Match[str]) -> _Read:
     """A viewer's page of what GitHub has: the same as GitHub's own page."""
     return _page(f"https://{'gist.' if match['what'] == 'gist' else ''}github.com/{match['rest']}")
 
 
-def _file_at(match: re.Match[str]) -> tuple[str, str, str]:
+def _file_at(match: re.Match[str]) -> _Read:
     """A file's page: its branch is taken to be one part, as most are."""
-    path = unquote((match["path"] or "").strip("/"))
-    return match["repo"], f"doc/tree/{path}" if path else "", unquote(match["ref"])
+    return _file_page(match["repo"], unquote(match["ref"]), unquote((match["path"] or "").strip("/")))
 
 
-def _tree_at(match: re.Match[str]) -> tuple[str, str, str]:
+def _file_page(repository: str, ref: str, path: str) -> _Read:
+    open_end = path and not _FULL.fullmatch(ref)
+    return _Read(repository, _ARRIVE_AT_FILE + path if path else "", ref, f"{ref}/{path}" if open_end else "")
+
+
+def _tree_at(match: re.Match[str]) -> _Read:
     """A page of a branch, and maybe of a folder or file in it: which part is the branch is not told."""
     whole = unquote(match["rest"].strip("/"))
     first, _, path = whole.partition("/")
-    if path and (_FILE.search(path) or _FULL.fullmatch(first)):
-        return match["repo"], ("doc/tree/" if _FILE.search(path) else "lab/tree/") + path, first
-    return match["repo"], "", whole
+    if path and _FILE.search(path):
+        return _file_page(match["repo"], first, path)
+    if path and _FULL.fullmatch(first):
+        return _Read(match["repo"], f"lab/tree/{path}", first)
+    return _Read(match["repo"], "", whole, whole if path else "")
 
 
 _TAIL: Final = r"(?:[?#].*)?"
 _SITE: Final = r"https?://[^/?#]+"
-_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, str, str]]], ...] = (
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], _Read]], ...] = (
     (re.compile(rf"(?P<link>(?:{_SITE}(?:/[^?#]*)?)?{_LAUNCH.pattern})(?:\?(?P<query>[^#]*))?(?:#.*)?"), _launch_link),
     (re.compile(rf"{_SITE}(?:/[^?#]*)?/git-pull\?(?P<query>[^#]*)(?:#.*)?"), _git_pull),
     (
@@ -200,10 +227,10 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, str,
     ),
     (
         re.compile(
-            r"https?://raw\.githubusercontent\.com/(?P<name>[^/?#]+/[^/?#]+)/(?:refs/(?:heads|tags)/)?"
+            r"https?://raw\.githubusercontent\.com/(?P<repo>[^/?#]+/[^/?#]+)/(?:refs/(?:heads|tags)/)?"
             rf"(?P<ref>[^/?#]+)(?P<path>/[^?#]*)?{_TAIL}"
         ),
-        lambda match: ("https://github.com/" + match["name"], *_file_at_named(match)),
+        lambda match: (found := _file_at(match))._replace(address=f"https://github.com/{found.address}"),
     ),
     (
         re.compile(
@@ -235,11 +262,6 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, str,
 """Pages in their forms: the first that fits. GitLab and Forgejo run anywhere: forms are known, not names."""
 
 
-def _file_at_named(match: re.Match[str]) -> tuple[str, str]:
-    path = unquote((match["path"] or "").strip("/"))
-    return f"doc/tree/{path}" if path else "", unquote(match["ref"])
-
-
-def _with_git(found: tuple[str, str, str]) -> tuple[str, str, str]:
+def _with_git(found: _Read) -> _Read:
     """With the `.git` that such hosts clone from without a redirect."""
-    return found[0].removesuffix(".git") + ".git", found[1], found[2]
+    return found._replace(address=found.address.removesuffix(".git") + ".git")

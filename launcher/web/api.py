@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from launcher.errors import LauncherError, LaunchMissing, ProjectMissing
 from launcher.explain import explain, speak
 from launcher.model import RepoRef, Role
-from launcher.web import schemas
+from launcher.web import links, schemas
 from launcher.web.handler import Handler
 from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.telling import as_json
@@ -93,11 +93,11 @@ class Launches(OfLaunches):
 
     async def post(self) -> None:
         """Begin. Errors of the link are answered at once, all others are events."""
-        _ = self.account
+        account = self.account
         asked = self.body_as(schemas.LaunchRequest)
         urlpath = checked_urlpath(asked.urlpath)
         if asked.url is not None:
-            found = self.web.links.recognise(asked.url, asked.ref)
+            found = await links.settled(self, self.web.links.recognise(asked.url, asked.ref), account)
             ref, urlpath = found.ref, urlpath or checked_urlpath(found.urlpath)
         else:
             ref = self.web.links.parse_spec(asked.provider or "", asked.spec or "")

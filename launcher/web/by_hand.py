@@ -34,15 +34,18 @@ LINK: Final = (
 class Pasted(Home):
     """`/launch`: what the home page's form asks for where no script reads it."""
 
-    def get(self) -> None:
-        """To the launch link of what was pasted; what is none is told on the home page."""
+    async def get(self) -> None:
+        """To the launch link of what was pasted; what is none is told on the home page.
+
+        Where a page does not tell where its branch's name ends, its host is asked.
+        """
         if not self.get_query_argument("url", "").strip():
             self.redirect(f"{self.web.base}/")
             return
         try:
-            found = links.shown(self, links.asked(self))
+            found = links.shown(self, await links.settled(self, links.asked(self)))
         except LauncherError:
-            super().get()
+            await super().get()
             return
         self.redirect(self.web.base + found.link)
 

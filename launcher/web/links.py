@@ -14,7 +14,7 @@ from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:
-    from launcher.model import ResolvedRepo
+    from launcher.model import Account, ResolvedRepo
     from launcher.web.context import Web
 
 LONGEST_QR = 1500
@@ -29,6 +29,24 @@ def asked(handler: Handler) -> Recognised:
     if any(ways):
         found = replace(found, urlpath=arrival(*ways))
     return replace(found, urlpath=checked_urlpath(found.urlpath))
+
+
+def meant(handler: Handler, found: Recognised) -> list[Recognised]:
+    """What was recognised, and how else its page may be meant."""
+    return [found, *handler.web.links.folders(found)]
+
+
+async def settled(handler: Handler, found: Recognised, account: Account | None = None) -> Recognised:
+    """The way that its host knows, where a page may be meant in many; as it is where the host does not say."""
+    ways = meant(handler, found)
+    if not found.page or len(ways) == 1:
+        return found
+    try:
+        handler.web.looking.count(account, handler.visitor)
+        told = await handler.web.looking.find([one.ref for one in ways])
+    except (LauncherError, TimeoutError):
+        return found
+    return ways[told[0]] if told else found
 
 
 def shown(handler: Handler, found: Recognised, *, moves: bool | None = None) -> schemas.Link:
@@ -70,7 +88,7 @@ class LinkFound(Handler):
         """Ask the host. Raises the errors of links and of repositories, and TooOften."""
         found = asked(self)
         self.web.looking.count(self.who.account if self.who else None, self.visitor)
-        ways = [found, *self.web.links.folders(found)]
+        ways = meant(self, found)
         try:
             told = await self.web.looking.find([one.ref for one in ways])
         except TimeoutError:

@@ -110,13 +110,13 @@ class Home(Shell):
     entry = "src/home/main.ts"
     template = "home.html"
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """The page; with `url`, and without a script, what that becomes."""
         asked = {name: self.get_query_argument(name, "") for name in ("url", "ref", "labpath")}
         told = link = None
         if asked["url"].strip():
             try:
-                link = links.shown(self, links.asked(self))
+                link = links.shown(self, await links.settled(self, links.asked(self)))
             except LauncherError as error:
                 told = explain.explain(error)
         config = {"provider": "", "spec": "", "urlpath": ""}

@@ -42,7 +42,13 @@ class Host:
             await asyncio.sleep(60)
         if ref.provider == "zenodo":
             return ResolvedRepo(ref, "", "", record=Record("10.5281/zenodo.124", 0, ()))
-        names = {"": "refs/heads/main", "main": "refs/heads/main", "v1": "refs/tags/v1", COMMIT: ""}
+        names = {
+            "feature/x": "refs/heads/feature/x",
+            "": "refs/heads/main",
+            "main": "refs/heads/main",
+            "v1": "refs/tags/v1",
+            COMMIT: "",
+        }
         if ref.ref not in names:
             raise RefMissing(ref.url, ref.ref, ("main",))
         return ResolvedRepo(ref, COMMIT, names[ref.ref])
@@ -152,6 +158,56 @@ async def test_the_page_of_a_folder_is_understood(looks: Site, host: Host) -> No
     found = await looks.json("GET", at("/api/v1/links/found", url="https://github.com/ada/nice/tree/main/notes"))
     assert found["link"]["link"] == "/v2/gh/ada/nice/main?urlpath=lab/tree/notes"
     assert [one.ref for one in host.asked] == ["main/notes", "main"]
+
+
+FILE_PAGES = (
+    ("https://github.com/ada/nice/blob/feature/x/notes/a%20b.ipynb", "/v2/gh/ada/nice/feature/x"),
+    (
+        "https://git.example.org/g/p/-/blob/feature/x/notes/a%20b.ipynb",
+        "/v2/git/https%3A%2F%2Fgit.example.org%2Fg%2Fp.git/feature/x",
+    ),
+    (
+        "https://codeberg.org/u/r/src/branch/feature/x/notes/a%20b.ipynb",
+        "/v2/git/https%3A%2F%2Fcodeberg.org%2Fu%2Fr.git/feature/x",
+    ),
+    (
+        "https://bitbucket.org/u/r/src/feature/x/notes/a%20b.ipynb",
+        "/v2/git/https%3A%2F%2Fbitbucket.org%2Fu%2Fr/feature/x",
+    ),
+)
+
+
+@pytest.mark.parametrize("page,link", FILE_PAGES)
+async def test_the_page_of_a_file_on_a_branch_with_a_slash(looks: Site, host: Host, page: str, link: str) -> None:
+    found = await looks.json("GET", at("/api/v1/links/found", url=page))
+    assert found["link"]["link"] == f"{link}?labpath=notes/a%20b.ipynb"
+    assert found["link"]["urlpath"] == "doc/tree/notes/a b.ipynb"
+    assert [one.ref for one in host.asked] == ["feature", "feature/x"]
+    found = await looks.json("GET", at("/api/v1/links/found", url=page, labpath="other.ipynb"))
+    assert found["link"]["link"] == f"{link}?labpath=other.ipynb"
+
+
+@pytest.mark.parametrize("page,link", FILE_PAGES)
+async def test_the_same_without_a_script(looks: Site, page: str, link: str) -> None:
+    async with looks.client.get(looks.base + at("/launch", url=page), allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (302, f"{link}?labpath=notes/a%20b.ipynb")
+    begun = await looks.json("POST", "/api/v1/launches", status=201, json={"url": page}, headers=looks.headers())
+    assert begun["link"] == f"{link}?labpath=notes/a%20b.ipynb"
+
+
+async def test_a_reference_that_somebody_names_is_not_guessed_about(looks: Site, host: Host) -> None:
+    for asked in ({"url": "ada/nice@main/x"}, {"url": "ada/nice", "ref": "main/x"}, {"url": "/v2/gh/ada/nice/main/x"}):
+        begun = await looks.json("POST", "/api/v1/launches", status=201, json=asked, headers=looks.headers())
+        assert begun["ref"] == "main/x"
+    assert host.asked == []
+
+
+async def test_where_the_host_does_not_say_the_first_way_is_taken(looks: Site, host: Host) -> None:
+    page = at("/launch", url="https://github.com/ada/nice/blob/other/notes/a.ipynb")
+    for _ in range(6):  # and more often than anybody may ask
+        async with looks.client.get(looks.base + page, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (302, "/v2/gh/ada/nice/other?labpath=notes/a.ipynb")
+    assert len(host.asked) == 8
 
 
 async def test_what_is_not_there_is_told_of_what_was_pasted(looks: Site) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -134,7 +135,41 @@ def test_a_reference_of_ones_own_wins() -> None:
 def test_where_a_branch_ends_in_the_page_of_a_folder() -> None:
     found = folders(recognise("https://github.com/u/r/tree/a/b/c"))
     assert [(one.ref.spec, one.urlpath) for one in found] == [("u/r/a", "lab/tree/b/c"), ("u/r/a/b", "lab/tree/c")]
+    told = recognise("https://github.com/u/r/tree/a/b/c", "a/b")
+    assert (told.ref.spec, told.urlpath) == ("u/r/a/b", "lab/tree/c")
     assert folders(recognise("u/r")) == folders(recognise(f"swh:1:dir:{SHA}")) == []
+
+
+@pytest.mark.parametrize(
+    "page,repository",
+    [
+        ("https://github.com/u/r/blob/a/b/c/d/e.ipynb", "u/r"),
+        ("https://raw.githubusercontent.com/u/r/refs/heads/a/b/c/d/e.ipynb", "u/r"),
+        ("https://gitlab.com/g/p/-/blob/a/b/c/d/e.ipynb?ref_type=heads", "g%2Fp"),
+        ("https://git.example.org/g/p/-/blob/a/b/c/d/e.ipynb", q("https://git.example.org/g/p.git")),
+        ("https://codeberg.org/u/r/src/branch/a/b/c/d/e.ipynb", q("https://codeberg.org/u/r.git")),
+        ("https://bitbucket.org/u/r/src/a/b/c/d/e.ipynb", q("https://bitbucket.org/u/r")),
+    ],
+)
+def test_where_a_branch_ends_in_the_page_of_a_file(page: str, repository: str) -> None:
+    first = recognise(page)
+    assert [(one.ref.spec, one.urlpath) for one in (first, *folders(first))] == [
+        (f"{repository}/a", "doc/tree/b/c/d/e.ipynb"),
+        (f"{repository}/a/b", "doc/tree/c/d/e.ipynb"),
+        (f"{repository}/a/b/c", "doc/tree/d/e.ipynb"),
+        (f"{repository}/a/b/c/d", "doc/tree/e.ipynb"),
+    ]
+    told = recognise(page, "a/b")
+    assert (told.ref.spec, told.urlpath, told.page) == (f"{repository}/a/b", "doc/tree/c/d/e.ipynb", "")
+    other = replace(first, urlpath="lab/tree/x")
+    assert {one.urlpath for one in folders(other)} == {"lab/tree/x"}, "what was asked for by itself stays"
+
+
+@pytest.mark.parametrize(
+    "page", [f"https://github.com/u/r/blob/{SHA}/a/b.ipynb", "https://github.com/u/r/blob/main/b.ipynb"]
+)
+def test_a_page_that_tells_where_its_branch_ends(page: str) -> None:
+    assert folders(recognise(page)) == []
 
 
 @pytest.mark.parametrize(
