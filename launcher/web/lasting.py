@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
@@ -31,6 +32,10 @@ AGAIN_S: Final = 5
 """A launch under way is looked at again after so many seconds."""
 
 
+QUIET: Final = frozenset({Stage.QUEUE, Stage.PUSH})
+"""Rows only where they are told of, as on the launch page: most launches meet none of them."""
+
+
 @dataclass(slots=True)
 class Step:
     """A stage as a row: `status` is a key of the catalogue."""
@@ -39,13 +44,15 @@ class Step:
     status: str = "waiting"
     message: str = ""
     seconds: float | None = None
+    text: str = ""
+    """In place of `message`: a key of the catalogue."""
 
 
 @dataclass(slots=True)
 class Story:
     """What the events of a launch amount to."""
 
-    steps: dict[Stage, Step] = field(default_factory=lambda: {one: Step(one) for one in Stage if one is not Stage.PUSH})
+    steps: dict[Stage, Step] = field(default_factory=lambda: {one: Step(one) for one in Stage if one not in QUIET})
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
     count: int = 0
     end: Event | None = None
@@ -66,10 +73,25 @@ class Story:
         match event:
             case Started() | Progress() | Queued():
                 step.status, step.message = "running", event.message
-            case Ended():
+                self._leave_behind(event.stage)
+            case Ended() if not step.text:  # of a look that led to a build, the row has told all
                 step.status, step.message, step.seconds = "done", event.message, event.seconds
             case _:
                 pass
+
+    @property
+    def rows(self) -> list[Step]:
+        """The steps, in the order of a launch."""
+        return sorted(self.steps.values(), key=lambda one: list(Stage).index(one.stage))
+
+    def _leave_behind(self, stage: Stage) -> None:
+        """What comes before a stage that has begun. The image's lasts; to a reader the look for one is over."""
+        image, stages = self.steps[Stage.IMAGE], list(Stage)
+        if stage is Stage.BUILD and image.status == "running":
+            image.status, image.text = "done", "launch.image.none"
+        for one in self.steps.values():
+            if stage is not Stage.PUSH and one.status == "waiting" and stages.index(one.stage) < stages.index(stage):
+                one.status = "skipped"
 
     def _finish(self, event: Event) -> None:
         self.end = event
@@ -80,7 +102,8 @@ class Story:
             if step.status == "waiting" and isinstance(event, Ready):
                 step.status = "skipped"
         if isinstance(event, Failed) and event.stage is not None:
-            self.steps[event.stage].status, self.steps[event.stage].message = "failed", event.title
+            failed = self.steps.setdefault(event.stage, Step(event.stage))
+            failed.status, failed.message, failed.text = "failed", event.title, ""
 
 
 def text_of(event: Event) -> str:
@@ -129,6 +152,8 @@ class LastingPage(OfLaunches, HtmlPage):
         values["session"] = self._session(found, story)
         values["credentials"] = urlencode({"repository": shown.url, "next": self.web.base + shown.link})
         values["opened"] = OPENED
+        cookie = self.who.cookie
+        values["xsrf"] = auth.xsrf_token(self.web.secret, cookie) if cookie else ""
         self.set_header("Cache-Control", "no-store")
         self.render_page(render(self, "lasting.html", title=f"{shown.url} {shown.ref}".strip(), **values))
 
@@ -138,6 +163,18 @@ class LastingPage(OfLaunches, HtmlPage):
         if not isinstance(end, Ready) or not end.path or not mine or self.account.kind is Kind.OPERATOR:
             return ""
         return session_url(self.web.session_address(end.path), launch.urlpath)
+
+
+class Cancel(OfLaunches):
+    """`/api/v1/launches/<id>/cancel`: the page's button."""
+
+    of_launch = True
+
+    async def post(self, launch: str) -> None:
+        """Cancel it, and go to its page; nothing happens if it has ended. Raises LaunchMissing, Forbidden."""
+        await self.launch(launch)
+        await self.web.launches.cancel(launch, self.account.name)
+        self.redirect(f"{self.web.base}/launches/{launch}", status=HTTPStatus.SEE_OTHER)
 
 
 class LastingText(OfLaunches):
@@ -180,6 +217,20 @@ ROUTES: Final[tuple[Route, ...]] = (
                 "text/html",
                 who="login",
                 errors=("launch-missing",),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/launches/{id}/cancel",
+        Cancel,
+        (
+            Operation(
+                "POST",
+                "Cancels it: the lasting page's button, with the login's `_xsrf`. Leads to that page.",
+                "text/html",
+                303,
+                who="login",
+                errors=("launch-missing", "forbidden"),
             ),
         ),
     ),

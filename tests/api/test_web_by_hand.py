@@ -135,6 +135,31 @@ async def test_a_button_begins_a_launch_and_its_page_follows_it_to_the_session(s
     assert 'http-equiv="refresh"' not in html
 
 
+async def test_a_button_cancels_a_launch_for_whom_it_is_and_nobody_else(site: Site) -> None:
+    launch = str((await site.launch())["id"])
+    page, cancel = f"/api/v1/launches/{launch}/page", f"{site.base}/api/v1/launches/{launch}/cancel"
+    html, _ = await get(site, page, who=site.cookie())
+    form = fields(html)
+    assert f'<form action="/api/v1/launches/{launch}/cancel" method="post">' in html
+    for who, sent_form, status in (
+        (site.cookie(), {}, 403),
+        (site.cookie(), {"_xsrf": "0" * 32}, 403),
+        (site.cookie() | {"Sec-Fetch-Site": "cross-site"}, form, 401),
+        (site.headers("bob-token"), {}, 404),
+        ({}, form, 401),
+    ):
+        async with site.client.post(cancel, data=sent_form, headers=HTML | who, allow_redirects=False) as answer:
+            assert answer.status == status
+    assert (await site.launches.get(launch)).ended is None
+    async with site.client.post(cancel, data=form, headers=HTML | site.cookie(), allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, f"/launches/{launch}")
+    await site.ended(launch)
+    await site.launches._logs.flush()
+    html, _ = await get(site, page, who=site.cookie())
+    assert "This launch was cancelled" in html
+    assert "/cancel" not in html
+
+
 async def test_a_page_of_an_image_or_of_somebody_elses_leads_to_no_session(site: Site) -> None:
     site.script.gate.set()
     for who in (site.headers(), site.headers("operator-secret")):

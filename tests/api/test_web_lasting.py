@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher.errors import BuildFailed, HubDown, RepositoryMissing
-from launcher.events import Ended, Event, Log, Stage, Started
+from launcher.events import Ended, Event, Log, Queued, Stage, Started
 from launcher.gate.policy import Policy
 from launcher.web import lasting, site_pages
 from launcher.web.health import Health
@@ -89,6 +90,48 @@ async def test_a_failure_lasts(site: Site) -> None:
     assert '<html lang="fr">' in french
     assert "La construction a échoué" in french
     assert "Étape : RUN make" in french
+
+
+def rows(html: str) -> list[tuple[str, ...]]:
+    """Stage, status and what is said of each step on the page."""
+    found = []
+    for one in html.split('<li class="stage" ')[1:]:
+        said = re.search(r'<span class="stage-message" dir="auto">([^<]*)<', one)
+        found.append((*re.findall(r'data-(?:stage|status)="([^"]+)"', one), said[1] if said else ""))
+    return found
+
+
+async def test_a_look_that_led_to_a_build_is_over_and_nobody_waited_for_a_place(site: Site) -> None:
+    site.script.events = [
+        Started(Stage.IMAGE, "Looking for image 12ab"),
+        Started(Stage.BUILD, "Building"),
+    ]
+    site.script.outcome = BuildFailed("repo2docker", "RUN make", ("no rule",), 1)
+    launch = str((await site.launch())["id"])
+    await ended(site, launch)
+    assert rows(await page(site, launch))[:5] == [
+        ("resolve", "skipped", ""),
+        ("checkout", "skipped", ""),
+        ("detect", "skipped", ""),
+        ("image", "done", "There is none yet"),
+        ("build", "failed", "The build failed"),
+    ]
+    assert "queue" not in [stage for stage, *_ in rows(await page(site, launch))]
+    assert ("image", "done", "Il n’y en a pas encore") in rows(await page(site, launch, "fr"))
+
+
+async def test_who_waited_for_a_place_reads_so_before_the_session(site: Site) -> None:
+    site.script.events = [
+        Started(Stage.IMAGE, "Looking"),
+        Ended(Stage.IMAGE, "The image is here", 0.1),
+        Queued(Stage.QUEUE, "You are next.", 1, 0, "sessions"),
+    ]
+    site.script.outcome = BuildFailed("repo2docker", "RUN make", ("no rule",), 1)
+    launch = str((await site.launch())["id"])
+    await ended(site, launch)
+    told = rows(await page(site, launch))
+    assert [stage for stage, *_ in told[-2:]] == ["queue", "session"]
+    assert ("image", "done", "The image is here") in told
 
 
 async def test_a_repository_that_may_be_private_leads_to_credentials(site: Site) -> None:
