@@ -47,7 +47,8 @@ class Repos:
         records = frozenset(row.id for row in PROVIDERS.values() if row.is_record)
         self.finder = ByProvider(self.git, RecordResolver(self.api, common.sites), records)
         """Finds what anybody may read."""
-        private = PrivateResolver(self.finder, self.git, self.keyring)
+        self.private = private = PrivateResolver(self.finder, self.git, self.keyring)
+        """Finds what a person may read."""
         self.resolver = Held(ArchivedResolver(private, archive) if archive else private, common.gate)
 
 

@@ -56,7 +56,7 @@ def web_of(composed: Composed) -> Web:
         guests=settings.guests,
         build_tokens=_build_tokens(composed),
         gate=common.gate,
-        looking=Looking(repos.finder, Rates(settings.lookups_per_address, time.monotonic)),
+        looking=Looking(repos.private, Rates(settings.lookups_per_address, time.monotonic)),
         queue=sessions.places,
         limits=common.policy,
         trusted_proxies=(*LOOPBACK, *settings.trusted_proxies),

@@ -28,6 +28,7 @@ HOST_COOKIES: Final = {"/": "__Host-repolaunch-login"}
 at a name below could else leave its own login in somebody's browser."""
 COOKIE_DAYS: Final = 14
 OPERATOR: Final = Account("operator", Kind.OPERATOR)
+STRANGER: Final = Account("", Kind.ANONYMOUS)
 XSRF_FIELD: Final = "_xsrf"
 """Of a form that no script sends."""
 SAFE: Final = {"GET", "HEAD", "OPTIONS"}

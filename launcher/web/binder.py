@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin
 from launcher import explain
 from launcher.errors import BadRequest, LauncherError, LaunchMissing, RetryLater
 from launcher.events import Cancelled, Ended, Failed, Progress, Queued, Ready, Stage
-from launcher.model import Account, Kind
+from launcher.model import Kind
 from launcher.web import auth
 from launcher.web.events import StreamHandler
 from launcher.web.pieces import Reading
@@ -185,7 +185,7 @@ class Build(StreamHandler):
         resumed = await self._resumed(ref, build_only=build_only)
         if resumed is not None:
             return resumed
-        account = self.who.account if self.who else Account("", Kind.ANONYMOUS)
+        account = self.who.account if self.who else auth.STRANGER
         freed = self._freed(f"{provider}/{raw}")
         if build_only and (joined := self.web.launches.building(account, ref)):
             return joined, 0
@@ -206,7 +206,7 @@ class Build(StreamHandler):
         except LaunchMissing:
             return None
         # A program without a login has the id alone to show; what a person began is that person's.
-        asker = self.who.account if self.who else Account("", Kind.ANONYMOUS)
+        asker = self.who.account if self.who else auth.STRANGER
         mine = launch.account.kind is Kind.ANONYMOUS or launch.account == asker
         same = (launch.ref, launch.build_only) == (ref, build_only)
         return (launch, shown[0]) if same and mine else None

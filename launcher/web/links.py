@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from launcher.errors import BadRequest, HostUnreachable, LauncherError
 from launcher.repos.recognise import Recognised, arrival
-from launcher.web import badges, schemas
+from launcher.web import auth, badges, schemas
 from launcher.web.handler import Handler
 from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.urlpath import checked_urlpath
@@ -87,10 +87,11 @@ class LinkFound(Handler):
     async def get(self) -> None:
         """Ask the host. Raises the errors of links and of repositories, and TooOften."""
         found = asked(self)
-        self.web.looking.count(self.who.account if self.who else None, self.visitor)
+        account = self.who.account if self.who else auth.STRANGER
+        self.web.looking.count(account, self.visitor)
         ways = meant(self, found)
         try:
-            told = await self.web.looking.find([one.ref for one in ways])
+            told = await self.web.looking.find([one.ref for one in ways], account)
         except TimeoutError:
             raise HostUnreachable(found.ref.url, "it did not answer in time") from None
         if told is None:
@@ -149,7 +150,17 @@ class QrCode(Handler):
         self.finish(badges.qr_code(link, self.form))
 
 
-HOST_ERRORS: Final = ("host-unreachable", "repository-missing", "repository-private", "ref-missing", "ref-ambiguous")
+HOST_ERRORS: Final = (
+    "host-unreachable",
+    "repository-missing",
+    "ref-missing",
+    "ref-ambiguous",
+    "repository-banned",
+    "host-key-unknown",
+    "credential-refused",
+    "credential-damaged",
+    "private-not-here",
+)
 PASTED: Final = (
     ("url", "What was pasted: an address, a page, a DOI, an archive's id, a launch link, a badge, `git clone …`."),
     ("ref", "Branch, tag or commit; wins over one in `url`."),
@@ -177,7 +188,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         (
             Operation(
                 "GET",
-                "What that link leads to now, and the link that is pinned to it: one question to its host.",
+                "What that link leads to now, for the one who asks, and the link that is pinned to it. Asks its host.",
                 schemas.LinkFound,
                 query=PASTED,
                 errors=(*LINK_ERRORS, *HOST_ERRORS, "too-often", "bad-request"),

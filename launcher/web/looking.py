@@ -22,9 +22,9 @@ LONGEST_S = 20.0
 
 
 class Finder(Protocol):
-    """Asks the host (`launcher.stages.Resolver`)."""
+    """Asks the host, as a launch of this person does (`launcher.repos.private.PrivateResolver`)."""
 
-    async def resolve(self, ref: RepoRef) -> ResolvedRepo: ...
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo: ...
 
 
 @dataclass(slots=True)
@@ -44,15 +44,18 @@ class Looking:
             raise TooOften(f"From your network address {self.rates.limit} links may be looked up", seconds)
         self.rates.count(address)
 
-    async def find(self, ways: Sequence[RepoRef]) -> tuple[int, ResolvedRepo] | None:
-        """The first of the ways that is there, and which one; None: nobody is asked. Raises as the resolver does."""
+    async def find(self, ways: Sequence[RepoRef], account: Account) -> tuple[int, ResolvedRepo] | None:
+        """The first of the ways that is there for this person, and which one; None: nobody is asked.
+
+        Asked anew every time: what one person's credentials open is kept for nobody. Raises as the resolver does.
+        """
         if self.finder is None:
             return None
         first: LauncherError | None = None
         async with self._turns, asyncio.timeout(LONGEST_S):
             for number, ref in enumerate(ways):
                 try:
-                    return number, await self.finder.resolve(ref)
+                    return number, await self.finder.resolve(ref, account)
                 except RefMissing as error:
                     first = first or error
         if first is not None:

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from launcher.model import Account, Kind
 from launcher.web import auth, texts
 from launcher.web.rendering import HtmlPage, render
 from launcher.web.routes import Operation, Route
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from launcher.web.health import Outcome
 
-STRANGER: Final = Account("", Kind.ANONYMOUS)
 HEALTH_S: Final = 2.0
 """The page does not wait for longer to hear how the parts are."""
 
@@ -34,7 +32,7 @@ class About(HtmlPage):
             "parts": await self._parts(),
             "policy": web.limits(),
             # The login cookie lies on other paths: whoever reads this is, here, somebody at a network address.
-            "standing": web.gate.standing(STRANGER, self.visitor),
+            "standing": web.gate.standing(auth.STRANGER, self.visitor),
             "taken": web.queue.taken,
             "waiting": len(web.queue.overview()),
         }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -13,13 +14,19 @@ import pytest
 from launcher.errors import RefMissing
 from launcher.model import Record, RepoRef, ResolvedRepo
 from launcher.rates import Rates
+from launcher.repos.private import PrivateResolver
+from launcher.repos.resolver import GitResolver
 from launcher.web import looking
 from launcher.web.looking import Looking
-from tests.fixtures.web import served
+from tests.fixtures.trees import LOOPBACK, PROTOCOLS
+from tests.fixtures.web import OPERATOR_TOKEN, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from launcher.credentials.keyring import Keyring
+    from launcher.model import Account
+    from tests.fixtures.serving_private import PrivateHost
     from tests.fixtures.web import Site
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -36,7 +43,8 @@ class Host:
     asked: list[RepoRef] = field(default_factory=list)
     slow: bool = False
 
-    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo:
+        del account
         self.asked.append(ref)
         if self.slow:
             await asyncio.sleep(60)
@@ -230,6 +238,33 @@ async def test_a_slow_host_is_not_waited_for(looks: Site, host: Host, monkeypatc
     host.slow = True
     told = await looks.json("GET", at("/api/v1/links/found", url="ada/nice"), status=502)
     assert told["error"]["seen"].endswith("it did not answer in time.")
+
+
+async def test_a_private_repository_is_there_for_its_person_alone(bare_site: Site, git_private: PrivateHost) -> None:
+    """Told as a launch tells it: for all others it is one that does not exist, whatever its host says."""
+    repo = git_private.make_repo("lab/notes", {"README.md": "between us\n"})
+    git_private.logins["ada:tok-7f3a9c"] = ("/lab/notes.git",)
+    ring, asking = cast("Keyring", bare_site.web.credentials), GitResolver(LOOPBACK, PROTOCOLS, 30)
+    await ring.keep_token("ada", git_private.base, "ada", "tok-7f3a9c")
+    web = replace(bare_site.web, looking=Looking(PrivateResolver(asking, asking, ring), Rates(0, time.monotonic)))
+    async with served(bare_site, web) as site:
+        path = at("/api/v1/links/found", url=repo.url)
+        nothing = await site.json("GET", at("/api/v1/links/found", url=repo.url.replace("notes", "other")), status=404)
+        for headers in (site.headers(), site.cookie()):
+            async with site.client.get(site.base + path, headers=headers) as answer:
+                assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+                found = await answer.json()
+            assert (found["kind"], found["version"]) == ("branch", repo.commit)
+            assert found["pinned"]["link"].endswith(f"/{repo.commit}")
+            assert "tok-7f3a9c" not in str(found)
+        elsewhere = site.cookie() | {"Sec-Fetch-Site": "cross-site"}
+        for headers in ({}, *(site.headers(one) for one in ("bob-token", "guest-token", OPERATOR_TOKEN)), elsewhere):
+            told = await site.json("GET", path, status=404, headers=headers)
+            assert told == json.loads(json.dumps(nothing).replace("other", "notes"))
+        await ring.keep_token("ada", git_private.base, "ada", "tok-wrong")
+        refused = await site.json("GET", path, status=403, headers=site.headers())
+        assert refused["error"]["code"] == "credential-refused"
+    asking.close()
 
 
 # ---- QR codes

@@ -36,7 +36,7 @@ from launcher.web.texts import COOKIE, chosen
 from tests.ui.scenarios import COMMIT, FINAL, SCENARIOS, PlayedLaunch, waiting
 
 if TYPE_CHECKING:
-    from launcher.model import RepoRef
+    from launcher.model import Account, RepoRef
 
 log = logging.getLogger(__name__)
 
@@ -309,7 +309,8 @@ class PlayedHost:
     slow: asyncio.Event | None = None
     """An answer comes once this is set."""
 
-    async def resolve(self, ref: RepoRef) -> ResolvedRepo:
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo:
+        del account
         if self.slow is not None:
             await self.slow.wait()
         if "nonsense" in ref.url:
