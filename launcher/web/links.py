@@ -36,14 +36,14 @@ def meant(handler: Handler, found: Recognised) -> list[Recognised]:
     return [found, *handler.web.links.folders(found)]
 
 
-async def settled(handler: Handler, found: Recognised, account: Account | None = None) -> Recognised:
+async def settled(handler: Handler, found: Recognised, account: Account = auth.STRANGER) -> Recognised:
     """The way that its host knows, where a page may be meant in many; as it is where the host does not say."""
     ways = meant(handler, found)
     if not found.page or len(ways) == 1:
         return found
     try:
         handler.web.looking.count(account, handler.visitor)
-        told = await handler.web.looking.find([one.ref for one in ways])
+        told = await handler.web.looking.find([one.ref for one in ways], account)
     except (LauncherError, TimeoutError):
         return found
     return ways[told[0]] if told else found
