@@ -7,7 +7,7 @@ they come: nobody starves, however many others come after.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,18 @@ class Ticket:
     person: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What has to be kept of a ticket to give it its place again: who has the lower numbers is served earlier."""
+
+    group: int
+    """When its group was last served, or came."""
+    person: int
+    """When its person, within the group, was last served, or came."""
+    number: int
+    """When it came."""
+
+
 _People = OrderedDict[str, OrderedDict[str, Ticket]]
 
 
@@ -35,7 +47,12 @@ class FairQueue:
         self._groups: OrderedDict[str, _People] = OrderedDict()
         """Whose turn is next comes first."""
         self._known: dict[str, Ticket] = {}
+        self._numbers: dict[str, int] = {}
+        self._turns: dict[tuple[str, ...], int] = {}
+        """Of groups, and of the people in them."""
         self._places: dict[str, int] | None = None
+        self.count = 0
+        """So many have come or been served: the number of whoever was last."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -45,9 +62,32 @@ class FairQueue:
 
     def add(self, ticket: Ticket) -> None:
         """At the end of its person's, behind all groups if its own does not wait yet. Its id must be a new one."""
+        self.count += 1
+        self._add(ticket, Turns(self.count, self.count, self.count))
+
+    def restore(self, tickets: dict[Ticket, Turns]) -> None:
+        """Into an empty queue: those that waited, in whatever order, with the turns that they had."""
+        for ticket, turns in sorted(tickets.items(), key=lambda one: astuple(one[1])):
+            self._add(ticket, turns)
+            self.count = max(self.count, *astuple(turns))
+
+    def put_first(self, ticket: Ticket) -> None:
+        """Before all: it had its turn already. As a group of its own, so that nobody else's turn changes."""
+        self._add(replace(ticket, group=ticket.id), Turns(0, 0, 0))
+        self._groups.move_to_end(ticket.id, last=False)
+
+    def turns(self, ticket: str) -> Turns:
+        """Of one that waits."""
+        known = self._known[ticket]
+        return Turns(self._turns[known.group,], self._turns[known.group, known.person], self._numbers[ticket])
+
+    def _add(self, ticket: Ticket, turns: Turns) -> None:
         people = self._groups.setdefault(ticket.group, OrderedDict())
         people.setdefault(ticket.person, OrderedDict())[ticket.id] = ticket
+        self._turns.setdefault((ticket.group,), turns.group)
+        self._turns.setdefault((ticket.group, ticket.person), turns.person)
         self._known[ticket.id] = ticket
+        self._numbers[ticket.id] = turns.number
         self._places = None
 
     def remove(self, ticket: str) -> None:
@@ -56,11 +96,11 @@ class FairQueue:
         if known is None:
             return
         people = self._groups[known.group]
-        del people[known.person][ticket]
+        del people[known.person][ticket], self._numbers[ticket]
         if not people[known.person]:
-            del people[known.person]
+            del people[known.person], self._turns[known.group, known.person]
         if not people:
-            del self._groups[known.group]
+            del self._groups[known.group], self._turns[known.group,]
         self._places = None
 
     def take(self, may: Callable[[Ticket], bool]) -> Ticket | None:
@@ -69,11 +109,14 @@ class FairQueue:
         if found is None:
             return None
         self.remove(found.id)
+        self.count += 1
         people = self._groups.get(found.group)
         if people is not None:
             self._groups.move_to_end(found.group)
+            self._turns[found.group,] = self.count
             if found.person in people:
                 people.move_to_end(found.person)
+                self._turns[found.group, found.person] = self.count
         return found
 
     def places(self) -> dict[str, int]:

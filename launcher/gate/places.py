@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from launcher.errors import HubDown, QueueFull
 from launcher.events import Ended, Queued, Stage, Started
-from launcher.fair import FairQueue, Ticket
+from launcher.fair import FairQueue, Ticket, Turns
 from launcher.gate.words import MESSAGES, worth_telling
 from launcher.model import Kind, RepoRef
 from launcher.store.queue import Waiting
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
 """Seconds between two looks at what the hub runs, while somebody waits."""
+BACK_S = 30
+"""Seconds after a restart in which nobody goes before one that is still on the way back."""
 AGAIN_S = 60
 """Seconds after which it is worth asking again, where nothing better is known."""
 
@@ -90,7 +92,9 @@ class Places:
         self._queue = FairQueue()
         self._waiters: dict[str, _Waiter] = {}
         self._kept: dict[str, Waiting] = {}
-        self._number = 0
+        self._returning: dict[str, Waiting] = {}
+        """They waited, or had just had their turn, before a restart, and are still on their way."""
+        self._back_until = float("-inf")
         self._served: deque[float] = deque(maxlen=20)
         self._looking: asyncio.Task[None] | None = None
         self._looked = float("-inf")
@@ -113,7 +117,9 @@ class Places:
     async def _take(self, asked: Asked, project: Project, tell: Tell) -> None:
         waiter = self._waiters[asked.id] = _Waiter(asked.id, project, tell)
         if asked.id not in self._queue:  # else it waited before a restart already
-            self._queue.add(Ticket(asked.id, *self._whose(project)))
+            put = self._queue.put_first if asked.id in self._returning else self._queue.add
+            put(Ticket(asked.id, *self._whose(project)))
+        self._returning.pop(asked.id, None)
         try:
             self._serve()
             if not waiter.turn.is_set():
@@ -134,8 +140,8 @@ class Places:
         if waiter.launch not in self._kept:
             if len(self._queue) > most:
                 raise QueueFull(len(self._queue) - 1, self._again_s(), self._reason(waiter.project) or "sessions")
-            self._number += 1
-            self._keep(waiter.launch, Waiting(waiter.launch, *self._whose(waiter.project), began, self._number))
+            turns, whose = self._queue.turns(waiter.launch), self._whose(waiter.project)
+            self._keep(Waiting(waiter.launch, *whose, began, turns.number, turns.group, turns.person))
         waiter.tell(Started(Stage.QUEUE, "Waiting for a place"))
         self._tell_place(waiter)
         await waiter.turn.wait()
@@ -145,6 +151,7 @@ class Places:
     def forget(self, launch: str) -> None:
         """The launch has ended: it has no place in the queue any more."""
         self._queue.remove(launch)
+        self._returning.pop(launch, None)
         if not self._leaving and self._kept.pop(launch, None) is not None:
             self._rows.drop(launch)
 
@@ -183,10 +190,15 @@ class Places:
     # ------------------------------------------------------------------ over restarts
     async def recover(self) -> None:
         """Those who waited when another process ended have their places again. Before launches are begun."""
-        for one in await self._rows.read():
-            self._queue.add(Ticket(one.launch, one.repository, one.person))
-            self._kept[one.launch] = one
-            self._number = max(self._number, one.number)
+        self._kept = {one.launch: one for one in await self._rows.read()}
+        self._returning, self._back_until = dict(self._kept), self._clock() + BACK_S
+        self._queue.restore(
+            {
+                Ticket(one.launch, one.repository, one.person): Turns(one.repository_turn, one.person_turn, one.number)
+                for one in self._kept.values()
+                if not one.served
+            }
+        )
         await self._rows.tidy()
 
     def leave(self) -> None:
@@ -211,12 +223,23 @@ class Places:
     def _serve(self) -> None:
         while not self._leaving and (ticket := self._queue.take(self._may)) is not None:
             waiter = self._waiters.pop(ticket.id)
+            if self._kept:
+                self._rows.serve(ticket.id, ticket.group, ticket.person, self._queue.count)
             self._taken.enter(waiter.project)
             waiter.turn.set()
 
     def _may(self, ticket: Ticket) -> bool:
         waiter = self._waiters.get(ticket.id)
-        return waiter is not None and not self._reason(waiter.project)
+        if waiter is None or self._reason(waiter.project):
+            return False
+        return waiter.project.id in self._taken or not self._is_behind_who_returns(ticket)
+
+    def _is_behind_who_returns(self, ticket: Ticket) -> bool:
+        kept = self._kept.get(ticket.id)
+        if not self._returning or self._clock() >= self._back_until or (kept is not None and kept.served):
+            return False
+        places = self._queue.places()
+        return any(places.get(one, 0) < places[ticket.id] for one in self._returning)
 
     def _reason(self, project: Project) -> str:
         """What there is too much of; `""`: nothing."""
@@ -250,8 +273,8 @@ class Places:
         finally:
             self._looked = asyncio.get_running_loop().time()
 
-    def _keep(self, launch: str, waiting: Waiting) -> None:
-        self._kept[launch] = waiting
+    def _keep(self, waiting: Waiting) -> None:
+        self._kept[waiting.launch] = waiting
         self._rows.put(waiting)
 
     def _whose(self, project: Project) -> tuple[str, str]:

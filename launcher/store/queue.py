@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 
 from launcher.events import State
 from launcher.store.rows import LaunchRow, QueueRow
@@ -29,6 +29,12 @@ class Waiting:
     since: float
     number: int
     """The order of arrival."""
+    repository_turn: int
+    """In the numbers of arrival: when its repository was last served, or came."""
+    person_turn: int
+    """The same of its person within the repository."""
+    served: bool = False
+    """It has had its turn, and its launch has not ended yet."""
 
 
 class QueueRows:
@@ -48,7 +54,7 @@ class QueueRows:
         )
         async with self._database.reading() as session:
             rows = await session.scalars(query)
-            return [Waiting(row.launch, row.repository, row.person, row.since, row.number) for row in rows]
+            return [Waiting(**{field.name: getattr(row, field.name) for field in fields(Waiting)}) for row in rows]
 
     async def tidy(self) -> None:
         """Forget those whose launches have ended."""
@@ -59,6 +65,13 @@ class QueueRows:
     def put(self, waiting: Waiting) -> None:
         """Keep one. Never blocks."""
         self._put(_kept(waiting))
+
+    def serve(self, launch: str, repository: str, person: str, turn: int) -> None:
+        """One is served: its repository, and its person there, have had their turn. Never blocks."""
+        others = update(QUEUE).where(QUEUE.c.repository == repository, ~QUEUE.c.served, QUEUE.c.launch != launch)
+        self._put(update(QUEUE).where(QUEUE.c.launch == launch).values(served=True))
+        self._put(others.values(repository_turn=turn))
+        self._put(others.where(QUEUE.c.person == person).values(person_turn=turn))
 
     def drop(self, launch: str) -> None:
         """Forget one. Never blocks."""

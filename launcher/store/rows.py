@@ -59,6 +59,9 @@ class QueueRow(Base):
     since: Mapped[float] = mapped_column(Float(53))
     number: Mapped[int] = mapped_column(BigInteger)
     """The order of arrival."""
+    repository_turn: Mapped[int] = mapped_column(BigInteger)
+    person_turn: Mapped[int] = mapped_column(BigInteger)
+    served: Mapped[bool]
 
 
 class BuildRow(Base):

@@ -53,7 +53,7 @@ async def test_a_database_of_a_newer_version_is_refused(any_database: Database, 
         await any_database.check()
     assert str(refused.value) == (
         "The database is at revision 9999, which this version of repolaunch does not know "
-        "(it knows up to 0008): a newer version has used it. "
+        "(it knows up to 0009): a newer version has used it. "
         "Start that version, or restore the backup that was made before the upgrade."
     )
     done = store_command("upgrade", database_url)
@@ -124,3 +124,29 @@ async def test_of_what_there_was_it_is_known_which_repository_declares_it(
     async with any_database.reading() as session:
         found = (await session.execute(text("SELECT url, tree, key FROM origins ORDER BY url"))).all()
     assert [tuple(row) for row in found] == [("https://a.example/a", "", "one"), ("https://a.example/b", "", "two")]
+
+
+async def test_who_waits_when_the_queue_learns_turns_has_those_by_arrival(
+    any_database: Database, database_url: str
+) -> None:
+    rows = """
+        ALTER TABLE queue DROP COLUMN repository_turn;
+        ALTER TABLE queue DROP COLUMN person_turn;
+        ALTER TABLE queue DROP COLUMN served;
+        UPDATE alembic_version SET version_num = '0008';
+        INSERT INTO queue (launch, repository, person, since, number) VALUES ('one', 'a', 'x', 1, 4),
+            ('two', 'b', 'x', 1, 5), ('three', 'a', 'y', 1, 6), ('four', 'a', 'x', 1, 7)
+    """
+    async with any_database.writing() as session:
+        for one in rows.split(";"):
+            await session.execute(text(one))
+    assert store_command("upgrade", database_url).stdout == f"{REVISION}\n"
+    async with any_database.reading() as session:
+        query = "SELECT launch, repository_turn, person_turn, served FROM queue ORDER BY number"
+        found = (await session.execute(text(query))).all()
+    assert [tuple(row) for row in found] == [
+        ("one", 4, 4, False),
+        ("two", 5, 5, False),
+        ("three", 4, 6, False),
+        ("four", 4, 4, False),
+    ]

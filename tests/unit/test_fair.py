@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +85,41 @@ def test_nobody_starves(before: int, flood: int) -> None:
         if ticket is not None and ticket.id == "b-y-1":
             break
     assert turns <= 2
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["come", "come", "serve", "leave"]), st.integers(0, 99)), max_size=60)
+
+
+def may(n: int, ticket: Ticket) -> bool:
+    return n % 5 != 0 or ticket.group != "abcd"[n % 4]
+
+
+def follow(of: FairQueue, steps: list[tuple[str, int]], restarts: set[int]) -> list[str]:
+    """Whom it serves, if at these steps a new queue takes over with what is kept of the old one."""
+    tickets: dict[str, Ticket] = {}
+    order: list[str] = []
+    for step, (what, n) in enumerate(steps):
+        if what == "come":
+            tickets[f"t{step}"] = Ticket(f"t{step}", "abcd"[n % 4], "xyz"[n // 4 % 3])
+            of.add(tickets[f"t{step}"])
+        elif what == "leave" and len(of):
+            of.remove(sorted(of.places())[n % len(of)])
+        elif (ticket := of.take(partial(may, n))) is not None:
+            order.append(ticket.id)
+        if step in restarts:
+            kept = {tickets[one]: of.turns(one) for one in sorted(of.places())}
+            of = FairQueue()
+            of.restore(kept)
+    return order + served(of)
+
+
+@given(STEPS, st.sets(st.integers(0, 59)))
+def test_a_restart_changes_nobodys_turn(steps: list[tuple[str, int]], restarts: set[int]) -> None:
+    assert follow(FairQueue(), steps, restarts) == follow(FairQueue(), steps, set())
+
+
+def test_who_had_the_turn_before_a_restart_has_it_again_and_takes_nobodys() -> None:
+    of = queue("a-x-1", "a-x-2", "b-y-1")
+    of.put_first(Ticket("b-z-1", "b", "z"))
+    assert list(of.places()) == ["b-z-1", "a-x-1", "b-y-1", "a-x-2"]
+    assert served(of) == ["b-z-1", "a-x-1", "b-y-1", "a-x-2"]

@@ -416,6 +416,10 @@ async def test_who_did_not_come_back_after_a_restart_keeps_nobody_waiting(site: 
     await site.launch("c")
     site.end("a")
     await site.settle()
+    assert site.served == ["a"], "the place is kept for `b`, for a while"
+    site.later_s = 31
+    site.places.ended("pa")
+    await site.settle()
     assert site.served == ["a", "c"]
     site.places.forget("b")
     assert await site.kept() == []
@@ -432,3 +436,57 @@ def test_a_place_is_told_again_when_it_has_changed_by_a_part() -> None:
     assert 15 < events < 35, "the way from the end of a long queue to its head is a few events"
     assert told.place == 1
     assert worth_telling(at(9), at(9, "person"))
+
+
+async def restart(site: Site, *left: str) -> None:
+    """As after `kill -9`: nobody is given a word, and the next launcher has what is kept."""
+    site.places.leave()
+    for name in left:
+        site.tasks[name].cancel()
+    await asyncio.gather(*(site.tasks[name] for name in left), return_exceptions=True)
+    await site.kept()
+    site.begin()
+    await site.places.recover()
+
+
+async def test_a_restart_does_not_forget_whose_turn_it_is(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    who = {"a": ("x", "p"), "b": ("x", "p"), "c": ("x", "p"), "d": ("x", "q"), "e": ("y", "p"), "f": ("x", "p")}
+    for name, (spec, owner) in who.items():
+        await site.launch(name, spec, owner)
+    wanted = ["b", "e", "d", "c", "f"]
+    assert [one.launch for one in site.places.overview()] == wanted
+    ended, left = "a", list(wanted)
+    while left:
+        assert [one.launch for one in site.places.overview()] == left
+        await restart(site, *left)
+        assert list(site.places._queue.places()) == left
+        for name in sorted(left, reverse=True):  # they come back in any order
+            await site.launch(name, *who[name])
+        if len(left) == 4:
+            assert queued(site.tolds["e"])[-1].message == "All places are taken. You are next."
+        site.end(ended)
+        await site.settle()
+        ended = left.pop(0)
+        assert site.served[-1] == ended
+    assert site.served == ["a", *wanted]
+    assert await site.kept() == []
+
+
+async def test_who_had_the_turn_when_it_was_restarted_has_it_again_before_all(site: Site) -> None:
+    site.limits = SessionLimits(in_all=1)
+    for name, spec in (("a", "x"), ("b", "x"), ("c", "x"), ("d", "y")):
+        await site.launch(name, spec)
+    site.hub.running.discard("pa")
+    site.places._taken.gone("pa")
+    site.places._serve()  # `b` has it, and does not get to use it
+    await restart(site, "b", "c", "d")
+    assert list(site.places._queue.places()) == ["d", "c"], "on its way it is before nobody"
+    for name, spec in (("c", "x"), ("d", "y")):
+        await site.launch(name, spec)
+    assert site.served == ["a"], "there is a place, and it is not theirs"
+    await site.launch("b", "x")
+    for ended in ("b", "d"):
+        site.end(ended)
+        await site.settle()
+    assert site.served == ["a", "b", "d", "c"]
