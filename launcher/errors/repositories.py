@@ -107,6 +107,13 @@ class RecordUnfit(LauncherError):
 
 
 @dataclass(eq=False)
+class RecordElsewhere(RecordUnfit):
+    """A DOI leads to a page at `host` that is of no archive known here."""
+
+    host: str
+
+
+@dataclass(eq=False)
 class RecordDamaged(LauncherError):
     """A file of a record cannot be had, or is not what the record says that it is."""
 

@@ -98,6 +98,14 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "{url} cannot be launched: {reason}.",
         "Give the DOI or the address of a public record that has files.",
     ),
+    errors.RecordElsewhere: Row(
+        "record-elsewhere",
+        422,
+        "This DOI leads to no archive that is understood here",
+        "{url} leads to {host}, to a page of no archive that is known here: of a publication, perhaps.",
+        "Give the DOI of a record on Zenodo (or another site of its kind), figshare, Dataverse or HydroShare, a link "
+        "to CKAN or Software Heritage, or the address of a git repository.",
+    ),
     errors.RecordDamaged: Row(
         "record-damaged",
         502,

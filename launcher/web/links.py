@@ -8,13 +8,14 @@ from urllib.parse import quote, urlencode
 
 from launcher.errors import BadRequest, HostUnreachable, LauncherError
 from launcher.repos.recognise import Recognised, arrival
-from launcher.web import auth, badges, schemas
+from launcher.repos.records.links import is_any_doi
+from launcher.web import auth, badges, schemas, texts
 from launcher.web.handler import Handler
 from launcher.web.routes import LINK_ERRORS, Operation, Route
 from launcher.web.urlpath import checked_urlpath
 
 if TYPE_CHECKING:
-    from launcher.model import Account, ResolvedRepo
+    from launcher.model import Account, RepoRef, ResolvedRepo
     from launcher.web.context import Web
 
 LONGEST_QR = 1500
@@ -49,8 +50,15 @@ async def settled(handler: Handler, found: Recognised, account: Account = auth.S
     return ways[told[0]] if told else found
 
 
-def shown(handler: Handler, found: Recognised, *, moves: bool | None = None) -> schemas.Link:
-    """A link as JSON. `moves`: what the provider said."""
+def _site(handler: Handler, ref: RepoRef, *, asked: bool) -> str:
+    """What a link's provider is called, for people; a DOI that may be of anything is called no more than that."""
+    if is_any_doi(ref.provider, ref.spec):
+        return texts.text(handler.language, "home.doi.found" if asked else "home.doi")
+    return str(next(row["displayName"] for row in handler.web.links.providers if row["id"] == ref.provider))
+
+
+def shown(handler: Handler, found: Recognised, *, moves: bool | None = None, asked: bool = False) -> schemas.Link:
+    """A link as JSON. `moves`: what the provider said. `asked`: it was asked, and knows it."""
     ref = found.ref
     link = schemas.launch_link(ref.provider, ref.spec, found.urlpath)
     return schemas.Link(
@@ -60,7 +68,7 @@ def shown(handler: Handler, found: Recognised, *, moves: bool | None = None) -> 
         url=ref.url,
         ref=ref.ref,
         urlpath=found.urlpath,
-        site=next(row["displayName"] for row in handler.web.links.providers if row["id"] == ref.provider),
+        site=_site(handler, ref, asked=asked),
         moves=found.moves if moves is None else moves,
         badges=schemas.Badges.model_validate(badges.badges(handler.address, link)),
     )
@@ -104,11 +112,11 @@ class LinkFound(Handler):
         moves = found.moves if pinned is None or repo.record is None else pinned.ref.spec != found.ref.spec
         kind = "record" if repo.record else _kind(repo.name)
         return schemas.LinkFound(
-            link=shown(self, found, moves=moves),
+            link=shown(self, found, moves=moves, asked=True),
             kind=kind,
             name=repo.name.split("/", 2)[-1] if kind in {"branch", "tag"} else "",
             version=repo.record.id if repo.record else repo.commit,
-            pinned=shown(self, pinned, moves=False) if pinned else None,
+            pinned=shown(self, pinned, moves=False, asked=True) if pinned else None,
         )
 
     def _pinned(self, found: Recognised, repo: ResolvedRepo) -> Recognised | None:
@@ -160,6 +168,9 @@ HOST_ERRORS: Final = (
     "credential-refused",
     "credential-damaged",
     "private-not-here",
+    "record-unfit",
+    "record-elsewhere",
+    "record-gone",
 )
 PASTED: Final = (
     ("url", "What was pasted: an address, a page, a DOI, an archive's id, a launch link, a badge, `git clone …`."),

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from launcher.errors import RefMissing
+from launcher.errors import RecordElsewhere, RefMissing
 from launcher.model import Record, RepoRef, ResolvedRepo
 from launcher.rates import Rates
 from launcher.repos.private import PrivateResolver
@@ -48,6 +48,10 @@ class Host:
         self.asked.append(ref)
         if self.slow:
             await asyncio.sleep(60)
+        if ref.spec.startswith("10.1038/"):
+            raise RecordElsewhere(ref.url, "it leads elsewhere", "www.nature.com")
+        if ref.provider == "dataverse":
+            return ResolvedRepo(ref, "", "", record=Record(f"{ref.spec} version 1.0", 0, ()))
         if ref.provider == "zenodo":
             return ResolvedRepo(ref, "", "", record=Record("10.5281/zenodo.124", 0, ()))
         names = {
@@ -160,6 +164,29 @@ async def test_a_record_is_pinned_to_its_version(looks: Site, number: str, *, mo
     found = await looks.json("GET", at("/api/v1/links/found", url=f"10.5281/zenodo.{number}"))
     assert (found["kind"], found["version"], found["link"]["moves"]) == ("record", "10.5281/zenodo.124", moves)
     assert found["pinned"]["link"] == "/v2/zenodo/10.5281/zenodo.124"
+
+
+@pytest.mark.parametrize(
+    "pasted,typed,found",
+    [
+        ("10.5064/F6ABC", "A DOI: where it leads is looked up", "A DOI of a record"),
+        ("10.7910/DVN/TJCLKP", "Dataverse DOI", "Dataverse DOI"),
+        ("10.5281/zenodo.123", "Zenodo DOI", "Zenodo DOI"),
+    ],
+)
+async def test_a_doi_is_called_what_is_known_of_it(looks: Site, pasted: str, typed: str, found: str) -> None:
+    assert (await looks.json("GET", at("/api/v1/links", url=pasted)))["site"] == typed
+    assert (await looks.json("GET", at("/api/v1/links/found", url=pasted)))["link"]["site"] == found
+
+
+async def test_a_publications_doi_is_told_where_it_leads(looks: Site) -> None:
+    pasted = "10.1038/s41586-020-2649-2"
+    french = {"Accept-Language": "fr-FR"}
+    typed = await looks.json("GET", at("/api/v1/links", url=pasted), headers=french)
+    assert typed["site"] == "Un DOI : on demande où il mène"
+    told = await looks.json("GET", at("/api/v1/links/found", url=pasted), status=422)
+    assert "leads to www.nature.com" in told["error"]["seen"]
+    assert told["error"]["todo"].startswith("Give the DOI of a record on Zenodo")
 
 
 async def test_the_page_of_a_folder_is_understood(looks: Site, host: Host) -> None:

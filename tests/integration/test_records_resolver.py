@@ -16,6 +16,7 @@ from launcher.errors import (
     HostUnreachable,
     LauncherError,
     RateLimited,
+    RecordElsewhere,
     RecordGone,
     RecordUnfit,
     RepositoryMissing,
@@ -207,8 +208,8 @@ async def test_a_doi_that_there_is_not(providers: StandIn) -> None:
 async def test_a_doi_of_something_else(providers: StandIn) -> None:
     providers.play("doi")
     caught = await failure(providers, "10.1002/chem.202000622")
-    assert isinstance(caught, RecordUnfit)
-    assert caught.reason == "it leads to onlinelibrary.wiley.com, to a page that is of no record known here"
+    assert isinstance(caught, RecordElsewhere)
+    assert caught.host == "onlinelibrary.wiley.com"
 
 
 @pytest.mark.parametrize("values", [[], [{"type": "HS_ADMIN"}], "x", [{"type": "URL", "data": {"value": 5}}]])

@@ -255,6 +255,19 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Give the DOI or the address of a public record that has files.",
     ),
     (
+        errors.RecordElsewhere("https://doi.org/10.1038/x", "it leads elsewhere", "www.nature.com"),
+        422,
+        "This DOI leads to no archive that is understood here",
+        (
+            "https://doi.org/10.1038/x leads to www.nature.com, to a page of no archive that is known here: of a "
+            "publication, perhaps."
+        ),
+        (
+            "Give the DOI of a record on Zenodo (or another site of its kind), figshare, Dataverse or HydroShare, a "
+            "link to CKAN or Software Heritage, or the address of a git repository."
+        ),
+    ),
+    (
         errors.RecordDamaged("https://doi.org/10.5281/zenodo.1", "data.csv", "it is gone"),
         502,
         "A file of the record cannot be had",

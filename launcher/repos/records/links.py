@@ -53,11 +53,24 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("10.22002/", "zenodo"),
     ("10.6084/m9.figshare.", "figshare"),
     ("10.4211/hs.", "hydroshare"),
+    ("10.7910/dvn/", "dataverse"),
 )
-"""Beginnings of DOIs whose provider is known. Of others most are those of Dataverse: every installation has its own.
-
-Which one it is matters for what the link is called alone: what a DOI leads to is found out when it is launched.
+"""Beginnings of DOIs whose provider is known. Others are launched as those of Dataverse, each installation of which
+has its own; but they may be of anything: what a DOI leads to is found out when it is launched.
 """
+
+
+_OF_OTHERS = "dataverse"
+
+
+def is_any_doi(provider: str, spec: str) -> bool:
+    """Whether nobody knows, without asking, of which archive a reference's DOI is."""
+    return provider == _OF_OTHERS and not known_doi(spec)
+
+
+def known_doi(spec: str) -> str:
+    """The provider of a DOI that begins as its own do, or `""`."""
+    return next((name for start, name in _PREFIXES if spec.lower().startswith(start)), "")
 
 
 def parse_doi(spec: str, sites: Sites) -> tuple[str, str, str]:
@@ -115,5 +128,5 @@ def pasted(text: str) -> tuple[str, str] | None:
     if found := _OF_ARCHIVE.fullmatch(text):
         return "swh", quote(found["id"], safe=":/;=%.,@~_-")
     if doi := doi_in(text):
-        return next((name for start, name in _PREFIXES if doi.lower().startswith(start)), "dataverse"), doi
+        return known_doi(doi) or _OF_OTHERS, doi
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from launcher.errors import RecordUnfit
+from launcher.errors import RecordElsewhere
 from launcher.model import ResolvedRepo
 from launcher.repos.records import ckan, dataverse, dois, figshare, hydroshare, links, swh, zenodo
 from launcher.repos.records.site import Question
@@ -76,7 +76,7 @@ class RecordResolver:
         self._sites = sites
 
     async def resolve(self, ref: RepoRef) -> ResolvedRepo:
-        """Ask the provider. Raises as Api.ask, and RecordUnfit."""
+        """Ask the provider. Raises as Api.ask, and RecordElsewhere."""
         page = await self._page(ref)
         for row in PAGES:
             if found := row.pattern.fullmatch(page):
@@ -85,7 +85,7 @@ class RecordResolver:
                 question = Question(self._api, ref.url, base, facts)
                 return ResolvedRepo(ref, "", "", record=await row.find(question))
         host = page.partition("://")[2].partition("/")[0]
-        raise RecordUnfit(ref.url, f"it leads to {host}, to a page that is of no record known here")
+        raise RecordElsewhere(ref.url, "it leads to a page that is of no record known here", host)
 
     async def _page(self, ref: RepoRef) -> str:
         """The address of the record's page."""
