@@ -16,5 +16,7 @@ export function showAccount(api: Api, me: Me | null): void {
     me !== null && me.kind !== "guest" && location.pathname !== api.address("/credentials")
       ? html` · <a href=${api.address("/credentials")}>${text("credentials.link")}</a>`
       : nothing;
-  render(html`${who}${own}${way}`, place);
+  const out =
+    me === null ? nothing : html` · <a href=${api.address("/api/v1/logout")}>${text(me.kind === "guest" ? "signout.guest.link" : "hub.signout")}</a>`;
+  render(html`${who}${own}${way}${out}`, place);
 }

@@ -129,6 +129,12 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
         raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
 
 
+def forget_login(handler: RequestHandler, web: Web, *, secure: bool) -> None:
+    """Take it out of the browser again."""
+    for path, name in cookies(web).items():
+        handler.clear_cookie(name, path=path, httponly=True, secure=secure, samesite="Lax")
+
+
 def set_login(handler: RequestHandler, web: Web, token: str, *, secure: bool) -> None:
     """Keep the hub's access token in the browser, for the paths that need it."""
     for path, name in cookies(web).items():

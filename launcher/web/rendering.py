@@ -55,8 +55,10 @@ TEMPLATES.filters |= {"sentence": sentence, "size": size, "clean": clean}
 def render(handler: Any, name: str, **values: object) -> str:
     """A page for whoever asks this handler; `t` in it is a text of the catalogue."""
     language: str = handler.language
+    who = getattr(handler, "who", None)
     about = {
         "language": language,
+        "account": who.account if who else None,
         "languages": texts.LANGUAGES,
         "t": partial(texts.text, language),
         "base": handler.settings.get("base", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -61,6 +62,29 @@ class SignIn(HtmlPage):
         self.render_page(render(self, "signin.html", title=title, here=self.request.uri, **ways))
 
 
+class SignOut(HtmlPage):
+    """`/api/v1/logout`: below `/api/`, where the login cookie lies."""
+
+    asks_who = True
+
+    def get(self) -> None:
+        """What is given up, and a button; a guest's files are lost with the login. It signs nobody out itself."""
+        if self.who is None:
+            self.redirect(f"{self.web.base}/")
+            return
+        guest, cookie = self.who.account.kind is Kind.GUEST, self.who.cookie
+        title = texts.text(self.language, "signout.guest.title" if guest else "signout.title")
+        xsrf = auth.xsrf_token(self.web.secret, cookie) if cookie else ""
+        self.set_header("Cache-Control", "no-store")
+        self.render_page(render(self, "signout.html", title=title, guest=guest, xsrf=xsrf))
+
+    def post(self) -> None:
+        """Forget the login here, and go to the hub, which forgets its own and ends what it gave. Raises Forbidden."""
+        _ = self.account
+        auth.forget_login(self, self.web, secure=self.secure)
+        self.redirect(f"{self.web.base}/hub/logout", status=HTTPStatus.SEE_OTHER)
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "/about",
@@ -76,6 +100,21 @@ ROUTES: Final[tuple[Route, ...]] = (
                 "As a guest, or with an account.",
                 "text/html",
                 query=(("next", "The page to come back to: a path of this site."),),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/logout",
+        SignOut,
+        (
+            Operation("GET", "A page with a button that signs out; guests read what they give up.", "text/html"),
+            Operation(
+                "POST",
+                "What that button does, with the login's `_xsrf`: signs out here, and leads to the hub's logout.",
+                "text/html",
+                303,
+                who="login",
+                errors=("login-required", "forbidden"),
             ),
         ),
     ),

@@ -311,3 +311,44 @@ async def test_no_hub() -> None:
     client = OAuthHub(Client(f"http://127.0.0.1:{port}/hub/api", "t", "launcher", "c"), lambda: 0.0)
     with pytest.raises(HubDown):
         await client.identify("ada-token")
+
+
+# ---- signing out
+HTML = {"Accept": "text/html"}
+
+
+@pytest.mark.parametrize(
+    "token, said",
+    [("ada-token", "Your files stay"), ("guest-token", "nobody can open them any more, not even you")],
+)
+async def test_who_is_about_to_sign_out_reads_what_is_given_up(site: Site, token: str, said: str) -> None:
+    page = site.base + "/api/v1/logout"
+    async with site.client.get(page, headers=HTML | site.cookie(token), allow_redirects=False) as answer:
+        html = await answer.text()
+        assert (answer.status, "Set-Cookie" in answer.headers) == (200, False)
+    assert said in html
+    assert auth.xsrf_token(site.web.secret, token) in html
+    assert "<script" not in html
+    assert 'href="/api/v1/logout"' in html
+    async with site.client.get(page, headers=HTML, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (302, "/")
+
+
+async def test_only_the_pages_own_button_signs_out_and_both_cookies_go(site: Site) -> None:
+    async def pressed(form: dict[str, str], **more: str) -> tuple[int, list[str], str]:
+        headers = HTML | site.cookie() | more
+        out = site.base + "/api/v1/logout"
+        async with site.client.post(out, data=form, headers=headers, allow_redirects=False) as answer:
+            return answer.status, answer.headers.getall("Set-Cookie", []), answer.headers.get("Location", "")
+
+    good = {"_xsrf": auth.xsrf_token(site.web.secret, "ada-token")}
+    assert (await pressed({}))[:2] == (403, [])
+    assert (await pressed({"_xsrf": "0" * 32}))[:2] == (403, [])
+    assert (await pressed(good, **{"Sec-Fetch-Site": "cross-site"}))[:2] == (401, [])
+    status, gone, where = await pressed(good)
+    assert (status, where) == (303, "/hub/logout")
+    assert len(gone) == len(auth.COOKIES)
+    for path, name in auth.COOKIES.items():
+        (one,) = [cookie for cookie in gone if cookie.startswith(f'{name}=""')]
+        assert f"Path={path};" in f"{one};"
+        assert "expires=" in one

@@ -32,7 +32,7 @@ from launcher.web.context import Links, Web
 from launcher.web.looking import Looking
 from launcher.web.pages import Language, script_json
 from launcher.web.rendering import render
-from launcher.web.texts import COOKIE, chosen
+from launcher.web.texts import COOKIE, chosen, text
 from tests.ui.scenarios import COMMIT, FINAL, SCENARIOS, PlayedLaunch, waiting
 
 if TYPE_CHECKING:
@@ -348,6 +348,17 @@ class BadgeHandler(Handler):
         )
 
 
+class SignOutHandler(Handler):
+    """`/api/v1/logout`."""
+
+    def get(self) -> None:
+        """The launcher's page."""
+        self.language = chosen(self.get_cookie(COOKIE, ""), self.request.headers.get("Accept-Language", ""))
+        guest = self.played.faults.kind == "guest"
+        title = text(self.language, "signout.guest.title" if guest else "signout.title")
+        self.finish(render(self, "signout.html", title=title, guest=guest, xsrf="x"))
+
+
 def application(server: ScenarioServer) -> Application:
     """The routes of the contract that the pages use."""
     web = links_of(server)
@@ -357,6 +368,7 @@ def application(server: ScenarioServer) -> Application:
             (r"/v2/([a-z]+)/(.+)", ShellHandler, {"page": "launch"}),
             ("/api/v1/me", MeHandler),
             ("/api/v1/login", LoginHandler),
+            ("/api/v1/logout", SignOutHandler),
             ("/api/v1/launches", LaunchesHandler),
             ("/api/v1/launches/([0-9a-f]+)", LaunchHandler),
             ("/api/v1/launches/([0-9a-f]+)/events", EventsHandler),

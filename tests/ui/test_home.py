@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from launcher.web.texts import COOKIE
 from tests.ui.conftest import axe_violations, overflow
 from tests.ui.scenarios import COMMIT
 
@@ -178,4 +179,30 @@ async def test_in_french_and_remembered(visitor: Visitor) -> None:
     await visitor.go("/v2/gh/example/building/main")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Lancement en cours")
     await expect(page.locator(".log-count")).to_contain_text("lignes")
+    assert await axe_violations(page) == []
+
+
+@pytest.mark.parametrize(
+    "kind,language,link,button",
+    [
+        ("member", "en", "Sign out", "Sign out"),
+        ("guest", "en", "Forget me here", "Forget me, and give up my files"),
+        ("guest", "fr", "M’oublier ici", "M’oublier, et renoncer à mes fichiers"),
+    ],
+)
+async def test_who_is_here_signs_out_by_the_keyboard_on_a_phone(
+    visitor: Visitor, played: ScenarioServer, kind: str, language: str, link: str, button: str
+) -> None:
+    played.faults.kind = kind
+    await visitor.page.set_viewport_size({"width": 360, "height": 780})
+    await visitor.context.add_cookies([{"name": COOKIE, "value": language, "url": visitor.address}])
+    page = await visitor.go("/")
+    out = page.get_by_role("link", name=link)
+    await expect(out).to_be_visible()
+    assert await overflow(page) <= 0
+    assert await axe_violations(page) == []
+    await out.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name=button)).to_be_visible()
+    assert await overflow(page) <= 0
     assert await axe_violations(page) == []
