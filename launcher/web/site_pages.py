@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from launcher.model import Kind
 from launcher.web import auth, texts
 from launcher.web.rendering import HtmlPage, render
 from launcher.web.routes import Operation, Route
