@@ -1,9 +1,9 @@
-"""The settings of OAuth applications at git hosts: a part of `launcher/settings.py`."""
+"""The settings of people's credentials for git hosts: a part of `launcher/settings.py`."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -32,8 +32,26 @@ Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])
 Applications = Annotated[dict[Host, GitApplication], BeforeValidator(_from_text)]
 
 
+NAMED_FREELY: Final = frozenset(
+    {
+        "shared-password",
+        "dummy",
+        "jupyterhub.authenticators.shared.SharedPasswordAuthenticator",
+        "jupyterhub.auth.DummyAuthenticator",
+    }
+)
+"""Of `authenticator`: those at which whoever may sign in takes any name, somebody else's too."""
+
+
 class OAuthSettings(BaseModel):
-    """How people are let in at git hosts without making a token there."""
+    """How people's private repositories are opened."""
+
+    credentials_of_any_name: bool = Field(
+        default=False,
+        description="Keep credentials for private repositories though whoever may sign in takes any name: with "
+        '`authenticator = "shared-password"` (or `dummy`) everybody who knows the password can be somebody else, and '
+        "use what that name keeps. Off: such a site keeps none and opens nothing private.",
+    )
 
     git_applications: Applications = Field(
         default_factory=dict,

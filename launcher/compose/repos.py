@@ -6,8 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from launcher.build_settings import SHARED
-from launcher.credentials.keyring import Keyring, applications
+from launcher.credentials.keyring import Keyring, applications, closed_by
 from launcher.credentials.oauth import OAuth
 from launcher.credentials.vault import Vault
 from launcher.gate.resolved import Held
@@ -35,7 +34,7 @@ class Repos:
         settings, folder = common.settings, common.data / "checkouts"
         self.addresses = addresses = AddressPolicy(settings.allowed_networks, settings.allowed_endpoints)
         self.keyring = _keyring(common)
-        self.keyring.closed = settings.build_engine == SHARED
+        self.keyring.closed = closed_by(settings)
         self.oauth = self.keyring.oauth = OAuth(applications(settings), time.time)
         self.checkouts = GitCheckouts(
             folder, addresses, settings.allowed_protocols, _limits(settings), archive=archive, keyring=self.keyring

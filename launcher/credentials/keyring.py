@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from launcher.build_settings import SHARED
 from launcher.credentials.keys import new_key
 from launcher.credentials.oauth import KINDS, Application, Grant, OAuth
 from launcher.errors import (
@@ -18,9 +19,12 @@ from launcher.errors import (
     ConnectFailed,
     CredentialMissing,
     CredentialsFull,
+    LauncherError,
+    NamesNotProven,
     PrivateNotHere,
     ProtocolRefused,
 )
+from launcher.oauth_settings import NAMED_FREELY
 from launcher.repos import urls
 from launcher.repos.access import Access
 from launcher.store.credentials import Credential
@@ -65,11 +69,11 @@ class Keyring:
         self.known_hosts = known_hosts
         self.oauth = OAuth({}, clock)
         """Asks git hosts at which the operator has an application."""
-        self.closed = False
-        """Whether this site opens nothing private: what it builds could be built on by anybody."""
+        self.closed: type[LauncherError] | None = None
+        """Why this site keeps nothing and opens nothing private (`closed_by`)."""
 
     async def found(self, account: str, url: str) -> Sequence[Access]:
-        """As repos.access.Keyring. Raises CredentialDamaged, PrivateNotHere."""
+        """As repos.access.Keyring. Raises CredentialDamaged, and what the site is closed by."""
         kept = [one for one in await self._rows.list(account) if self._fits(one, url)]
         if kept:
             self._check_open()
@@ -80,7 +84,7 @@ class Keyring:
         return one.place == site_of(url) if one.kind != KEY else url in {one.place, self._known(one.place)}
 
     async def opened(self, private: Private, url: str) -> Access | None:
-        """As repos.access.Keyring. Raises CredentialDamaged, PrivateNotHere."""
+        """As repos.access.Keyring. Raises CredentialDamaged, and what the site is closed by."""
         self._check_open()
         known = await self._rows.get(private.account, private.credential)
         if known is None:
@@ -97,7 +101,7 @@ class Keyring:
         return await self._rows.list(account)
 
     async def keep_token(self, account: str, host: str, username: str, token: str) -> Credential:
-        """Keep a token for a host, in place of another one. Raises BadRequest, CredentialsFull, PrivateNotHere."""
+        """Keep a token for a host, in place of another one. Raises BadRequest, CredentialsFull, and as found."""
         place = site(host)
         if not username or len(username) > LONGEST_USERNAME or ":" in username or not _SHOWN.fullmatch(username):
             raise BadRequest("username", "It is not one that git can send.", "letters and digits, without “:”")
@@ -106,7 +110,7 @@ class Keyring:
         return await self._keep((account, TOKEN, place), username, "", token)
 
     async def keep_key(self, account: str, repository: str) -> Credential:
-        """Make a key for a repository, in place of another one. Raises BadRequest, CredentialsFull, PrivateNotHere."""
+        """Make a key for a repository, in place of another one. Raises BadRequest, CredentialsFull, and as found."""
         form = "the address by which the repository is cloned over ssh: git@git.example.org:lab/notes.git"
         try:
             address = urls.split(repository.strip(), ("ssh",))
@@ -123,18 +127,18 @@ class Keyring:
         return [urlsplit(one).netloc for one in self.oauth.sites]
 
     def connect_url(self, place: str, back: str, state: str, challenge: str) -> str:
-        """Where a person lets us read at a host. Raises PrivateNotHere, BadRequest (we have no application there)."""
+        """Where a person lets us read at a host. Raises as found, BadRequest (we have no application there)."""
         self._check_open()
         return self.oauth.authorize_url(place, back, state, challenge)
 
     async def connect(self, account: str, place: str, code: str, verifier: str, back: str) -> Credential:
-        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull, PrivateNotHere."""
+        """Keep what the host gives for the code. Raises BadRequest, ConnectFailed, CredentialsFull, and as found."""
         grant = await self.oauth.redeem(place, code, verifier, back)
         return await self._keep((account, GRANT, place), self.oauth.username(place), "", grant.text())
 
     def _check_open(self) -> None:
-        if self.closed:
-            raise PrivateNotHere
+        if self.closed is not None:
+            raise self.closed
 
     async def _keep(self, what: tuple[str, str, str], username: str, public: str, secret: str) -> Credential:
         self._check_open()
@@ -182,6 +186,13 @@ class Keyring:
                 return None
             await self._rows.relock(now.id, self._vault.lock(now.id, now.account, grant.text()))
             return grant
+
+
+def closed_by(settings: Settings) -> type[LauncherError] | None:
+    """Why a site with these settings opens nothing private; None: it does."""
+    if settings.build_engine == SHARED:
+        return PrivateNotHere
+    return NamesNotProven if settings.authenticator in NAMED_FREELY and not settings.credentials_of_any_name else None
 
 
 def applications(settings: Settings) -> dict[str, Application]:

@@ -45,6 +45,7 @@ from launcher.errors.credentials import (
     CredentialRefused,
     CredentialsFull,
     HostKeyUnknown,
+    NamesNotProven,
     PrivateNotHere,
 )
 from launcher.errors.limits import (
@@ -143,6 +144,7 @@ __all__ = [
     "LfsFailed",
     "LocalPath",
     "LoginRequired",
+    "NamesNotProven",
     "NetworkBanned",
     "PersonBanned",
     "PolicyBroken",

@@ -47,6 +47,11 @@ class PrivateNotHere(LauncherError):
 
 
 @dataclass(eq=False)
+class NamesNotProven(LauncherError):
+    """Whoever may sign in takes any name, so what a name keeps would be everybody's."""
+
+
+@dataclass(eq=False)
 class CredentialsFull(LauncherError):
     """This person keeps as many as one may."""
 

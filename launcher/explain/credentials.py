@@ -56,6 +56,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "It builds in the engine of its sessions, where anybody's build may start from every image.",
         "Ask the operator to give builds an engine of their own (`build_engine`).",
     ),
+    errors.NamesNotProven: Row(
+        "names-not-proven",
+        403,
+        "This site keeps no credentials",
+        "People sign in here with one password that all share, under any name: anybody could use what yours keeps.",
+        "Ask the operator for a way to sign in that proves who you are (`authenticator`).",
+    ),
     errors.CredentialsFull: Row(
         "credentials-full",
         409,

@@ -21,7 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from builders.sockets import open_socket
 from launcher.disks import free_bytes, size
-from launcher.operate import build_engine, engine, policy, stores
+from launcher.operate import build_engine, engine, passwords, policy, stores
 from launcher.operate.egress import note
 from launcher.operate.installation import InstallationError
 from launcher.operate.noted import read
@@ -64,6 +64,7 @@ async def examine(installation: Installation, settings: Settings) -> list[Findin
         lambda: _egress(installation, settings),
         lambda: _stores(installation, settings),
         lambda: _finding("policy", policy.problem(installation, settings)),
+        lambda: Finding("credentials", ok=True, seen=passwords.credentials(settings)),
         _clock,
         _descriptors,
         _programs,

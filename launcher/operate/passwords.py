@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from deploy.hub.passwords import password_weakness
+from launcher.oauth_settings import NAMED_FREELY
 from launcher.operate.installation import kept_in, write_private
 from launcher.settings import SettingWrong
 
@@ -43,6 +44,16 @@ def announcement(installation: Installation, settings: Settings) -> str:
         return ""
     write_private(printed, "")
     return shared_password(installation, settings)
+
+
+def credentials(settings: Settings) -> str:
+    """Whether what people keep for their private repositories is theirs alone, in a sentence."""
+    if settings.authenticator not in NAMED_FREELY:
+        return "people keep their own, if `authenticator` proves who they are"
+    freely = f'with authenticator = "{settings.authenticator}" whoever may sign in takes any name'
+    if settings.credentials_of_any_name:
+        return f"{freely}, and uses what it keeps (credentials_of_any_name)"
+    return f"none are kept: {freely}"
 
 
 def _is_loopback(host: str) -> bool:

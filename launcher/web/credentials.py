@@ -148,7 +148,7 @@ ROUTES: Final[tuple[Route, ...]] = (
                 201,
                 body=CredentialRequest,
                 who="login",
-                errors=("forbidden", "bad-request", "credentials-full", "private-not-here"),
+                errors=("forbidden", "bad-request", "credentials-full", "private-not-here", "names-not-proven"),
             ),
         ),
     ),

@@ -168,6 +168,7 @@ HOST_ERRORS: Final = (
     "credential-refused",
     "credential-damaged",
     "private-not-here",
+    "names-not-proven",
     "record-unfit",
     "record-elsewhere",
     "record-gone",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from sqlalchemy import text
 
-from launcher.errors import PrivateNotHere
+from launcher.credentials.keyring import closed_by
 from launcher.model import Private
+from launcher.settings import Settings
 from launcher.web import auth
 from tests.fixtures.web import OPERATOR_TOKEN, SECRET
 
@@ -109,23 +110,41 @@ async def test_what_cannot_be_kept_is_said_without_the_token(site: Site, changed
     assert await site.json("GET", PATH, headers=site.headers()) == []
 
 
-async def test_a_site_whose_engine_is_shared_keeps_none_and_opens_nothing_with_those_it_has(site: Site) -> None:
-    """Anybody's build could start from the image."""
+@pytest.mark.parametrize(
+    "chosen,code",
+    [
+        ({"build_engine": "shared", "authenticator": "pam"}, "private-not-here"),
+        ({"build_engine": "shared"}, "private-not-here"),
+        ({}, "names-not-proven"),
+        ({"authenticator": "dummy"}, "names-not-proven"),
+        ({"authenticator": "jupyterhub.authenticators.shared.SharedPasswordAuthenticator"}, "names-not-proven"),
+    ],
+)
+async def test_a_site_with_a_shared_engine_or_password_keeps_none_and_opens_nothing_with_those_it_has(
+    site: Site, chosen: dict[str, Any], code: str
+) -> None:
+    """Anybody's build could start from the image; anybody could be the one who keeps it."""
     await keep(site)
     ring = cast("Keyring", site.web.credentials)
-    ring.closed = True
+    ring.closed = closed_by(Settings(**chosen))
+    assert ring.closed is not None
     for asked in (GOOD, {"repository": "git@git.example.org:lab/notes.git"}):
         answer = await site.json("POST", PATH, status=403, json=asked, headers=site.headers())
-        assert answer["error"]["code"] == "private-not-here"
+        assert answer["error"]["code"] == code
     path = "/api/v1/connect?host=git.example.org"
-    assert (await site.json("GET", path, status=403, headers=site.headers()))["error"]["code"] == "private-not-here"
+    assert (await site.json("GET", path, status=403, headers=site.headers()))["error"]["code"] == code
     assert await ring.found("ada", "https://elsewhere.example.org/x.git") == [], "it is as if it were not there"
-    with pytest.raises(PrivateNotHere):
+    with pytest.raises(ring.closed):
         await ring.found("ada", "https://git.example.org/lab/notes.git")
-    with pytest.raises(PrivateNotHere):
+    with pytest.raises(ring.closed):
         await ring.opened(Private("ada", "c1", "a" * 32), "https://git.example.org/lab/notes.git")
     (one,) = await site.json("GET", PATH, headers=site.headers())
     await site.json("DELETE", f"{PATH}/{one['id']}", status=204, headers=site.headers())
+
+
+@pytest.mark.parametrize("chosen", [{"authenticator": "pam"}, {"credentials_of_any_name": True}])
+def test_a_site_where_names_are_proven_or_the_operator_says_so_keeps_them(chosen: dict[str, Any]) -> None:
+    assert closed_by(Settings(**chosen)) is None
 
 
 async def test_so_many_and_no_more(site: Site) -> None:

@@ -44,7 +44,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateHos
 def site(tmp_path: Path, host: PrivateHost) -> Iterator[Service]:
     """A service that trusts the host."""
     del host
-    one = Service(tmp_path / "data", free_port())
+    one = Service(tmp_path / "data", free_port(), {"REPOLAUNCH_CREDENTIALS_OF_ANY_NAME": "true"})
     try:
         one.start()
         yield one

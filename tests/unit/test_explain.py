@@ -163,6 +163,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Remove one that you no longer use.",
     ),
     (
+        errors.NamesNotProven(),
+        403,
+        "This site keeps no credentials",
+        "People sign in here with one password that all share, under any name: anybody could use what yours keeps.",
+        "Ask the operator for a way to sign in that proves who you are (`authenticator`).",
+    ),
+    (
         errors.PrivateNotHere(),
         403,
         "This site opens no private repositories",

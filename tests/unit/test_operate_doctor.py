@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.operate import build_engine, doctor, installation, plan
 from launcher.settings import Settings
@@ -23,6 +23,19 @@ async def test_a_proxy_with_a_password_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
     (found,) = [one for one in await doctor.examine(site, Settings()) if one.name == "builds' proxy"]
     assert (found.ok, found.seen) == (False, "https_proxy has a password in it, which every build is told")
+
+
+async def test_whose_credentials_are_is_told(tmp_path: Path) -> None:
+    site = installation.open_installation(tmp_path)
+
+    async def told(**chosen: Any) -> str:
+        (found,) = [one for one in await doctor.examine(site, Settings(**chosen)) if one.name == "credentials"]
+        return found.seen
+
+    freely = 'with authenticator = "shared-password" whoever may sign in takes any name'
+    assert await told() == f"none are kept: {freely}"
+    assert await told(credentials_of_any_name=True) == f"{freely}, and uses what it keeps (credentials_of_any_name)"
+    assert await told(authenticator="pam") == "people keep their own, if `authenticator` proves who they are"
 
 
 async def test_whether_sessions_see_the_stores_is_told(tmp_path: Path) -> None:
