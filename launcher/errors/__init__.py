@@ -11,6 +11,7 @@ from launcher.errors.asking import (
     Forbidden,
     LaunchMissing,
     LoginRequired,
+    NotFromOurPage,
     ProjectMissing,
     Stopped,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "LoginRequired",
     "NamesNotProven",
     "NetworkBanned",
+    "NotFromOurPage",
     "PersonBanned",
     "PolicyBroken",
     "PrivateNotHere",

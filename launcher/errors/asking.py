@@ -36,6 +36,11 @@ class Forbidden(LauncherError):
 
 
 @dataclass(eq=False)
+class NotFromOurPage(Forbidden):
+    """A request that changes something by cookie does not show the login's token: `what` is that."""
+
+
+@dataclass(eq=False)
 class BuildTokenRefused(LauncherError):
     """A build token that was shown is not good: `reason` goes on from "The build token"."""
 

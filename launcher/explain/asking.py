@@ -39,6 +39,13 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "Your account may not {what}.",
         "Log in with another account, or ask the project's owner.",
     ),
+    errors.NotFromOurPage: Row(
+        "not-from-our-page",
+        403,
+        "You may not do this",
+        "Your account may not {what}.",
+        "Open the page again. Programs: send the `xsrf` of `/api/v1/me` as `X-XSRFToken`, or a token of their own.",
+    ),
     errors.BuildTokenRefused: Row(
         "build-token-refused",
         403,

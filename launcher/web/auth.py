@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlencode, urlsplit
 
-from launcher.errors import Forbidden, LoginRequired
+from launcher.errors import LoginRequired, NotFromOurPage
 from launcher.model import Account, Kind
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_xsrf(request: HTTPServerRequest, web: Web, who: Who) -> None:
         return
     field = (request.body_arguments.get(XSRF_FIELD) or [b""])[-1].decode("utf-8", "replace")
     if not same(request.headers.get("X-XSRFToken", field), xsrf_token(web.secret, who.cookie)):
-        raise Forbidden("change anything from a page that does not send the login's `X-XSRFToken`")
+        raise NotFromOurPage("change anything from a page that does not send the login's `X-XSRFToken`")
 
 
 def forget_login(handler: RequestHandler, web: Web, *, secure: bool) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from tornado.web import HTTPError
 
 from launcher import explain
+from launcher.errors import BadRequest
 from launcher.web.handler import Handler
 from launcher.web.routes import HTML, JSON, LINK_ERRORS, Operation, Route
 from launcher.web.telling import as_json
@@ -36,6 +37,21 @@ class LegacyLink(Handler):
         inside = path.strip("/")
         query = f"?urlpath={quote(inside, safe='/')}" if inside else ""
         self.redirect(f"{self.web.base}/v2/gh/{ref.spec}{query}")
+
+
+CLOSED: Final = ("api/", "build/", "hub/", "launch", "launches/", "repo/", "user/", "v2/")
+
+
+class Robots(Handler):
+    """`/robots.txt`: launch links cost a build; crawlers need none."""
+
+    answers_all = any_site = True
+
+    def get(self) -> None:
+        """Everything but the pages about this site is closed to crawlers."""
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.set_header("Cache-Control", f"public, max-age={EMBED_S}")
+        self.finish("User-agent: *\n" + "".join(f"Disallow: {self.web.base}/{one}\n" for one in CLOSED))
 
 
 class OEmbed(Handler):
@@ -76,6 +92,8 @@ class OEmbed(Handler):
         return {row["id"]: row["displayName"] for row in self.web.links.providers}
 
     def _asked(self, url: str) -> tuple[str, RepoRef]:
+        if not url:
+            raise BadRequest("url", "It is missing.", "a launch link of this site, whole")
         begin = f"{self.address}/v2/"
         plain = url.partition("#")[0].partition("?")[0]
         provider, _, spec = plain.removeprefix(begin).partition("/")
@@ -95,6 +113,7 @@ LEGACY: Final = (
 ROUTES: Final[tuple[Route, ...]] = (
     Route("/repo/{user}/{repo}", LegacyLink, LEGACY),
     Route("/repo/{user}/{repo}/{rest}", LegacyLink, LEGACY),
+    Route("/robots.txt", Robots, (Operation("GET", "What crawlers leave alone: whatever launches.", "text/plain"),)),
     Route(
         "/oembed",
         OEmbed,
@@ -104,7 +123,7 @@ ROUTES: Final[tuple[Route, ...]] = (
                 "What other sites show for a launch link (oEmbed 1.0, type `link`). 404 for other addresses.",
                 JSON,
                 query=(("url", "The launch link, whole."), ("format", "`json`; else 501.")),
-                errors=LINK_ERRORS,
+                errors=(*LINK_ERRORS, "bad-request"),
             ),
         ),
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.robotparser import RobotFileParser
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,6 +19,7 @@ from launcher.standings import Standing, Standings
 from launcher.store.launches import Ended as Ended_
 from launcher.web import state_badge
 from tests.fakes.web import FACTS, a_project
+from tests.fixtures.web import served
 
 if TYPE_CHECKING:
     from tests.fixtures.web import Site
@@ -198,7 +201,7 @@ async def test_a_launch_link_is_shown_by_other_sites(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "https://evil.example/v2/gh/a/b/c", "{base}/", "{base}/v2/gh", "{base}.evil/v2/gh/a/b"]
+    "url", ["https://evil.example/v2/gh/a/b/c", "{base}/", "{base}/v2/gh", "{base}.evil/v2/gh/a/b"]
 )
 async def test_nothing_is_shown_for_other_addresses(site: Site, url: str) -> None:
     await embedded(site, url.format(base=site.base), 404)
@@ -214,3 +217,23 @@ async def test_a_project_of_which_nothing_is_known_is_ready_alone(site: Site) ->
     site.script.gate.set()
     await site.ended((await site.launch(SPEC))["id"])
     assert await shown(site) == "ready"
+
+
+async def test_oembed_without_an_address_says_what_is_missing(site: Site) -> None:
+    for query in ("", "?url=", "?format=json"):
+        told = (await site.json("GET", f"/oembed{query}", status=400))["error"]
+        assert (told["code"], told["seen"]) == ("bad-request", "url: It is missing.")
+
+
+@pytest.mark.parametrize("base", ["", "/services/binder"])
+async def test_crawlers_leave_alone_what_launches(bare_site: Site, base: str) -> None:
+    web = replace(bare_site.web, public_url=f"http://127.0.0.1{base}")
+    async with served(bare_site, web) as site, site.client.get(f"{site.base}{base}/robots.txt") as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+        text = await answer.text()
+    found = RobotFileParser()
+    found.parse(text.splitlines())
+    for path in ("/v2/gh/a/b/c", "/build/gh/a/b/c", "/api/v1/start", "/launch", "/user/x/", "/repo/a/b"):
+        assert not found.can_fetch("any", base + path)
+    for path in ("/", "/about", "/docs/errors", "/badge.svg"):
+        assert found.can_fetch("any", base + path)

@@ -630,6 +630,13 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Fetch the launch page again for a fresh one, or leave `build_token` out.",
     ),
     (
+        errors.NotFromOurPage("do that"),
+        403,
+        "You may not do this",
+        "Your account may not do that.",
+        "Open the page again. Programs: send the `xsrf` of `/api/v1/me` as `X-XSRFToken`, or a token of their own.",
+    ),
+    (
         errors.BadRequest("body", "It is not JSON.", "a JSON object"),
         400,
         "The request cannot be understood",
