@@ -48,12 +48,14 @@ _CACHES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 """What Nix says of a cache, and how people are told."""
 _PLACE = re.compile(r"[a-z]+://([^/'\s]*)[^'\s]*")
+_AWAY = "unable to download"
+_GONE = re.compile(rf"error: ({_AWAY} '(?![^']*/nix-cache-info')(?!.*; retrying in ).*)")
 _DERIVATION = re.compile(r"builder for '(/nix/store/[0-9a-z]{32}-\S+?\.drv)' failed with exit code (\d+)")
 
 
 def is_away(error: CopyFailed) -> bool:
     """Whether it was not to be had in time, or at all; else what was had was wrong."""
-    return any("unable to download" in line for line in error.tail)
+    return any(_AWAY in line for line in error.tail)
 
 
 class Output:
@@ -72,6 +74,8 @@ class Output:
         self._failed: tuple[str, int] | None = None
         """The first derivation whose build failed, and its status."""
         self._touched: list[str] = []
+        self._away: tuple[str, ...] = ()
+        """What could not be downloaded, first: the daemon says it as a line, the error itself does not name it."""
 
     def read(self, raw: str) -> Iterator[Line]:
         """What a line says. Raises BuildLogTooLong for the one that is too much."""
@@ -96,11 +100,15 @@ class Output:
         lines = tail or tuple(line.strip() for line in reason.splitlines() if line.strip())[:TAIL]
         if says_full("\n".join((*lines, reason))):
             return DiskFull(DISK, step, lines)
-        return (BuildFailed if failed else CopyFailed)(NAME, step, lines, code)
+        if failed:
+            return BuildFailed(NAME, step, lines, code)
+        return CopyFailed(NAME, step, tuple(dict.fromkeys((*self._away, *lines)))[:TAIL], code)
 
     def _said(self, message: Message) -> list[str]:
         if message.reason:
             self._errors.append(message)
+        elif not self._away and (found := _GONE.match(message.text)):
+            self._away = (found[1],)
         # Of what another one needed, the daemon says so in a message of its own, before the error itself.
         if found := _DERIVATION.search(message.text):
             self._failed = self._failed or (found[1], int(found[2]))

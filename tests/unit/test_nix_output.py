@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from builders.errors import BuildFailed, BuildLogTooLong, DiskFull
 from builders.lines import Line, Log, Step
 from builders.nix.events import Counted, Plain, parse
-from builders.nix.output import Output, named
+from builders.nix.output import Output, is_away, named
+from builders.site_cache import CopyFailed
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "nix"
 MIB = 2**20
@@ -60,6 +61,34 @@ def test_a_step_that_speaks_like_nix() -> None:
     error = output.error(1)
     assert isinstance(error, BuildFailed)
     assert (error.step, error.status, error.tail) == ("page", 4, ("red: red",))
+
+
+def said_by_nix(text: str, reason: str = "") -> str:
+    return "@nix " + json.dumps({"action": "msg", "level": 0, "msg": text, **({"raw_msg": reason} if reason else {})})
+
+
+GONE = (
+    "unable to download 'http://cache.example.org/nix/nar/1m.nar.zst': HTTP error 200 (curl error: Timeout was reached)"
+)
+SOME = "some substitutes for the outputs of derivation '/nix/store/page.drv' failed; try '--fallback'"
+
+
+@pytest.mark.parametrize(
+    "lines,away",
+    [
+        ([said_by_nix(f"error: {GONE}")], True),
+        ([said_by_nix(f"error: {GONE}; retrying in 300 ms (attempt 1/2)")], False),
+        ([said_by_nix("error: unable to download 'http://other.example.org/nix-cache-info': HTTP error 500")], False),
+        ([said_by_nix("error: file '1m.nar.zst' has the wrong hash")], False),
+        ([], False),
+    ],
+)
+def test_a_copy_that_stopped_is_told_from_one_that_was_wrong(lines: list[str], away: bool) -> None:
+    _, output = read([*lines, said_by_nix(f"error: {SOME}", SOME)])
+    error = output.error(1)
+    assert isinstance(error, CopyFailed)
+    assert is_away(error) is away
+    assert error.tail == ((GONE, SOME) if away else (SOME,))
 
 
 @pytest.mark.parametrize(
