@@ -172,6 +172,12 @@ def bad_protocol(url: str, protocol: str) -> Told:
     )
 
 
+def local_path(url: str) -> Told:
+    seen = f"“{url}” is a path on somebody's own computer, which nobody else can reach."
+    todo = "Push it to a git host first (GitHub, GitLab, Codeberg, …), then give its address there."
+    return Told("local-path", 400, "This is a path on one computer", seen, todo)
+
+
 HOST = "https%3A%2F%2Fgit.example.org%2Frepo.git"
 GITHUB_USER = "the user's name is missing or is none that GitHub gives"
 LINKS = {
@@ -224,9 +230,9 @@ PASTED = {
     "--upload-pack=id": bad_url("--upload-pack=id", "it has not the form protocol://host/path"),
     "ext::sh -c id": bad_protocol("ext::sh -c id", "ext"),
     "fd::17/x": bad_protocol("fd::17/x", "fd"),
-    "file:///etc": bad_protocol("file:///etc", "file"),
-    "../..": bad_url("../..", "it has not the form protocol://host/path"),
-    "/etc": bad_protocol("/etc", "file"),
+    "file:///etc": local_path("file:///etc"),
+    "../..": local_path("../.."),
+    "/etc": local_path("/etc"),
     "https://git.example.org/a b": bad_url("https://git.example.org/a b", "it holds a space"),
     "https://git.example.org/%2e%2e/etc": bad_url(
         "https://git.example.org/%2e%2e/etc", "its path climbs out with “..”"
