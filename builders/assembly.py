@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builders.errors import DiskFull
+from builders.errors import BuildDiskFull, DiskFull
 from builders.lines import Log, Step
 from builders.oci import held, record, view
 from builders.oci.image import Recipe, assemble
@@ -26,7 +26,7 @@ from builders.text import says_full
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from builders.interface import Order
+    from builders.interface import Limits, Order
     from builders.lines import Tell
     from builders.oci.closure import Closure
     from builders.server import Server
@@ -59,14 +59,25 @@ class Environment:
 async def assembled(order: Order, environment: Environment, tell: Tell) -> str:
     """The image's id in the engine of the sessions.
 
-    Raises StoreUnfit, ServerNotBuilt, BuildBroken, DiskFull, EngineDown.
+    Raises BuildDiskFull, StoreUnfit, ServerNotBuilt, BuildBroken, DiskFull, EngineDown.
     """
     server = await server_in(order.workshop, tell)
     tell(Step(STEP))
+    check_room(environment, server, order.workshop.limits)
     if not await asyncio.to_thread(_has_kernel, order.workshop.stores, environment.paths):
         tell(Log(NO_KERNEL))
     recipe = _recipe(order, environment, server)
     return await asyncio.to_thread(_loaded, recipe, order, tell)
+
+
+def check_room(environment: Environment, server: Server, limits: Limits) -> None:
+    """Raise BuildDiskFull for an environment that an image would hold more of than one build may write.
+
+    What its steps wrote was watched on the disk, where a hole takes nothing and a hard link is no second file.
+    """
+    own = (one for path, one in environment.closure.paths.items() if path not in server.closure.paths)
+    if sum(one.nar_size for one in own) > limits.disk:
+        raise BuildDiskFull(limits.disk, STEP)
 
 
 def _recipe(order: Order, environment: Environment, server: Server) -> Recipe:

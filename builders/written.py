@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import signal
+import stat
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from builders.errors import BuildDiskFull
 from builders.oci.closure import is_store_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from builders.sandbox import Daemon, Evaluator
@@ -52,7 +53,7 @@ class Watch:
         """Return when the limit is passed."""
         while not self._over:
             began = time.monotonic()
-            used = await asyncio.to_thread(lambda: sum(map(_size, self._folders())))
+            used = await asyncio.to_thread(lambda: size(self._folders()))
             self._over = used > self._of.workshop.limits.disk
             await asyncio.sleep(0 if self._over else max(EVERY_S, _REST * (time.monotonic() - began)))
 
@@ -93,16 +94,25 @@ def _outputs(derivation: Path) -> list[str]:
     return _OUTPUT.findall(begin.partition("],[")[0])
 
 
-def _size(path: Path) -> int:
-    """Bytes that it takes on the disk; what vanishes meanwhile takes none."""
-    try:
-        total = path.lstat().st_blocks * _BLOCK
-    except OSError:
-        return 0
-    for folder, folders, files in os.walk(path):
-        for name in (*folders, *files):
+def size(paths: Iterable[Path]) -> int:
+    """Bytes that they take on the disk, or in an image: holes count there. Hard links once; what vanishes, never."""
+    total, linked = 0, set[tuple[int, int]]()
+    for path in paths:
+        for each in _below(path):
             try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * _BLOCK  # noqa: PTH118  # thousands of them
+                found = os.lstat(each)
             except OSError:
                 continue
+            if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+                if (found.st_dev, found.st_ino) in linked:
+                    continue
+                linked.add((found.st_dev, found.st_ino))
+            total += max(found.st_blocks * _BLOCK, found.st_size)
     return total
+
+
+def _below(path: Path) -> Iterator[str]:
+    """It, and all that is in it."""
+    yield str(path)
+    for folder, folders, files in os.walk(path):
+        yield from (os.path.join(folder, name) for name in (*folders, *files))  # noqa: PTH118  # thousands of them
