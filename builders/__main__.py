@@ -7,23 +7,22 @@ whoever started it) ends.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import resource
-import signal
-import stat
+import secrets
 import sys
-import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from builders import engine, site_cache
+from builders import engine, leftovers, site_cache
 from builders.arguments import LIMITS, parser
 from builders.catalogue import BUILDERS, KEEPERS
 from builders.collect import commands as collecting
 from builders.detect import find, find_by, fingerprint, look
-from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull, Stopped
+from builders.ending import Process, told
+from builders.errors import BuildBroken, BuilderError, BuildOutOfMemory, BuildTimeout, DiskFull
 from builders.interface import Limits, Order, Workshop
 from builders.keep import keep
 from builders.key import tree_id
@@ -66,42 +65,11 @@ OUR_DISK = "data folder"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process."""
     asked = parser(VERBS, __doc__ or "", collecting.add).parse_args(arguments)
+    process = (leftovers.PROCESS, secrets.token_hex(8))
+    asked.mark = [*getattr(asked, "mark", ()), process]
     speaker = Speaker(as_json=asked.json)
-    status = asyncio.run(_stoppable(_final(asked, speaker), speaker))
-    # Not a return: a thread that still reads a large tree would keep the process alive.
-    sys.stderr.flush()
-    os._exit(status)
-
-
-async def _stoppable(verb: Coroutine[None, None, Line], speaker: Speaker) -> int:
-    """Run the verb until it ends or somebody wants us to stop; write its last line; the exit status."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(verb)
-    by = ""
-
-    def stop(who: str) -> None:
-        nonlocal by
-        by = by or who
-        task.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, "signal")
-    if stat.S_ISFIFO(os.fstat(0).st_mode) or stat.S_ISSOCK(os.fstat(0).st_mode):
-        threading.Thread(target=_leash, args=(loop, stop), daemon=True).start()
-    try:
-        line = await task
-    except asyncio.CancelledError:
-        line = _error(Stopped(by))
-    speaker(line)
-    return 1 if isinstance(line, Error) else 0
-
-
-def _leash(loop: asyncio.AbstractEventLoop, stop: object) -> None:
-    """Wait for the end of stdin in a thread of its own."""
-    while os.read(0, 4096):
-        pass
-    with contextlib.suppress(RuntimeError):  # the loop has ended first
-        loop.call_soon_threadsafe(stop, "parent")  # type: ignore[arg-type]
+    sweep = partial(leftovers.sweep, "=".join(process), getattr(asked, "contents", None))
+    Process(speaker, sweep, asked.time_limit).run(_final(asked, speaker))
 
 
 async def _final(asked: argparse.Namespace, speaker: Speaker) -> Line:
@@ -112,12 +80,12 @@ async def _final(asked: argparse.Namespace, speaker: Speaker) -> Line:
             verb: Coroutine[None, None, Line] = asked.verb(asked, speaker)
             return await verb
     except TimeoutError:
-        return _error(BuildTimeout(limit or 0, speaker.step))
+        return told(BuildTimeout(limit or 0, speaker.step))
     except BuilderError as error:
-        return _error(error)
+        return told(error)
     except OSError as error:
         if error.errno in FULL:  # the build's context, the files that an image carries
-            return _error(DiskFull(OUR_DISK))
+            return told(DiskFull(OUR_DISK))
         return _broken(error, speaker.step)
     except Exception as error:  # noqa: BLE001  # the last line must be one that a program understands
         return _broken(error, speaker.step)
@@ -126,13 +94,9 @@ async def _final(asked: argparse.Namespace, speaker: Speaker) -> Line:
 def _broken(error: Exception, step: str) -> Error:
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if isinstance(error, MemoryError) and most != resource.RLIM_INFINITY:
-        return _error(BuildOutOfMemory(most, step))
+        return told(BuildOutOfMemory(most, step))
     sys.excepthook(type(error), error, error.__traceback__)
-    return _error(BuildBroken(f"{type(error).__name__} in the builder"))
-
-
-def _error(error: BuilderError) -> Error:
-    return Error(type(error).__name__, dict(vars(error)))
+    return told(BuildBroken(f"{type(error).__name__} in the builder"))
 
 
 # --------------------------------------------------------------------------- verbs
@@ -171,8 +135,8 @@ async def _build(asked: argparse.Namespace, speaker: Speaker) -> Built | Pushed:
     engine_id = await _named(found.builder).build(order, speaker)
     from builders.oci import provenance  # noqa: PLC0415  # what it needs takes long to import
 
-    told = provenance.about(order)
-    await asyncio.to_thread(provenance.save, workshop.stores, engine_id, told)
+    about = provenance.about(order)
+    await asyncio.to_thread(provenance.save, workshop.stores, engine_id, about)
     if not asked.push:
         return Built(engine_id)
     speaker(Built(engine_id))

@@ -15,6 +15,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from builders import git
+from builders.ending import still_wanted
 from builders.errors import BuildBroken
 from builders.facts import UID
 from builders.process import ProgramMissing
@@ -102,6 +103,7 @@ def _copy(image: ImageFiles, top: str, kept: tarfile.TarFile, comparison: _Compa
     total = 0
     with image.archive(top) as members:
         for member, archive in members:
+            still_wanted()
             # The archive's names begin with the folder's own name.
             name = member.name.partition("/")[2]
             if not name or not comparison.wanted(name):

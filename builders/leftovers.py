@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 from typing import TYPE_CHECKING
 
-from builders.errors import EngineDown
+from builders.engine import build_address, build_control, client
+from builders.errors import BuilderError, EngineDown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +24,10 @@ LIFE = "repolaunch.worker"
 """Label with the life of the worker that made a container: what another life made was left behind."""
 CALL = "repolaunch.call"
 """Label with the builder process that made a container."""
+PROCESS = "repolaunch.process"
+"""The same, as the builder process itself gives it, whoever started it: it removes no other's."""
 _AGAIN_S = 5
+_SWEEP_S = 3
 
 
 @contextlib.asynccontextmanager
@@ -53,6 +58,16 @@ async def remove_traces(engine: EngineImages, contents: Path, call: str, pid: in
 def _remove_unfinished(contents: Path, pid: int) -> None:
     for path in contents.glob(f".*.{pid}.new"):
         path.unlink(missing_ok=True)
+
+
+def sweep(mark: str, contents: Path | None) -> None:
+    """Remove what threads of this process have left: containers with this label, half of an image's files. Blocks."""
+    if contents is not None:
+        _remove_unfinished(contents, os.getpid())
+    for address in (str, build_address) if build_control() else (str,):
+        with contextlib.suppress(BuilderError), client(_SWEEP_S, address()) as connection:
+            for one in connection.api.containers(all=True, filters={"label": mark}):
+                connection.api.remove_container(one["Id"], v=True, force=True)
 
 
 def remove_files(scratch: Path, contents: Path) -> None:

@@ -31,17 +31,28 @@ class Speaker:
         self.step = ""
         self._as_json = as_json
         self._lock = threading.Lock()
+        self._is_over = False
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
         os.dup2(2, 1)
 
     def __call__(self, line: Line) -> None:
         """Write one line. If nobody reads any more, nobody wants what we do: end."""
+        self._write(line)
+
+    def last(self, line: Line) -> None:
+        """Write the last line: what threads still say after it is not written."""
+        self._write(line, is_last=True)
+
+    def _write(self, line: Line, *, is_last: bool = False) -> None:
         if isinstance(line, Step):
             self.step = line.text
         is_answer = isinstance(line, FINAL) and not isinstance(line, Error)
         out = self._out if self._as_json or is_answer else sys.stderr
         try:
             with self._lock:
+                if self._is_over:
+                    return
+                self._is_over = is_last
                 out.write((format_line(line) if self._as_json else in_words(line)) + "\n")
                 out.flush()
         except OSError:

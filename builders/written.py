@@ -15,6 +15,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from builders.ending import still_wanted
 from builders.errors import BuildDiskFull
 from builders.oci.closure import is_store_path
 
@@ -99,6 +100,7 @@ def size(paths: Iterable[Path]) -> int:
     total, linked = 0, set[tuple[int, int]]()
     for path in paths:
         for each in _below(path):
+            still_wanted()
             try:
                 found = os.lstat(each)
             except OSError:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
+from builders.ending import still_wanted
 from builders.errors import BuildBroken, RegistryDown
 from builders.oci.image import MANIFEST_TYPE, Blob
 from builders.oci.referrers import EMPTY, Descriptor, artifact
@@ -117,6 +118,7 @@ def _packed(repository: Repository, checkout: Path, limit: int) -> Descriptor | 
     with tempfile.TemporaryFile() as file:
         with tarfile.open(fileobj=file, mode="w:gz", compresslevel=_LEVEL, format=tarfile.PAX_FORMAT) as archive:
             for path in _walk(checkout):
+                still_wanted()
                 archive.add(path, arcname=str(path.relative_to(checkout)), recursive=False, filter=_plain)
                 if file.tell() > limit:
                     return None
@@ -173,6 +175,7 @@ def _unpack(archive: tarfile.TarFile, folder: Path, owner: int | None) -> None:
     links: list[tuple[Path, str]] = []
     made: list[tuple[Path, int]] = [(folder, 0o755)]
     for number, member in enumerate(archive):
+        still_wanted()
         if number > _MOST_ENTRIES:
             raise BuildBroken("the archived files are more than anybody has")
         path = folder / _checked(member.name)
@@ -200,7 +203,9 @@ def _make(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None
         path.mkdir()
     elif member.isreg() and (source := archive.extractfile(member)) is not None:
         with path.open("xb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
+            while data := source.read(_CHUNK):
+                still_wanted()
+                file.write(data)
     else:
         raise BuildBroken("the archived files hold what no checkout does")
 

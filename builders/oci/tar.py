@@ -14,6 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from builders.ending import still_wanted
 from builders.errors import StoreUnfit
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def entries(real: bytes, name: bytes) -> Iterator[tuple[bytes, Entry]]:
     """What is at `real` and below it, a folder before what is in it. Raises StoreUnfit."""
     waiting = [(real, name)]
     while waiting:
+        still_wanted()
         path, called = waiting.pop()
         try:
             entry = _entry(path, called)
@@ -180,6 +182,7 @@ def _contents(path: bytes, entry: Entry) -> Iterator[bytes]:
         try:
             # One byte more than there should be: a file that grew is noticed without another call.
             while data := os.read(file, min(left + 1, CHUNK)):
+                still_wanted()
                 left -= len(data)
                 if left < 0:
                     break

@@ -15,6 +15,7 @@ import pytest
 
 from builders import sandbox
 from builders.errors import BuildBroken
+from builders.leftovers import PROCESS, sweep
 from builders.nix.tool import NIX, VERSION
 from builders.sandbox import daemon, evaluator
 from builders.variables import BUILD_ENGINE
@@ -133,6 +134,22 @@ async def test_nothing_is_left_when_it_is_cancelled(
         await task
     assert left(engine, installation) == []
     assert list((workshop.stores / "run").iterdir()) == []
+
+
+def test_what_threads_have_left_is_removed_by_the_mark_of_their_process(
+    engine: docker.DockerClient, installation: str
+) -> None:
+    ours, other = f"{installation}-ours", f"{installation}-other"
+    for name in (ours, other):
+        marks = {"repolaunch.installation": installation, PROCESS: name}
+        engine.api.create_container(NIX.image, ["/never-run"], labels=marks)
+    try:
+        sweep(f"{PROCESS}={ours}", None)
+        found = engine.containers.list(all=True, filters={"label": f"repolaunch.installation={installation}"})
+        assert [one.labels[PROCESS] for one in found] == [other]
+    finally:
+        sweep(f"{PROCESS}={other}", None)
+    assert left(engine, installation) == []
 
 
 HELD = """
