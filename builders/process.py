@@ -126,7 +126,7 @@ async def running(command: Command, *, grace_s: float = GRACE_S) -> AsyncIterato
         yield child
     finally:
         # Shielded: a second cancellation must not leave a child behind.
-        await _finish(asyncio.ensure_future(_stop(child, grace_s)))
+        await finish(asyncio.ensure_future(_stop(child, grace_s)))
 
 
 async def output(command: Command, *, time_limit_s: float) -> tuple[int, str]:
@@ -229,7 +229,7 @@ async def _stop(child: Child, grace_s: float) -> None:
     child.let_go()
 
 
-async def _finish(task: asyncio.Future[None]) -> None:
+async def finish(task: asyncio.Future[None]) -> None:
     """Wait for `task` even if this task is cancelled again meanwhile; then let the cancellation go on."""
     cancelled = False
     while not task.done():

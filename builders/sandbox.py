@@ -22,7 +22,7 @@ from builders import engine, transfer
 from builders import sandbox_files as files
 from builders.errors import BuildBroken, BuildOutOfMemory, EngineDown
 from builders.lease import leased
-from builders.process import MAX_LINE, Command, ProgramMissing, output, running
+from builders.process import MAX_LINE, Command, ProgramMissing, finish, output, running
 from builders.sandbox_commands import daemon_command, evaluator_command, stores_seen
 from builders.sandbox_door import WHOLE, Rights, door
 from builders.sandbox_start import NO_ENGINE, Start, starting
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 _NO_TOOL = "the docker command-line client is not installed"
 _TOOL_S = 60
+_APPEARS_S, _LOOK_S = 4.0, 0.5
+"""How long a container may take to appear whose client was ended while it made it, and how often it is looked for."""
+_NOT_THERE = "No such container"
 _KILLED = 137
 """How `docker run` ends when the program was killed."""
 # Of control groups version 2, and of version 1.
@@ -92,7 +95,7 @@ class Daemon:
     lease: Lease
     start: Start | None = None
     _ended: list[asyncio.Future[None]] = field(default_factory=list)
-    """Evaluators that are being removed."""
+    """Containers that are being removed."""
 
     async def listening(self) -> None:
         """Wait until it listens, which evaluators do by themselves. Raises EngineDown, BuildBroken."""
@@ -100,9 +103,9 @@ class Daemon:
             raise RuntimeError
         await self.start.done()
 
-    def forget(self, container: str) -> None:
-        """Have an evaluator removed: it need not be waited for before the pair ends."""
-        self._ended.append(asyncio.ensure_future(_remove_container(container, self.env)))
+    def forget(self, container: str, *, may_appear: bool) -> None:
+        """Have a container removed: it need not be waited for before the pair ends."""
+        self._ended.append(asyncio.ensure_future(_remove_container(container, self.env, may_appear=may_appear)))
 
     async def forgotten(self) -> None:
         """Wait until that was done."""
@@ -180,8 +183,8 @@ async def _running(made: Daemon, *, network: bool) -> AsyncIterator[None]:
     command = daemon_command(made, network=network)
     socket = made.folder / files.DAEMON / made.tool.socket
     async with (
-        running(command) as child,
         _removed(made),
+        _contained(made, made.container, command) as child,
         starting(child, made.tool.image, made.tool.name, socket) as made.start,
     ):
         yield
@@ -202,7 +205,7 @@ async def evaluator(
             kept = [of.workshop.stores / each for each in rights.keeps]
             await asyncio.to_thread(files.folders, kept, files.owner() + 1)
             command = evaluator_command(of, name, rights, opened.socket, argv)
-            async with running(replace(command, max_line=max_line)) as child, _forgotten(of, name):
+            async with _contained(of, name, replace(command, max_line=max_line)) as child:
                 await opened.ready()
                 yield Evaluator(child, name, of.env, opened.told)
     except ProgramMissing as error:
@@ -210,27 +213,41 @@ async def evaluator(
 
 
 @asynccontextmanager
-async def _removed(of: Daemon) -> AsyncIterator[None]:
-    """Remove the containers of a pair afterwards, whatever their clients did."""
+async def _contained(of: Daemon, container: str, command: Command) -> AsyncIterator[Child]:
+    """Run the client of a container. Afterwards the client is ended, and only then its container is removed, by name.
+
+    While a client lives, or what it has asked of the engine is on its way, a container may appear that was not there.
+    """
+    was_cut_short = True
     try:
-        yield
+        async with running(command) as child:
+            try:
+                yield child
+            finally:
+                was_cut_short = not child.ended or await child.wait() < 0
     finally:
-        of.forget(of.container)
-        await asyncio.shield(asyncio.ensure_future(of.forgotten()))
+        of.forget(container, may_appear=was_cut_short)
 
 
 @asynccontextmanager
-async def _forgotten(of: Daemon, container: str) -> AsyncIterator[None]:
+async def _removed(of: Daemon) -> AsyncIterator[None]:
+    """Wait until the containers of a pair are removed, however often we are told to end."""
     try:
         yield
     finally:
-        of.forget(container)
+        await finish(asyncio.ensure_future(of.forgotten()))
 
 
-async def _remove_container(container: str, env: Mapping[str, str]) -> None:
+async def _remove_container(container: str, env: Mapping[str, str], *, may_appear: bool) -> None:
+    until = asyncio.get_running_loop().time() + (_APPEARS_S if may_appear else 0)
     # One that could not be removed carries marks: whoever gave them finds it.
-    with contextlib.suppress(TimeoutError):
-        await output(Command(("docker", "rm", "--force", "--volumes", container), env), time_limit_s=_TOOL_S)
+    with contextlib.suppress(TimeoutError, ProgramMissing):
+        while True:
+            asked = ("docker", "rm", "--force", "--volumes", container)
+            _, said = await output(Command(asked, env), time_limit_s=_TOOL_S)
+            if _NOT_THERE not in said or asyncio.get_running_loop().time() >= until:
+                return
+            await asyncio.sleep(_LOOK_S)
 
 
 async def _out_of_memory(container: str, env: Mapping[str, str]) -> bool:

@@ -136,6 +136,33 @@ async def test_nothing_is_left_when_it_is_cancelled(
     assert list((workshop.stores / "run").iterdir()) == []
 
 
+async def test_nothing_is_left_when_it_is_cancelled_while_it_starts(
+    workshop: Workshop, engine: docker.DockerClient, installation: str
+) -> None:
+    """At moments in which the engine has been asked for a container, and has not made it or not started it."""
+
+    async def cut_short(after_s: float) -> None:
+        async def work() -> None:
+            async with daemon(NIX, workshop, network=False) as of, evaluator(of, ("sleep", "1000")) as it:
+                begun.set()
+                await it.child.wait()
+
+        begun = asyncio.Event()
+        task = asyncio.create_task(work())
+        await begun.wait()
+        await asyncio.sleep(after_s)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for after_s in (0, 0.03, 0.1, 0.3):
+        await cut_short(after_s)
+    assert left(engine, installation) == []
+    await asyncio.sleep(2)
+    assert left(engine, installation) == []
+    assert list((workshop.stores / "run").iterdir()) == []
+
+
 def test_what_threads_have_left_is_removed_by_the_mark_of_their_process(
     engine: docker.DockerClient, installation: str
 ) -> None:
