@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builders import sandbox
+from builders import sandbox_commands
 from builders.errors import BuildBroken
 from builders.leftovers import PROCESS, sweep
 from builders.nix.tool import NIX, VERSION
@@ -94,7 +94,7 @@ async def test_every_step_is_in_a_sandbox(workshop: Workshop) -> None:
 
 async def test_without_a_sandbox_nothing_is_built(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """On an engine that forbids what a sandbox needs: here, a /proc of its own."""
-    monkeypatch.setattr(sandbox, "_UNMASKED", ())
+    monkeypatch.setattr(sandbox_commands, "_UNMASKED", ())
     async with daemon(NIX, workshop, network=False) as of:
         (of.folder / "source" / "look.nix").write_text(LOOK)
         status, text = await say(of, "nix-build", "--no-out-link", "--option", "pure-eval", "false", "/source/look.nix")
