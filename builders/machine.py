@@ -58,7 +58,8 @@ def extra_certificates() -> str:
 def pip_conf(listed: str) -> str:
     """A pip.conf of what `pip config list` said; an index in a folder of this machine cannot be reached in a build."""
     settings: dict[str, str] = {}
-    for line in listed.splitlines():
+    # As pip itself: what the environment says counts more than a file.
+    for line in sorted(listed.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")
         key = name.rpartition(".")[2]
         if key in _PIP_KEYS:
@@ -74,6 +75,12 @@ def pip_settings() -> str:
     """The index settings of this machine's pip, as a pip.conf."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     return pip_conf(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def indexes() -> tuple[str, ...]:
+    """The addresses of the package indexes of this machine's pip that a build can reach. Blocks."""
+    said = dict(line.split(" = ", 1) for line in pip_settings().splitlines() if " = " in line)
+    return tuple(word for key in ("index-url", "extra-index-url") for word in said.get(key, "").split())
 
 
 def main(arguments: list[str]) -> int:

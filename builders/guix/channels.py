@@ -6,12 +6,12 @@ and the key that signed it) says that they are its maintainers'.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from builders.addresses import is_private
 from builders.errors import EnvironmentBroken
 from builders.text import clean
 
@@ -27,7 +27,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _SIGNER = re.compile(r"[0-9A-F]{4}(?: {1,2}[0-9A-F]{4}){9}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _LONGEST_URL, _SHOWN = 500, 200
-_LOCAL = (".localhost", ".local", ".internal", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,8 @@ class _Reading:
             raise self._broken(f"{where} does not begin with {' or '.join(self.schemes)}:")
         if parts.username is not None or parts.password is not None:
             raise self._broken(f"{where} has a login in it")
-        if parts.scheme != "file" and _is_private(host):
+        is_odd = ":" not in host and not _HOST.fullmatch(host)
+        if parts.scheme != "file" and (is_odd or is_private(host)):
             raise self._broken(f"{where}, {host}, is none of the internet")
         return url
 
@@ -141,13 +141,3 @@ class _Reading:
 
     def _broken(self, reason: str) -> EnvironmentBroken:
         return EnvironmentBroken(self.path, reason)
-
-
-def _is_private(host: str) -> bool:
-    """Whether a host is not one of the internet, as far as its name says."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        # Also what C libraries take for addresses: 0x7f.1, 2130706433.
-        last = host.rpartition(".")[2]
-        return not _HOST.fullmatch(host) or "." not in host or last[:1].isdigit() or f".{host}".endswith(_LOCAL)

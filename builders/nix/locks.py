@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from builders import addresses
 from builders.errors import BuildAddressClosed, EnvironmentBroken
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ MOST = 1000
 _FORGES = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
 _WEB = ("http", "https")
 _SCHEMES = frozenset({*_WEB, *(f"{way}+{one}" for way in ("git", "tarball", "file") for one in _WEB), "git"})
-_HERE = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "test", "invalid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +62,15 @@ def inputs(text: bytes, name: str) -> tuple[Wanted, ...]:
 
 def check(wanted: Wanted, step: str) -> None:
     """Raise BuildAddressClosed, EnvironmentBroken for an address that nobody outside an institution has."""
-    host, scheme = _place(wanted.args)
+    host, scheme = addresses.place(_address(wanted.args))
     if scheme not in _SCHEMES:
-        what = f"it fetches “{wanted.address[:200]}”, and only http, https and git addresses are fetched"
-        raise EnvironmentBroken(step, what)
-    if _is_private(host):
+        shown = wanted.address[: addresses.SHOWN]
+        raise EnvironmentBroken(step, addresses.ONLY_WEB.format(address=shown))
+    if addresses.is_private(host):
         raise BuildAddressClosed(host, step)
 
 
-def _place(args: Mapping[str, Any]) -> tuple[str, str]:
-    """Host and scheme."""
-    address = str(args.get("url", ""))
+def _address(args: Mapping[str, Any]) -> str:
     if (kind := args.get("type")) in _FORGES:
-        address = f"https://{args.get('host') or _FORGES[str(kind)]}"
-    try:
-        url = urlsplit(address)
-        place = url.hostname or "", url.scheme
-    except ValueError:
-        return "", ""
-    return place
-
-
-def _is_private(host: str) -> bool:
-    name = host.rstrip(".").lower()
-    try:
-        return not ipaddress.ip_address(name.strip("[]")).is_global
-    except ValueError:
-        # Digits and dots that are no address are still read as one by some programs: 127.1, 0x7f000001.
-        return "." not in name or name.endswith(tuple(f".{end}" for end in _HERE)) or _looks_like_number(name)
-
-
-def _looks_like_number(name: str) -> bool:
-    last = name.rpartition(".")[2]
-    return last.isdigit() or last.startswith("0x")
+        return f"https://{args.get('host') or _FORGES[str(kind)]}"
+    return str(args.get("url", ""))

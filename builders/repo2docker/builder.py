@@ -22,7 +22,7 @@ from builders.key import declared_files, tree_id
 from builders.labels import KEY_LABEL, REVISION_LABEL, SOURCE_LABEL, TREE_LABEL
 from builders.lease import Lease, leased
 from builders.lines import READING, Progress, Step
-from builders.repo2docker import files, pinning
+from builders.repo2docker import files, named, pinning
 from builders.repo2docker.bases import bases, permitted
 from builders.repo2docker.buildkit import TAIL
 from builders.repo2docker.locked import bare
@@ -75,6 +75,7 @@ class Repo2Docker:
         """As Builder.inputs."""
         if not declared.evidence:
             return await bare.inputs(directory, platform, self.looks_for)
+        await asyncio.to_thread(named.check, directory, declared.evidence)
         files_digest = await declared_files(directory, declared)
         if lock := files.locked(directory, declared.evidence):
             return await Locked(directory, lock, platform).inputs(files_digest)

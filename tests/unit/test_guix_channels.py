@@ -74,6 +74,8 @@ def test_what_is_refused(fields: dict[str, Any], reason: str) -> None:
         "registry",
         "printer.local",
         "metadata.google.internal",
+        "git.lan",
+        "[64:ff9b::a00:5]",
     ],
 )
 def test_hosts_of_this_network_are_refused(host: str) -> None:
@@ -81,7 +83,9 @@ def test_hosts_of_this_network_are_refused(host: str) -> None:
         one(url=f"https://{host}/guix.git")
 
 
-@pytest.mark.parametrize("host", ["git.example.org", "1.1.1.1", "xn--bcher-kva.example", "local.example.org"])
+@pytest.mark.parametrize(
+    "host", ["git.example.org", "1.1.1.1", "[2606:4700::1111]", "xn--bcher-kva.example", "local.example.org"]
+)
 def test_hosts_of_the_internet_are_not(host: str) -> None:
     assert host in one(url=f"https://{host}:8443/guix.git").url
 

@@ -44,6 +44,10 @@ def test_what_is_fetched() -> None:
         "https://wiki.internal/x",
         "https://printer.local/x",
         "https://intranet/x",
+        "https:/10.0.0.5/x",
+        "http:\\\\10.0.0.5/x",
+        "https://%31%30.0.0.5/x",
+        "https://[2002:a00:5::]/x",
     ],
 )
 def test_private_addresses(url: str) -> None:

@@ -96,6 +96,10 @@ def test_a_machine_without_own_authorities_hands_on_nothing(tmp_path: Path, monk
             "global.extra-index-url='\\nhttps://a.example\\nhttps://b.example'",
             "[global]\nextra-index-url = https://a.example https://b.example\n",
         ),
+        (
+            ":env:.index-url='https://asked.example'\nglobal.index-url='https://index.example'",
+            "[global]\nindex-url = https://asked.example\n",
+        ),
     ],
 )
 def test_pip_settings_that_mean_something_in_a_container(listed: str, expected: str) -> None:

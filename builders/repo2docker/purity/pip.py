@@ -24,7 +24,7 @@ _ARCHIVES = (".whl", ".zip", ".tar", ".tgz", ".tbz", ".txz", ".tlz", ".gz", ".bz
 
 def read(text: str) -> Iterator[tuple[int, str]]:
     """As builders/repo2docker/purity says."""
-    for number, line in _lines(text):
+    for number, line in numbered(text):
         if what := why(line):
             yield number, what
     for number, line in enumerate(text.splitlines()[:2], 1):
@@ -59,7 +59,7 @@ def _option(line: str) -> str:
     return "" if known else f"{name} may lead to files of the repository"
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def numbered(text: str) -> Iterator[tuple[int, str]]:
     """Numbered lines without comments; what ends in a backslash goes on in the next and has the first one's number."""
     first, whole = 0, ""
     for number, raw in enumerate([*text.splitlines(), ""], 1):
