@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from builders.errors import EnvironmentBroken
 from builders.folders import within
 from builders.lines import LOOSE
+from builders.repo2docker.purity import conda
 from builders.text import clean
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Lines = list[tuple[int, str]]
-    Reader = Callable[[Lines], Iterator[tuple[int, str]]]
+    Reader = Callable[[str], Iterator[tuple[int, str]]]
 
 MOST = 20
 """Lines that are told."""
@@ -29,13 +30,14 @@ _LONGEST = 120
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
 _ADD = re.compile(r"ADD\s+(?!.*--checksum=).*?(https?://\S+)", re.IGNORECASE)
-_ITEM = re.compile(r"-\s+[\"']?([^\"'#]+?)[\"']?\s*")
-_EXACT = re.compile(r"[^=<>~!]+=[^=]+=[^=]+")
+_R, _RUNTIME = "install.R", "runtime.txt"
+_DATED = re.compile(r"r-\S+-\d{4}-\d{2}-\d{2}|r-\d{4}-\d{2}-\d{2}")
 ADVICE: Mapping[str, str] = {
     "Dockerfile": "FROM name@sha256:… instead of FROM name:tag",
     "requirements.txt": "python3 -m piptools compile --generate-hashes  (or: uv pip compile --generate-hashes)",
-    "environment.yml": "conda list --explicit --md5  (or: conda-lock)",
-    "environment.yaml": "conda list --explicit --md5  (or: conda-lock)",
+    "environment.yml": "conda env export --file environment.yml  (which writes name=version=build)",
+    "environment.yaml": "conda env export --file environment.yaml  (which writes name=version=build)",
+    _R: "runtime.txt: r-4.4-2025-01-10  (R of a version, with CRAN as it was on a date)",
     "Project.toml": "commit the Manifest.toml that Pkg.resolve() writes",
     "Pipfile": "pipenv lock, and commit the Pipfile.lock",
 }
@@ -50,11 +52,30 @@ def loose(directory: Path, evidence: tuple[str, ...]) -> tuple[str, tuple[str, .
     done = {wish for lock, wish in _LOCKS if lock in files}
     asked = [name for name in evidence if name.rpartition("/")[2] not in done]
     found = lines(directory, asked)
+    advice = [
+        ADVICE[name]
+        for whole, name in zip(evidence, files, strict=True)
+        if name in ADVICE and any(line.startswith(f"{whole}:") for line in found)
+    ]
+    if _R in files:
+        what, helps = _of_r(directory, evidence)
+        found.append(f"{evidence[files.index(_R)]}:1: {what}")
+        advice += [ADVICE[_R]] if helps else []
     if "Dockerfile" not in files:
         found.append("repo2docker: the image that it starts from is named by a tag")
     if len(found) > MOST:
         found = [*found[: MOST - 1], f"and {len(found) - MOST + 1} more"]
-    return LOOSE, tuple(found), tuple(ADVICE[name] for name in files if name in ADVICE and name not in done)
+    return LOOSE, tuple(found), tuple(advice)
+
+
+def _of_r(directory: Path, evidence: tuple[str, ...]) -> tuple[str, bool]:
+    """What is not pinned in an `install.R`, and whether a `runtime.txt` with a date would help."""
+    for name in evidence:
+        if name.endswith(_RUNTIME) and any(_DATED.fullmatch(line) for _, line in _joined(_text(directory, name))):
+            return "its commands install what CRAN had on that date, and whatever is newest of anything else", False
+    if any(name.endswith("DESCRIPTION") for name in evidence):
+        return "its commands install whatever is newest that day", True
+    return "nothing runs it: R is installed where a runtime.txt names its version and a date", True
 
 
 def lines(directory: Path, names: Iterable[str]) -> list[str]:
@@ -67,13 +88,17 @@ def _read(directory: Path, name: str) -> Iterator[tuple[int, str]]:
     reader = _READERS.get(file)
     if reader is None:
         return
+    for where, what in reader(_text(directory, name)):
+        yield where, clean(what)[:_LONGEST]
+
+
+def _text(directory: Path, name: str) -> str:
+    """A file's beginning; `""` where it cannot be read: a link that leads out, say."""
     try:
         with within(directory, name).open("rb") as opened:
-            text = opened.read(_MAX_FILE).decode("utf-8", "replace")
+            return opened.read(_MAX_FILE).decode("utf-8", "replace")
     except (OSError, EnvironmentBroken):
-        return
-    for where, what in reader(_joined(text)):
-        yield where, clean(what)[:_LONGEST]
+        return ""
 
 
 def _joined(text: str) -> Lines:
@@ -91,10 +116,10 @@ def _joined(text: str) -> Lines:
     return [(number, line.removesuffix("\\").rstrip()) for number, line in lines]
 
 
-def _dockerfile(lines: Lines) -> Iterator[tuple[int, str]]:
+def _dockerfile(text: str) -> Iterator[tuple[int, str]]:
     stages = {"scratch"}
     runs: tuple[int, str] | None = None
-    for number, line in lines:
+    for number, line in _joined(text):
         if match := _FROM.match(line):
             image, stage = match.groups()
             if image.lower() not in stages and "@sha256:" not in image:
@@ -108,8 +133,8 @@ def _dockerfile(lines: Lines) -> Iterator[tuple[int, str]]:
         yield runs
 
 
-def _requirements(lines: Lines) -> Iterator[tuple[int, str]]:
-    for number, line in lines:
+def _requirements(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in _joined(text):
         if line.startswith("-"):
             if line.startswith(("-r", "-c", "-e", "--requirement", "--constraint", "--editable")):
                 yield number, f"{line.split()[0]} leads to what is not looked at"
@@ -119,28 +144,17 @@ def _requirements(lines: Lines) -> Iterator[tuple[int, str]]:
             yield number, f"{line} has no hash"
 
 
-def _conda(lines: Lines) -> Iterator[tuple[int, str]]:
-    listed = False
-    for number, line in lines:
-        if not line.startswith("-"):
-            listed = line.startswith("dependencies:")
-        elif listed and (match := _ITEM.fullmatch(line)):
-            if match[1].endswith(":"):
-                continue
-            if not _EXACT.fullmatch(match[1]):
-                yield number, f"{match[1]} has no exact version and build"
-
-
 def _each(what: str) -> Reader:
-    def read(lines: Lines) -> Iterator[tuple[int, str]]:
-        for number, line in lines:
+    def read(text: str) -> Iterator[tuple[int, str]]:
+        for number, line in _joined(text):
             yield number, f"{line} {what}"
 
     return read
 
 
 def _whole(what: str) -> Reader:
-    def read(lines: Lines) -> Iterator[tuple[int, str]]:
+    def read(text: str) -> Iterator[tuple[int, str]]:
+        lines = _joined(text)
         yield (lines[0][0] if lines else 1), what
 
     return read
@@ -150,11 +164,10 @@ _READERS: Mapping[str, Reader] = {
     "Dockerfile": _dockerfile,
     "requirements.txt": _requirements,
     "requirements3.txt": _requirements,
-    "environment.yml": _conda,
-    "environment.yaml": _conda,
+    "environment.yml": conda.loose,
+    "environment.yaml": conda.loose,
     "apt.txt": _each("is whatever the archive has that day"),
     "postBuild": _whole("its commands may download what is another thing tomorrow"),
-    "install.R": _whole("its commands install whatever is newest that day"),
     "setup.py": _whole("what it asks for is chosen that day"),
     "pyproject.toml": _whole("what it asks for is chosen that day"),
     "DESCRIPTION": _whole("what it asks for is chosen that day"),
