@@ -7,6 +7,9 @@ alone      it completes a declaration which is not there
 hidden     it is in the root, and a folder `binder/` or `.binder/` is read instead
 deeper     it is in a folder
 unlocked   it says what is wanted, and no lock file says what was chosen
+
+What other tools read and this service does not, each with what it would have to become:
+conda-lock, devenv, pixi, poetry, renv
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING
 from builders.folders import FOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 MOST = 5
@@ -35,6 +38,16 @@ _ALONE = {
     "Manifest.toml": "Project.toml",
     "uv.lock": "pyproject.toml",
 }
+_FOREIGN = {
+    "conda-lock.yml": ("conda-lock", "environment.yml"),
+    "poetry.lock": ("poetry", "binder/requirements.txt"),
+    "pixi.lock": ("pixi", "environment.yml"),
+    "pixi.toml": ("pixi", "environment.yml"),
+    "renv.lock": ("renv", "runtime.txt"),
+    "devenv.nix": ("devenv", "flake.nix"),
+}
+"""The first of a kind is told. In the root, beside a pyproject.toml, a requirements.txt would be no lock."""
+_OVERLOOKED = (".devcontainer/devcontainer.json", ".devcontainer.json", "devcontainer.json")
 _COMMON = frozenset({"start", "default.nix", "shell.nix", "pyproject.toml", "setup.py", "DESCRIPTION", "runtime.txt"})
 """Names that are in many a folder, and mean nothing there."""
 _PROJECT = "pyproject.toml"
@@ -52,6 +65,11 @@ def unread(finds: Sequence[str]) -> tuple[str, ...]:
     return tuple(find for find in finds if find.startswith(_DEEPER))
 
 
+def overlooked(directory: Path) -> tuple[str, ...]:
+    """Files that describe a machine to work on, and which nothing here reads. Many a repository has one besides."""
+    return tuple(name for name in _OVERLOOKED if (directory / name).is_file())
+
+
 def _finds(directory: Path, folder: str, looked_for: tuple[str, ...]) -> Iterator[str]:
     inside = f"{folder}/" if folder else ""
     root = _names(directory)
@@ -62,6 +80,7 @@ def _finds(directory: Path, folder: str, looked_for: tuple[str, ...]) -> Iterato
     for name, missing in _ALONE.items():
         if name in here:
             yield f"alone {missing} {inside}{name}"
+    yield from _foreign(dict.fromkeys((*(f"{inside}{name}" for name in here), *root)), folder)
     if folder:
         yield from (f"hidden {inside} {name}" for name in root if name in looked_for)
     elif _PROJECT in root and _wants(directory / _PROJECT):
@@ -70,6 +89,16 @@ def _finds(directory: Path, folder: str, looked_for: tuple[str, ...]) -> Iterato
         for deep in _names(directory / folder / name):
             if deep in looked_for and deep not in _COMMON:
                 yield f"{_DEEPER}{inside}{deep} {inside}{name}/{deep}"
+
+
+def _foreign(paths: Iterable[str], folder: str) -> Iterator[str]:
+    found = {path.rpartition("/")[2]: path for path in reversed(list(paths))}
+    told = set()
+    for name, (kind, meant) in _FOREIGN.items():
+        if name in found and kind not in told:
+            told.add(kind)
+            file = meant.rpartition("/")[2]
+            yield f"{kind} {f'{folder}/{file}' if folder else meant} {found[name]}"
 
 
 def _meant(name: str, looked_for: tuple[str, ...]) -> str:

@@ -16,6 +16,13 @@ NEAR: Final[Mapping[str, str]] = {
     "hidden": "“{found}” is not read, because there is a folder “{meant}”, which declares nothing: move it there.",
     "deeper": "“{found}” is not read, because it is in a folder: move it to “{meant}”.",
     "unlocked": "“{found}” says what is wanted, and not what was chosen: run `uv lock` and commit “{meant}”.",
+    "conda-lock": "“{found}” is not read: run `conda-lock render --kind env` and commit what it writes as “{meant}”.",
+    "devenv": "“{found}” is not read: put the same packages into a “{meant}”, and run `nix flake lock`.",
+    "pixi": "“{found}” is not read: run `pixi workspace export conda-environment {meant}` and commit “{meant}”.",
+    "poetry": "“{found}” is not read: run `poetry export --output {meant}` (poetry-plugin-export) and commit "
+    "“{meant}”.",
+    "renv": "“{found}” is not read: add “{meant}” (`r-4.4-2025-01-10`: R’s version and a date) and “install.R” "
+    '(`install.packages("renv"); renv::restore()`).',
 }
 """What a file that is nearly a declaration is told as (builders/near.py)."""
 

@@ -17,6 +17,7 @@ from builders.errors import BuilderError, EnvironmentBroken, EnvironmentConflict
 from builders.interface import Declaration, Inputs
 from builders.repo2docker.locked import bare
 from builders.repo2docker.locked.builder import Locked
+from launcher.explain.builds import NEAR
 
 PACKAGE = '[project]\nname = "x"\n[build-system]\nrequires = []\n'
 
@@ -97,6 +98,12 @@ async def test_the_environment_of_the_site_is_one_and_says_which_files_are_not_r
         "docs/requirements.txt: it is not read, as it is neither in the root nor in binder/",
     )
     assert two.loose == (bare.NOTHING,)
+    container = write(tmp_path / "three", {".devcontainer/devcontainer.json": "{}"})
+    three = await bare.inputs(container, "linux/amd64", looked_for)
+    assert three.loose == (
+        bare.NOTHING,
+        ".devcontainer/devcontainer.json: it is not read; put what it installs into one of the files that are",
+    )
 
 
 async def _grounded() -> str:
@@ -130,6 +137,13 @@ NEARLY = [
     ),
     ({"pyproject.toml": DEPENDENCIES}, "unlocked uv.lock pyproject.toml"),
     ({"Manifest.toml": "", "requirements3.txt": ""}, "alone Project.toml Manifest.toml"),
+    ({"conda-lock.yml": ""}, "conda-lock environment.yml conda-lock.yml"),
+    ({"poetry.lock": "", "pyproject.toml": "[tool.poetry]\n"}, "poetry binder/requirements.txt poetry.lock"),
+    ({".binder/x": "", "poetry.lock": ""}, "poetry .binder/requirements.txt poetry.lock"),
+    ({"pixi.toml": ""}, "pixi environment.yml pixi.toml"),
+    ({"pixi.lock": "", "pixi.toml": ""}, "pixi environment.yml pixi.lock"),
+    ({"binder/renv.lock": "", "renv.lock": ""}, "renv binder/runtime.txt binder/renv.lock"),
+    ({"devenv.nix": "", "devenv.lock": ""}, "devenv flake.nix devenv.nix"),
 ]
 
 
@@ -139,6 +153,16 @@ def test_nearly_one(tmp_path: Path, files: dict[str, str], expected: str) -> Non
     with pytest.raises(EnvironmentMissing) as caught:
         look(write(tmp_path, files), BUILDERS)
     assert ", ".join(caught.value.near) == expected
+
+
+def test_every_kind_is_a_sentence() -> None:
+    told = {expected.split(" ")[0] for _, expected in NEARLY} | {"deeper"}
+    assert told == set(NEAR)
+
+
+def test_what_is_read_counts_and_another_tools_file_beside_it_does_not(tmp_path: Path) -> None:
+    files = {"requirements.txt": "", "poetry.lock": "", "renv.lock": "", "devenv.nix": ""}
+    assert look(write(tmp_path, files), BUILDERS)[1].evidence == ("requirements.txt",)
 
 
 def test_of_many_that_are_nearly_one_a_few_are_told(tmp_path: Path) -> None:

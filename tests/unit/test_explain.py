@@ -321,6 +321,11 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
                 "hidden binder/ requirements.txt",
                 "deeper environment.yml code/environment.yml",
                 "unlocked uv.lock pyproject.toml",
+                "conda-lock environment.yml conda-lock.yml",
+                "devenv flake.nix devenv.nix",
+                "pixi environment.yml pixi.lock",
+                "poetry binder/requirements.txt poetry.lock",
+                "renv runtime.txt renv.lock",
             ),
         ),
         422,
@@ -332,7 +337,16 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
             "“requirements.txt” is not read, because there is a folder “binder/”, which declares nothing: "
             "move it there.\n"
             "“code/environment.yml” is not read, because it is in a folder: move it to “environment.yml”.\n"
-            "“pyproject.toml” says what is wanted, and not what was chosen: run `uv lock` and commit “uv.lock”."
+            "“pyproject.toml” says what is wanted, and not what was chosen: run `uv lock` and commit “uv.lock”.\n"
+            "“conda-lock.yml” is not read: run `conda-lock render --kind env` and commit what it writes as "
+            "“environment.yml”.\n"
+            "“devenv.nix” is not read: put the same packages into a “flake.nix”, and run `nix flake lock`.\n"
+            "“pixi.lock” is not read: run `pixi workspace export conda-environment environment.yml` and commit "
+            "“environment.yml”.\n"
+            "“poetry.lock” is not read: run `poetry export --output binder/requirements.txt` (poetry-plugin-export) "
+            "and commit “binder/requirements.txt”.\n"
+            "“renv.lock” is not read: add “runtime.txt” (`r-4.4-2025-01-10`: R’s version and a date) and “install.R” "
+            '(`install.packages("renv"); renv::restore()`).'
         ),
         "Add one of them to the repository.",
     ),
