@@ -1,7 +1,7 @@
 # What people type; the work is in deploy/setup and in the program itself.
 
 .DEFAULT_GOAL := help
-.PHONY: test-providers-real test-queue test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-http bench-rebuild bench-launch clean
+.PHONY: test-providers-real test-queue test-closures test-nix-real test-compose test-repos-big help setup setup-test setup-guix test-guix-real run serve test test-long test-mutations test-faults test-fuzz test-kills lint format lock bench-sessions bench-watchers bench-http bench-rebuild bench-images bench-launch clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 

@@ -149,6 +149,21 @@ def test_a_command_of_a_page_exists(page: str, line: str) -> None:
         assert line.startswith((*ADMINISTRATION, *ONLINE, "uv ")), f"{page}: who runs this? {line}"
 
 
+def test_no_promise_is_listed_twice() -> None:
+    rows = [
+        line.split("|") for line in (ROOT / "docs/how-to/check.md").read_text().splitlines() if line.startswith("|")
+    ]
+    promises = [row[1].strip()[:50] for row in rows if len(row[1].strip()) > 50]
+    assert not {promise for promise in promises if promises.count(promise) > 1}
+
+
+def test_no_file_can_stand_in_for_a_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    assert set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) == set(phony[1].split())
+
+
 def parsed(words: list[str]) -> None:
     """Let the command line read it, and run nothing."""
     command: click.Command = main
