@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+Fact = str | int | float
+Facts = tuple[tuple[str, Fact], ...]
+"""By name, sorted; an object in JSON."""
+
 
 class Stage(StrEnum):
     """The stages of a launch, in the order in which it meets them."""
@@ -27,10 +31,13 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A stage began."""
+    """A stage began. `message`, here and below, is `code`'s text in English with these facts in it."""
 
     stage: Stage
     message: str
+    code: str = ""
+    """A key of the catalogue (`launcher/catalogue.py`); empty: a builder or an older version has said it."""
+    facts: Facts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,9 @@ class Progress:
     stage: Stage
     message: str
     percent: int | None = None
+    code: str = ""
+    facts: Facts = ()
+    """As Started has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,17 @@ class Ended:
     stage: Stage
     message: str
     seconds: float
+    code: str = ""
+    facts: Facts = ()
+    """As Started has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the repository declares was found. The fields from `builder` on are those of Environment."""
+    """What the repository declares was found. The fields from `builder` on are those of Environment.
+
+    `message` says in English what `pinning` says.
+    """
 
     stage: Stage
     message: str
@@ -75,7 +91,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The launch waits for a place: how it stands, told again when it has come closer."""
+    """The launch waits for a place: how it stands, told again when it has come closer.
+
+    `message` says in English what `reason` and `place` say.
+    """
 
     stage: Stage
     message: str

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from launcher.catalogue import NOTHING, Said, said, text
 from launcher.errors import AfreshPinned, HostUnreachable, RefAmbiguous, RefMissing, RepositoryMissing
 from launcher.events import Declared, Ended, Progress, Stage, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from launcher.model import Environment, Image, Project, ResolvedRepo, Session
     from launcher.stages import (
@@ -72,7 +73,7 @@ class Launch:
             project = await self._renewed(asked, project, tell)
         else:
             await self._admitted(asked, project, tell)
-            tell(Progress(Stage.RESOLVE, f"Resuming your project at commit {project.commit[:10]}, as you left it."))
+            tell(Progress(Stage.RESOLVE, **said("step.resolve.resumed", commit=project.commit[:10])))
         return await self._session(asked, project, tell)
 
     async def _build(self, asked: Asked, tell: StoryTell) -> Image:
@@ -80,9 +81,9 @@ class Launch:
         _, image = await self._image(repo, tell, afresh=asked.afresh)
         if image.ref is not None:
             return image
-        with _told(tell, Stage.PUSH, "Waiting until the registry has the image") as ended:
+        with _told(tell, Stage.PUSH, said("step.push.waiting")) as ended:
             pushed = await self._stages.published.published(image)
-            ended.message = f"The registry has it: {pushed.name}"
+            ended.said = said("step.push.published", image=pushed.name)
         return pushed
 
     async def _admitted(self, asked: Asked, project: Project, tell: StoryTell) -> None:
@@ -99,43 +100,37 @@ class Launch:
                 raise RepositoryMissing(repo.url)
 
     async def _resolve(self, asked: Asked, tell: StoryTell) -> ResolvedRepo:
-        with _told(tell, Stage.RESOLVE, f"Asking {asked.ref.url} for {asked.ref.ref or 'HEAD'}") as ended:
+        asking = said("step.resolve.asking", url=asked.ref.url, ref=asked.ref.ref or "HEAD")
+        with _told(tell, Stage.RESOLVE, asking) as ended:
             await self._stages.room.check()
             repo = await self._stages.resolver.resolve(asked.ref, asked.account)
             if repo.private:
                 tell.hide()
-            ended.message = f"{repo.name or 'The commit'} is at {repo.version}"
-            if repo.name and asked.ref.ref in {"main", "master"} and not repo.name.endswith(f"/{asked.ref.ref}"):
-                ended.message = f"There is no {asked.ref.ref}; the default branch {repo.name} is at {repo.version}"
-            if repo.record:
-                ended.message = f"The version is {repo.version}"
-            if repo.archived:
-                ended.message = f"The repository does not give it. Commit {repo.commit[:10]} was archived and is used"
+            ended.said = _resolved(asked.ref.ref, repo)
         return repo
 
     async def _image(self, repo: ResolvedRepo, tell: LaunchTell, *, afresh: bool) -> tuple[ResolvedRepo, Image]:
         async with AsyncExitStack() as stack:
-            with _told(tell, Stage.CHECKOUT, f"Getting the files of {repo.version}") as ended:
+            with _told(tell, Stage.CHECKOUT, said("step.checkout.getting", version=repo.version)) as ended:
                 checkout = await stack.enter_async_context(self._stages.checkouts.open(repo))
-                ended.message = "The files are here"
+                ended.said = said("step.checkout.here")
                 if checkout.repo.archived and not repo.archived:
-                    ended.message = f"They cannot be had any more. Those of {repo.version} were archived and are used"
-            with _told(tell, Stage.DETECT, "Looking for what the repository declares") as ended:
+                    ended.said = said("step.checkout.archived", version=repo.version)
+            with _told(tell, Stage.DETECT, said("step.detect.looking")) as ended:
                 environment = await self._stages.detector.detect(checkout, tell, afresh=afresh)
                 tell(_declared(environment))
-                evidence = ", ".join(environment.evidence)
-                ended.message = f"{environment.builder} builds it from {evidence}" if evidence else BARE
+                ended.said = _detected(environment)
                 if afresh and environment.pinning in _FIRM:
                     raise AfreshPinned(environment.evidence)
-            with _told(tell, Stage.IMAGE, f"Looking for image {environment.key[:12]}") as ended:
+            with _told(tell, Stage.IMAGE, said("step.image.looking", key=environment.key[:12])) as ended:
                 image = await self._stages.images.get(checkout.repo, environment, tell, afresh=afresh)
-                ended.message = f"The image is here: {image.name}"
+                ended.said = said("step.image.here", image=image.name)
             return checkout.repo, replace(image, pinning=environment.pinning)
 
     async def _project(self, asked: Asked, repo: ResolvedRepo, image: Image, tell: Tell) -> Project:
-        with _told(tell, Stage.WORKSPACE, "Making a workspace with the repository's files") as ended:
+        with _told(tell, Stage.WORKSPACE, said("step.workspace.making")) as ended:
             project = await self._stages.projects.create(asked, repo, image)
-            ended.message = "The workspace is ready"
+            ended.said = said("step.workspace.ready")
         if asked.afresh and project.image.facts.engine_id != image.facts.engine_id:
             # Another launch of the same link has made it meanwhile.
             project = await self._moved(project, image, tell)
@@ -151,44 +146,56 @@ class Launch:
 
     async def _moved(self, project: Project, image: Image, tell: Tell) -> Project:
         moved = await self._stages.projects.move(project, image)
-        tell(Progress(Stage.WORKSPACE, "Your project has the new image; its server is started again, its files stay."))
+        tell(Progress(Stage.WORKSPACE, **said("step.workspace.moved")))
         await self._stages.sessions.stop(project.id)
         return moved
 
     async def _session(self, asked: Asked, project: Project, tell: LaunchTell) -> Session:
         async with self._stages.places.hold(asked, project, tell):
-            with _told(tell, Stage.SESSION, "Starting the server") as ended:
+            with _told(tell, Stage.SESSION, said("step.session.starting")) as ended:
                 current = await self._stages.projects.use(project)
                 session = await self._stages.sessions.start(current, asked.account, tell)
-                ended.message = "The server answers"
+                ended.said = said("step.session.answers")
         return session
 
 
-BARE = "It says nothing of the packages that it needs, and gets this site's plain Python"
 _FIRM = frozenset({"reproducible", "locked"})
-_PINNINGS: Mapping[str, str] = {
-    "reproducible": "The environment is reproducible: everything it is built from is pinned",
-    "locked": "The environment is locked: its lock file names every package with its hash",
-    "not-pinned": "The environment is not pinned: it may be another one tomorrow",
-}
+
+
+def _resolved(wanted: str, repo: ResolvedRepo) -> Said:
+    if repo.archived:
+        return said("step.resolve.archived", commit=repo.commit[:10])
+    if repo.record:
+        return said("step.resolve.record", version=repo.version)
+    if repo.name and wanted in {"main", "master"} and not repo.name.endswith(f"/{wanted}"):
+        return said("step.resolve.default", ref=wanted, name=repo.name, version=repo.version)
+    if repo.name:
+        return said("step.resolve.found", name=repo.name, version=repo.version)
+    return said("step.resolve.commit", version=repo.version)
+
+
+def _detected(found: Environment) -> Said:
+    if not found.evidence:
+        return said("step.detect.bare")
+    return said("step.detect.found", builder=found.builder, evidence=", ".join(found.evidence))
 
 
 def _declared(found: Environment) -> Declared:
-    message = _PINNINGS.get(found.pinning, _PINNINGS["not-pinned"])
+    pinning = found.pinning if found.pinning in _FIRM else "not-pinned"
     about = (found.evidence, found.pinning, found.loose, found.advice, found.tree)
-    return Declared(Stage.DETECT, message, found.builder, *about)
+    return Declared(Stage.DETECT, text("en", f"pinning.{pinning}.about"), found.builder, *about)
 
 
 @dataclass(slots=True)
 class _Outcome:
-    message: str = ""
+    said: Said = field(default_factory=NOTHING.copy)
 
 
 @contextmanager
-def _told(tell: Tell, stage: Stage, message: str) -> Iterator[_Outcome]:
+def _told(tell: Tell, stage: Stage, begun: Said) -> Iterator[_Outcome]:
     """Tell that a stage began and, if nothing was raised, that it ended and how long it took."""
     began = time.monotonic()
     outcome = _Outcome()
-    tell(Started(stage, message))
+    tell(Started(stage, **begun))
     yield outcome
-    tell(Ended(stage, outcome.message, round(time.monotonic() - began, 3)))
+    tell(Ended(stage, seconds=round(time.monotonic() - began, 3), **outcome.said))

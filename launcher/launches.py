@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from builders.logs import LAUNCH
+from launcher.catalogue import said
 from launcher.errors import LauncherError, LaunchMissing
 from launcher.events import Cancelled, Ended, Failed, Progress, Ready, Stage, Started, State
 from launcher.model import Image, Kind, Session
@@ -191,7 +192,7 @@ class Launches:
         for launch in left:
             live = _Live(launch, await self._logs.open(launch.id))
             self._live[launch.id] = live
-            live.log.tell(Progress(Stage.RESOLVE, "The service was restarted; this launch runs again."))
+            live.log.tell(Progress(Stage.RESOLVE, **said("step.resolve.again")))
             self._run(live)
         self._again = [live.task for live in self._live.values() if live.task is not None]
         return len(left)

@@ -24,6 +24,7 @@ from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, 
 from deploy.hub.names import project_of
 from deploy.hub.pull import fetched
 from deploy.hub.volume import have_volume
+from launcher.catalogue import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -141,7 +142,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             have_volume(self.docker, self.ground, allowance.volume, project, self.installation),
             clear_old(self.docker, self._labels()),
         )
-        self._tell(20, "Starting the container")
+        self._tell(20, "step.session.container")
         arguments = container(allowance, self.get_env(), self._labels()) | {"image": self.image}
         files = await self._blocking(self.ground.mounts, allowance, self._seen)
         arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name, files))
@@ -152,7 +153,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         await asyncio.shield(self._making)
         state = await self.docker("inspect_container", self.object_id)
         address = state["NetworkSettings"]["Networks"][self.network_name]["IPAddress"]
-        self._tell(50, "Waiting for the server to answer")
+        self._tell(50, "step.session.waiting")
         await self._wait_for_answer(allowance, f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
         return address, PORT
 
@@ -217,7 +218,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         except (ImageNotFound, NotFound):
             if "@" not in self.image:
                 raise NoSession(FAILED, GONE) from None
-            self._tell(5, "Fetching the image")
+            self._tell(5, "step.session.fetching")
             login = {"username": self.registry_username, "password": self.registry_password}
             found = await fetched(self.docker, self.client, self.image, login)
         return found
@@ -253,8 +254,8 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
             return ()
 
     # ------------------------------------------------------------------ telling
-    def _tell(self, progress: int, message: str) -> None:
-        self._told.append({"progress": progress, "message": message})
+    def _tell(self, progress: int, code: str) -> None:
+        self._told.append({"progress": progress, "message": text("en", code), "code": code})
         self._news.set()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:

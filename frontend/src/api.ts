@@ -1,5 +1,5 @@
 /** The launcher's HTTP API, typed. Everything that arrives is checked for its form and is text, never markup. */
-import { text } from "./texts";
+import { text, type Told } from "./texts";
 
 export const STAGES = ["resolve", "checkout", "detect", "image", "build", "workspace", "queue", "session", "push"] as const;
 export type Stage = (typeof STAGES)[number];
@@ -9,26 +9,23 @@ interface Numbered {
   /** ISO 8601, UTC, by the server's clock. */
   readonly at: string;
 }
-export interface StartedEvent extends Numbered {
+export interface StartedEvent extends Numbered, Told {
   readonly type: "started";
   readonly stage: Stage;
-  readonly message: string;
 }
 export interface LogEvent extends Numbered {
   readonly type: "log";
   readonly stage: Stage;
   readonly message: string;
 }
-export interface ProgressEvent extends Numbered {
+export interface ProgressEvent extends Numbered, Told {
   readonly type: "progress";
   readonly stage: Stage;
-  readonly message: string;
   readonly percent?: number | null;
 }
-export interface EndedEvent extends Numbered {
+export interface EndedEvent extends Numbered, Told {
   readonly type: "ended";
   readonly stage: Stage;
-  readonly message: string;
   readonly seconds: number;
 }
 export const PINNINGS = ["reproducible", "locked", "not-pinned"] as const;

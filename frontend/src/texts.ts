@@ -23,6 +23,24 @@ export function text(key: TextKey, values: Readonly<Record<string, string | numb
   });
 }
 
+/** What a step of a launch tells: `message` is English; `code` is a key of the catalogue, `facts` are what its text takes. */
+export interface Told {
+  readonly message: string;
+  readonly code?: string;
+  readonly facts?: Readonly<Record<string, string | number>>;
+}
+
+/** In the page's language; as it was told where another version, or a builder, has said it. */
+export function told({ message, code, facts = {} }: Told): string {
+  if (code === undefined || !isKey(code)) return message;
+  const names = [...catalogue[code].matchAll(/\{(\w+)\}/g)].map((found) => found[1] ?? "");
+  return names.every((name) => Object.hasOwn(facts, name)) ? text(code, facts) : message;
+}
+
+function isKey(code: string): code is TextKey {
+  return Object.hasOwn(catalogue, code);
+}
+
 /** `{count}` of something: the catalogue has `<key>.one` and `<key>.other`. */
 export function counted(key: "log.lines" | "log.matches", count: number): string {
   return text(`${key}.${plural.select(count) === "one" ? "one" : "other"}`, { count });

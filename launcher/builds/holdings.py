@@ -13,7 +13,7 @@ from launcher.builds.collection import Part, Room, Thing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from launcher.builds.worker import Worker
+    from launcher.builds.worker import Heard, Worker
 
 PLACES = ("stores", "registry")
 """In the order in which they are collected: what the stores lack the registry may have."""
@@ -37,7 +37,7 @@ class _Heard:
     things: dict[tuple[str, str, str], Thing] = field(default_factory=dict)
     shares: list[lines.Share] = field(default_factory=list)
 
-    def __call__(self, line: lines.Line) -> None:
+    def __call__(self, line: Heard) -> None:
         if isinstance(line, lines.Held):
             self.things[line.place, line.kind, line.name] = _thing(line)
         elif isinstance(line, lines.Share):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
+from launcher.catalogue import about, said
 from launcher.errors import RegistryDown
 from launcher.events import Progress, Stage
 from launcher.fair import FairQueue, Ticket
@@ -164,7 +165,7 @@ class Cached:
             ref = await self._finder.find(environment.key, environment.space)
         except RegistryDown as error:
             told = self._explain(error, Stage.IMAGE)
-            tell(Progress(Stage.IMAGE, f"{told.title}. {told.seen} The launch goes on without it."))
+            tell(Progress(Stage.IMAGE, **said("step.image.registry", **about(told))))
             return await self._local(known)
         if known is not None and known.ref == ref:
             return known
@@ -244,5 +245,5 @@ class Limited:
             waiting = self._waiting[name]
             if waiting.told != place:
                 waiting.told = place
-                ahead = "The build is next" if place == 1 else f"{place - 1} more before this build"
-                waiting.tell(Progress(Stage.BUILD, f"Other builds run. {ahead}."))
+                turn = said("step.build.next") if place == 1 else said("step.build.ahead", count=place - 1)
+                waiting.tell(Progress(Stage.BUILD, **turn))

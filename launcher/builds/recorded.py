@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from launcher.builds.interface import BuildRequest
+from launcher.catalogue import about, said
 from launcher.errors import EngineDown, LauncherError, RegistryDown
 from launcher.events import Cancelled, Ended, Progress, Stage, Started, State
 from launcher.model import Image
@@ -76,7 +77,7 @@ class Recorded:
                 continue
             ended = build_ended(left.id, State.READY, self._clock())
             build = await self._logs.open(left.id)
-            build.tell(Ended(Stage.BUILD, "The image is built.", image.built - left.created), ended)
+            build.tell(Ended(Stage.BUILD, seconds=image.built - left.created, **said("step.build.built")), ended)
 
     async def forsake(self) -> None:
         """End what nobody went on with: all launches that another process left have ended."""
@@ -102,7 +103,7 @@ class Recorded:
             raise
         seconds = self._clock() - began
         ended = build_ended(build.stream, State.READY, self._clock())
-        build.tell(Ended(Stage.BUILD, "The image is built.", seconds), ended)
+        build.tell(Ended(Stage.BUILD, seconds=seconds, **said("step.build.built")), ended)
         tell.resume(build.told)
         return image
 
@@ -113,12 +114,12 @@ class Recorded:
         if latest is not None and latest.state is State.RUNNING:
             self._left.discard(latest.id)
             build = await self._logs.open(latest.id)
-            build.tell(Progress(Stage.BUILD, "The service was restarted; the build begins again."))
+            build.tell(Progress(Stage.BUILD, **said("step.build.restarted")))
             return build
         record = BuildRecord(self._new_id(), environment.key, State.RUNNING, self._clock())
         build = self._logs.create(record.id)
-        how = f"Building with {environment.builder} {environment.builder_version}."
-        build.tell(Started(Stage.BUILD, how), build_begun(record))
+        how = said("step.build.begun", builder=environment.builder, version=environment.builder_version)
+        build.tell(Started(Stage.BUILD, **how), build_begun(record))
         return build
 
     def _broke(self, build: EventLog, error: BaseException) -> None:
@@ -215,14 +216,14 @@ class Pushing:
         build = await self._builds.latest(image.key)
         stream = None if build is None else await self._logs.open(build.id)
         tell: Tell = _nobody if stream is None else stream.tell
-        tell(Started(Stage.PUSH, "Pushing the image to the registry."))
+        tell(Started(Stage.PUSH, **said("step.push.begun")))
         began = self._clock()
         delays = chain(self._delays, repeat(self._delays[-1]))
         for attempt, delay in enumerate(delays, 1):
             problem = await self._attempt(image, tell)
             if not isinstance(problem, BaseException):
                 await self._images.pushed(image.key, image.facts.engine_id, problem)
-                tell(Ended(Stage.PUSH, f"Pushed as {problem}.", self._clock() - began))
+                tell(Ended(Stage.PUSH, seconds=self._clock() - began, **said("step.push.pushed", image=str(problem))))
                 return
             again = isinstance(problem, (RegistryDown, EngineDown)) or attempt < len(self._delays)
             self._tell_problem(problem, tell, delay if again else None)
@@ -240,12 +241,11 @@ class Pushing:
             return error
 
     def _tell_problem(self, problem: Exception, tell: Tell, delay: float | None) -> None:
-        seen = "The push ended with an error that the service does not know."
-        if isinstance(problem, LauncherError):
-            told = self._explain(problem, Stage.PUSH)
-            seen = f"{told.title}. {told.seen}"
-        next_ = "Tried again at the image's next launch." if delay is None else f"Tried again in {delay:g} s."
-        tell(Progress(Stage.PUSH, f"{seen} {next_}"))
+        facts = about(self._explain(problem, Stage.PUSH))
+        if delay is None:
+            tell(Progress(Stage.PUSH, **said("step.push.later", **facts)))
+        else:
+            tell(Progress(Stage.PUSH, **said("step.push.again", seconds=f"{delay:g}", **facts)))
 
 
 def _nobody(_event: Event) -> None:

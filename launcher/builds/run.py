@@ -9,13 +9,14 @@ from builders import git, lines
 from builders.process import ProgramMissing
 from builders.requests import LIMITS_S
 from launcher import events
+from launcher.builds.worker import Again
+from launcher.catalogue import said
 from launcher.model import Environment, ImageFacts, ImageRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from launcher.builds.worker import Worker
+    from launcher.builds.worker import Heard, Told, Worker
     from launcher.model import Checkout
     from launcher.stages import Tell
 
@@ -147,13 +148,15 @@ class Registry:
         await self.worker.ask(lines.Known, "registry", {})
 
 
-def _telling(tell: Tell, stage: events.Stage = events.Stage.BUILD) -> Callable[[lines.Line], None]:
-    def told(line: lines.Line) -> None:
+def _telling(tell: Tell, stage: events.Stage = events.Stage.BUILD) -> Told:
+    def told(line: Heard) -> None:
         match line:
             case lines.Log(text):
                 tell(events.Log(stage, text))
             case lines.Step(text):
                 tell(events.Progress(stage, text))
+            case Again():
+                tell(events.Progress(stage, **said("step.build.again")))
             case lines.Progress(text, percent):
                 tell(events.Progress(stage, text, percent))
             case _:

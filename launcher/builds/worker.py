@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from builders import lines
@@ -15,10 +17,17 @@ from launcher import errors
 from launcher.errors import BuildBroken, BuildTimeout, EngineDown, LauncherError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    Told = Callable[[lines.Line], None]
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Told among the worker's lines: it ended in the midst of it and is asked again."""
+
+
+Heard = lines.Line | Again
+Told = Callable[[Heard], None]
 
 _SLACK_S = 30
 """How much longer than its own time limit a verb may take: the builder process can say best what took so long."""
@@ -86,7 +95,7 @@ class Worker:
         for _ in range(_ASKED - 1):
             with contextlib.suppress(_Gone):
                 return await self._begun(line, told)
-            told(lines.Progress("The build worker ended in the midst of it and is asked again."))
+            told(Again())
         try:
             return await self._begun(line, told)
         except _Gone:
@@ -96,7 +105,7 @@ class Worker:
         """Ask; a worker that is just ending may still take a connection, of which nothing is ever heard."""
         heard = False
 
-        def listen(one: lines.Line) -> None:
+        def listen(one: Heard) -> None:
             nonlocal heard
             heard = True
             told(one)
@@ -141,7 +150,7 @@ class _Step:
         self.last = ""
         self._told = told
 
-    def __call__(self, line: lines.Line) -> None:
+    def __call__(self, line: Heard) -> None:
         if isinstance(line, lines.Step):
             self.last = line.text
         self._told(line)

@@ -23,6 +23,7 @@ from launcher.sessions.sessions import HubSessions
 
 if TYPE_CHECKING:
     from launcher.compose.common import Common
+    from launcher.events import Failed
     from launcher.model import Project
     from launcher.repos.checkouts import GitCheckouts
 
@@ -75,12 +76,9 @@ class Sessions:
     def _ended(self, project: str) -> None:
         self.places.ended(project)
 
-    def _notice(self, project: str) -> str:
+    def _notice(self, project: str) -> Failed | None:
         error = self.watch.beginning(project)
-        if error is None:
-            return ""
-        told = explain(error)
-        return f"{told.title}. {told.seen} {told.todo}"
+        return None if error is None else explain(error)
 
     def _walls(self) -> bool:
         return self._common.settings.egress == "open" or note.read(self._common.data / "run").ok

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
+from launcher.catalogue import said
 from launcher.errors import HubDown, QueueFull
 from launcher.events import Ended, Queued, Stage, Started
 from launcher.fair import FairQueue, Ticket, Turns
-from launcher.gate.words import MESSAGES, worth_telling
+from launcher.gate.words import waits, worth_telling
 from launcher.model import Kind, RepoRef
 from launcher.store.queue import Waiting
 
@@ -142,11 +143,12 @@ class Places:
                 raise QueueFull(len(self._queue) - 1, self._again_s(), self._reason(waiter.project) or "sessions")
             turns, whose = self._queue.turns(waiter.launch), self._whose(waiter.project)
             self._keep(Waiting(waiter.launch, *whose, began, turns.number, turns.group, turns.person))
-        waiter.tell(Started(Stage.QUEUE, "Waiting for a place"))
+        waiter.tell(Started(Stage.QUEUE, **said("step.queue.waiting")))
         self._tell_place(waiter)
         await waiter.turn.wait()
         self._served.append(self._clock())
-        waiter.tell(Ended(Stage.QUEUE, "It is your turn", round(max(0.0, self._clock() - began), 3)))
+        waited = round(max(0.0, self._clock() - began), 3)
+        waiter.tell(Ended(Stage.QUEUE, seconds=waited, **said("step.queue.turn")))
 
     def forget(self, launch: str) -> None:
         """The launch has ended: it has no place in the queue any more."""
@@ -288,7 +290,7 @@ class Places:
 
     def _tell_place(self, waiter: _Waiter) -> None:
         place, reason = self._queue.places()[waiter.launch], self._reason(waiter.project) or "starting"
-        said = Queued(Stage.QUEUE, MESSAGES[reason](place), place, place - 1, reason)
-        if worth_telling(waiter.told, said):
-            waiter.told = said
-            waiter.tell(said)
+        now = Queued(Stage.QUEUE, waits("en", reason, place), place, place - 1, reason)
+        if worth_telling(waiter.told, now):
+            waiter.told = now
+            waiter.tell(now)

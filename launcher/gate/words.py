@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from launcher.catalogue import text
 
+if TYPE_CHECKING:
     from launcher.events import Queued
 
+REASONS: Final = ("starting", "sessions", "repository", "person")
+"""What there is too much of."""
 NEAR: Final = 3
 """Places up to this one are told one by one."""
 STEP: Final = 0.2
 """Beyond, a place is told again when it has changed by this part: a hundred who wait are no hundred events a second."""
 
 
-def _before(place: int) -> str:
-    if place == 1:
-        return "You are next."
-    return f"Your launch is number {place}: {place - 1} {'is' if place == 2 else 'are'} before it."  # noqa: PLR2004
-
-
-MESSAGES: Final[Mapping[str, Callable[[int], str]]] = {
-    "sessions": lambda place: f"All places are taken. {_before(place)}",
-    "starting": lambda place: f"Other sessions are just starting. {_before(place)}",
-    "repository": lambda place: f"This repository has as many sessions as it may have. {_before(place)}",
-    "person": lambda _: "You have as many sessions as one person may have: stop one of them, and this one starts.",
-}
-"""By what there is too much of."""
+def waits(language: str, reason: str, place: int) -> str:
+    """How a launch stands that waits for this `reason`; `""`: one that this version does not know."""
+    if reason not in REASONS:
+        return ""
+    seen = text(language, f"queue.{reason}")
+    if reason == "person":  # what helps is theirs to do, whoever is before them
+        return seen
+    return f"{seen} {text(language, 'queue.next') if place == 1 else text(language, 'queue.place', place=place)}"
 
 
 def worth_telling(told: Queued | None, now: Queued) -> bool:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.catalogue import text
 from launcher.errors import DiskFull, EngineDown, LauncherError, SpawnFailed, SpawnRefused, SpawnTimeout
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SPAWN_FAILED = "Spawn failed: "
+THEIRS = {text("en", code): code for code in ("step.session.requested",)}
+"""What JupyterHub itself tells, word for word; the spawner gives a code (deploy/hub/spawner.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Step:
 
     message: str
     percent: int
+    code: str = ""
+    """As the launch's events have it."""
 
 
 class Progress:
@@ -53,7 +58,7 @@ class Progress:
         elif event.get("failed"):
             self.failure = message
         else:
-            step = Step(message, percent)
+            step = Step(message, percent, str(event.get("code") or THEIRS.get(message, "")))
             if step not in self._told_steps:  # a stream that broke off is listened to again, from its beginning
                 self._told_steps.add(step)
                 self._told(step)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launcher.catalogue import said
 from launcher.errors import HubDown, SpawnTimeout
 from launcher.events import Progress, Stage
 from launcher.model import Kind, Session
@@ -28,7 +29,7 @@ STOPPED_S = 30.0
 """A server has 10 seconds to save; after this many, something is wrong."""
 LOOK_S = 0.1
 AGAIN_S = 0.5
-AWAY = "JupyterHub does not answer; this launch goes on when it does."
+AWAY = said("step.session.away")
 
 
 def _nobody(_project: str) -> None:
@@ -89,7 +90,7 @@ class HubSessions:
             except HubDown:
                 if until is None:
                     until = clock() + self._patience.away
-                    tell(Progress(Stage.SESSION, AWAY))
+                    tell(Progress(Stage.SESSION, **AWAY))
                 if clock() > until:
                     raise
                 self._known.discard(project.account)
@@ -158,7 +159,7 @@ class HubSessions:
 
     async def _heard(self, request: Coroutine[Any, Any, T], tell: Tell) -> T:
         """The hub's answer; people are told when it takes long."""
-        quiet = asyncio.get_running_loop().call_later(self._patience.quiet, tell, Progress(Stage.SESSION, AWAY))
+        quiet = asyncio.get_running_loop().call_later(self._patience.quiet, tell, Progress(Stage.SESSION, **AWAY))
         try:
             return await request
         finally:
@@ -178,4 +179,4 @@ class HubSessions:
 
 
 def _told(step: Step) -> Progress:
-    return Progress(Stage.SESSION, step.message, step.percent)
+    return Progress(Stage.SESSION, step.message, step.percent, step.code)

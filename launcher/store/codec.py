@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launcher.events import Cancelled, Declared, Ended, Event, Failed, Log, Progress, Queued, Ready, Stage, Started
 from launcher.model import Environment, Image, ImageFacts, ImageRef
+
+if TYPE_CHECKING:
+    from launcher.events import Facts
 
 EVENTS: dict[str, type[Event]] = {
     "started": Started,
@@ -29,6 +32,8 @@ def event_fields(event: Event) -> dict[str, Any]:
     """The event as JSON has it: `type`, and its fields."""
     # Events are flat: asdict's deep copy of every log line would be most of the cost of storing it.
     values = {field.name: getattr(event, field.name) for field in fields(event)}
+    if "facts" in values:
+        values["facts"] = dict(values["facts"])
     return {"type": _NAMES[type(event)], **values}
 
 
@@ -45,6 +50,8 @@ def parse_event(body: str) -> Event:
         given = _given(kind, values)
         if given.get("stage") is not None:
             given["stage"] = Stage(given["stage"])
+        if "facts" in given:
+            given["facts"] = _facts(given["facts"])
         return kind(**given)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Log(Stage.SESSION, body)
@@ -54,6 +61,12 @@ def _given(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """Those of the values that the type has, lists as tuples."""
     known = {field.name for field in fields(kind)}
     return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items() if name in known}
+
+
+def _facts(said: object) -> Facts:
+    """A step's facts; without one that is of another kind, its text is that of `message`."""
+    given = said.items() if isinstance(said, dict) else ()
+    return tuple(sorted((name, one) for name, one in given if isinstance(one, str | int | float)))
 
 
 def facts_text(facts: ImageFacts) -> str:

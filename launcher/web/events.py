@@ -11,11 +11,11 @@ from tornado.iostream import StreamClosedError
 
 from launcher.errors import BadRequest, LaunchMissing
 from launcher.events import Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
-from launcher.explain import speak
 from launcher.web.handler import Handler
 from launcher.web.pieces import Reading
 from launcher.web.routes import EVENTS, LAST_ID, Operation, Route
 from launcher.web.schemas import iso
+from launcher.web.spoken import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,8 @@ def event_fields(event: Event) -> dict[str, object]:
     facts = {one.name: getattr(event, one.name) for one in fields(event)}
     if isinstance(event, Ready):
         facts["built"] = iso(event.built) if event.built else None
+    if "facts" in facts:
+        facts["facts"] = dict(facts["facts"])
     return {name: value.value if isinstance(value, Stage) else value for name, value in facts.items()}
 
 
@@ -111,9 +113,8 @@ class LaunchEvents(StreamHandler):
         language, at = self.language, self.web.session_address
 
         def written(one: Numbered) -> bytes:
-            if isinstance(one.event, Failed):
-                one = replace(one, event=speak(one.event, language))
-            return encode(one, found, at)
+            event = explained(one.event, language)
+            return encode(one if event is one.event else replace(one, event=event), found, at)
 
         await self.watch(Reading(told, (launch, "events", language), written), after)
 

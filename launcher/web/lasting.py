@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 from launcher.events import FINAL, Cancelled, Declared, Ended, Failed, Log, Progress, Queued, Ready, Stage, Started
-from launcher.explain import speak
 from launcher.explain.credentials import OPENED
 from launcher.model import Kind
 from launcher.web import auth, schemas
@@ -18,6 +17,7 @@ from launcher.web.events import session_url
 from launcher.web.handler import Handler
 from launcher.web.rendering import HtmlPage, render
 from launcher.web.routes import Operation, Route
+from launcher.web.spoken import spoken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,7 +144,7 @@ class LastingPage(OfLaunches, HtmlPage):
         found = await self.launch(launch)
         story = Story()
         async for one in told_now(await self.web.launches.log(launch)):
-            story.take(speak(one.event, self.language) if isinstance(one.event, Failed) else one.event)
+            story.take(spoken(one.event, self.language))
         shown = schemas.Launch.of(found)
         took = None if found.ended is None else found.ended - found.created
         refresh = AGAIN_S if story.end is None else 0

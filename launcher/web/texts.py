@@ -1,30 +1,18 @@
-"""What people read on pages, in one catalogue: `catalogue/<language>.json`, which the frontend reads too."""
+"""What people read on pages, from the catalogue that the frontend reads too, and in which language."""
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from launcher.catalogue import CATALOGUE, LANGUAGES, text
 
-LANGUAGES: Final = {"en": "English", "fr": "Français"}
-"""By their codes, each as those who speak it call it; the first is for whoever wants none of them."""
+__all__ = ["CATALOGUE", "COOKIE", "COOKIE_DAYS", "LANGUAGES", "chosen", "text"]
+
 COOKIE: Final = "repolaunch-language"
 """What somebody chose; it says nothing else, so that it may lie on every path."""
 COOKIE_DAYS: Final = 400
-_FOLDER: Final = Path(__file__).parent / "catalogue"
-CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = {
-    language: json.loads((_FOLDER / f"{language}.json").read_text("utf-8")) for language in LANGUAGES
-}
 _RANGE = re.compile(r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]+)?\s*(?:;\s*q\s*=\s*([0-9.]{1,5}))?\s*")
-
-
-def text(language: str, key: str, **values: object) -> str:
-    """The text of this key, `{name}` replaced by the values."""
-    return CATALOGUE[language][key].format_map({name: str(value) for name, value in values.items()})
 
 
 def chosen(cookie: str, accepted: str) -> str:

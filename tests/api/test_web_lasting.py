@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launcher.errors import BuildFailed, HubDown, RepositoryMissing
-from launcher.events import Ended, Event, Log, Queued, Stage, Started
+from launcher.catalogue import about, said
+from launcher.errors import BuildFailed, HubDown, RegistryDown, RepositoryMissing
+from launcher.events import Ended, Event, Log, Progress, Queued, Stage, Started
+from launcher.explain import explain
 from launcher.gate.policy import Policy
 from launcher.web import lasting, site_pages
 from launcher.web.health import Health
@@ -158,6 +160,37 @@ async def test_errors_and_events_speak_french_to_who_reads_it(site: Site) -> Non
     for language, title in (("fr", "La construction a échoué"), ("en", "The build failed")):
         async with site.client.get(path, headers=site.headers() | {"Accept-Language": language}) as answer:
             assert json.loads((await answer.text()).strip().splitlines()[-1][5:])["title"] == title
+
+
+async def test_steps_speak_french_to_who_reads_it(site: Site) -> None:
+    step = Started(Stage.CHECKOUT, **said("step.checkout.getting", version="c0ffee"))
+    problem = explain(RegistryDown("r.example.org", "it is closed"), Stage.IMAGE)
+    site.script.events = [
+        step,
+        Ended(Stage.CHECKOUT, seconds=0.1, **said("step.checkout.here")),
+        Progress(Stage.IMAGE, **said("step.image.registry", **about(problem))),
+        Queued(Stage.QUEUE, "All places are taken. You are next.", 1, 0, "sessions"),
+        Progress(Stage.SESSION, "A builder's own line"),
+    ]
+    launch = str((await site.launch())["id"])
+    await ended(site, launch)
+    french = await page(site, launch, "fr")
+    assert "▸ checkout: Récupération des fichiers de c0ffee" in unescape(french)
+    told = {stage: unescape(text) for stage, _, text in rows(french)}
+    assert (told["checkout"], told["session"]) == ("Les fichiers sont là", "A builder's own line")
+    assert told["image"] == (
+        "Le registre d’images ne répond pas. La demande à r.example.org a échoué : it is closed. "
+        "Le lancement s’en passe."
+    )
+    assert told["queue"] == "Toutes les places sont prises. Vous êtes le prochain."
+    assert "The files are here" in await page(site, launch)
+    path = f"{site.base}/api/v1/launches/{launch}/events"
+    async with site.client.get(path, headers=site.headers() | {"Accept-Language": "fr"}) as answer:
+        events = [json.loads(line[5:]) for line in (await answer.text()).splitlines() if line.startswith("data:")]
+    first = {name: events[0][name] for name in ("message", "code", "facts")}
+    assert first == {"message": step.message, "code": "step.checkout.getting", "facts": {"version": "c0ffee"}}
+    assert events[2]["message"].startswith("The image registry does not answer.")
+    assert events[2]["facts"]["title"] == "Le registre d’images ne répond pas"
 
 
 async def test_the_log_as_text(site: Site) -> None:

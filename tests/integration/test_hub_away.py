@@ -152,7 +152,7 @@ async def test_the_hub_accepts_and_never_answers(own_service: Service, visit: Vi
             found = {one["service"]: one for one in (await answer.json())["checks"]}
             assert not found["JupyterHub API"]["ok"], found
         assert time.monotonic() - began < 10, "asking for health waits for nobody"
-        told = await _until(person.http, waiting["events"], AWAY)
+        told = await _until(person.http, waiting["events"], AWAY["message"])
         assert told["stage"] == "session"
         async with asyncio.timeout(10):
             assert await anext(lines), "the other launch's stream moves"

@@ -119,6 +119,28 @@ async def test_stages_show_what_is_done_under_way_and_not_started(visitor: Visit
     await expect(page.locator("p[role=status]")).to_have_text("Build the image: under way")
 
 
+async def test_a_step_is_told_in_the_language_of_the_page(visitor: Visitor, played: ScenarioServer) -> None:
+    await visitor.context.set_extra_http_headers({"Accept-Language": "fr"})
+    page = await visitor.go("/v2/gh/example/building/main")
+    said = page.locator("[data-stage=build] .stage-message")
+    ahead, facts = "step.build.ahead", {"count": 2}
+    french = "D’autres constructions sont en cours. Encore 2 avant celle-ci."
+    for n, (code, with_facts, shown) in enumerate(
+        (
+            (ahead, facts, french),
+            (ahead, {}, ""),
+            ("step.build.next", {}, "D’autres constructions sont en cours. Celle-ci est la prochaine."),
+            ("step.of.another.version", facts, ""),
+            ("toString", facts, ""),
+            ("", {}, ""),
+            (ahead, facts, french),
+        )
+    ):
+        message = f"As it was told, number {n}."
+        played.only.tell("progress", stage="build", message=message, code=code, facts=with_facts)
+        await expect(said).to_have_text(shown or message)
+
+
 async def test_a_place_in_the_queue_is_told_but_not_every_step_of_it(visitor: Visitor, played: ScenarioServer) -> None:
     page = await visitor.go("/v2/gh/example/queued/main")
     banner, spoken = page.locator(".queue"), page.locator("p[role=status]")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.catalogue import said
 from launcher.errors import BuildFailed, LaunchMissing
 from launcher.events import Cancelled, Ended, Failed, Log, Numbered, Progress, Ready, Stage, Started, State
 from launcher.launches import Launch, Launches
@@ -238,7 +239,7 @@ async def test_after_a_restart_a_launch_runs_again_in_its_log(serve: Callable[[]
     seen += await reconnected
     assert [numbered.n for numbered in seen] == [1, 2, 3, 4, 5]
     assert [numbered.event for numbered in seen[1:3]] == [
-        Progress(Stage.RESOLVE, "The service was restarted; this launch runs again."),
+        Progress(Stage.RESOLVE, **said("step.resolve.again")),
         Started(Stage.RESOLVE, "Asking"),
     ]
     assert isinstance(seen[-1].event, Ready)

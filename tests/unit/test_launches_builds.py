@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.catalogue import said
 from launcher.errors import BuildFailed
 from launcher.events import FINAL, Cancelled, Ended, Failed, Log, Numbered, Progress, Ready, Stage, Started, State
 from launcher.launches import Launch, Launches
@@ -172,9 +173,7 @@ async def test_after_a_restart_in_mid_build_followers_see_no_gap(
         ]
         assert [one.n for one in log if isinstance(one.event, FINAL)] == [len(log)]
         assert isinstance(log[-1].event, Ready)
-        assert Progress(Stage.RESOLVE, "The service was restarted; this launch runs again.") in [
-            one.event for one in log
-        ]
+        assert Progress(Stage.RESOLVE, **said("step.resolve.again")) in [one.event for one in log]
     assert logs[0][:5] == seen
     assert after.site.engine.builds == 1
     await after.close()

@@ -10,6 +10,7 @@ import pytest
 
 from launcher.builds.interface import BuildRequest
 from launcher.builds.layers import Limited
+from launcher.catalogue import said
 from launcher.errors import BuildBroken, BuildFailed, RegistryDown
 from launcher.events import Cancelled, Ended, Failed, Progress, Stage, Started, State
 from launcher.model import Image, Project
@@ -236,8 +237,8 @@ async def test_who_waits_is_told_its_place() -> None:
     tasks[1].cancel()
     await asyncio.wait([tasks[1]])
     assert tolds[3].events == [
-        Progress(Stage.BUILD, "Other builds run. 2 more before this build."),
-        Progress(Stage.BUILD, "Other builds run. 1 more before this build."),
+        Progress(Stage.BUILD, **said("step.build.ahead", count=2)),
+        Progress(Stage.BUILD, **said("step.build.ahead", count=1)),
     ]
     engine.go.set()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -331,9 +332,9 @@ async def test_a_push_that_cannot_go_well_is_given_up(site: Site) -> None:
     await site.pushed()
     assert (site.registry.pushes, site.slept) == (3, [1, 5])
     last = (await site.log("build1"))[-1]
-    assert last == Progress(
-        Stage.PUSH, "Title of BuildBroken. Seen BuildBroken. Tried again at the image's next launch."
-    )
+    assert isinstance(last, Progress)
+    assert last.message == "Title of BuildBroken. Seen BuildBroken. Tried again at the image's next launch."
+    assert (last.code, dict(last.facts)["problem"]) == ("step.push.later", "BuildBroken")
 
 
 # --------------------------------------------------------------------------- restart

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launcher.catalogue import said
 from launcher.errors import HubDown, QueueFull
 from launcher.events import Ended, Queued, Stage, Started
 from launcher.gate.places import Places, Rules
@@ -160,12 +161,12 @@ async def test_who_has_none_waits_is_told_and_comes_in_turn(site: Site) -> None:
         await site.launch(name, spec)
     assert site.served == ["a", "b"]
     assert site.tolds["c"].events == [
-        Started(Stage.QUEUE, "Waiting for a place"),
+        Started(Stage.QUEUE, **said("step.queue.waiting")),
         Queued(Stage.QUEUE, "All places are taken. You are next.", 1, 0, "sessions"),
     ]
     assert [queued(site.tolds[name])[-1].message for name in "de"] == [
-        "All places are taken. Your launch is number 2: 1 is before it.",
-        "All places are taken. Your launch is number 2: 1 is before it.",
+        "All places are taken. You are number 2 in the queue.",
+        "All places are taken. You are number 2 in the queue.",
     ]
     assert [(one.launch, one.place, one.ahead, one.waiting) for one in site.places.overview()] == [
         ("c", 1, 0, 3),

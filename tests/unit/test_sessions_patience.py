@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from launcher.events import Event
 
 SOMEBODY = Account("ann", Kind.MEMBER)
-TOLD = Progress(Stage.SESSION, AWAY)
+TOLD = Progress(Stage.SESSION, **AWAY)
 
 
 def project() -> Project:

@@ -16,10 +16,13 @@ from launcher.sessions.progress import Progress, Step, failure
 # As JupyterHub 6.1 sends it, empty lines included.
 STREAM = (
     b'\n\ndata: {"progress": 0, "message": "Server requested"}\n\n'
-    b'data: {"progress": 50, "message": "Waiting for the server to answer"}\n\n\n\n'
+    b'data: {"progress": 50, "message": "Waiting for the server to answer", "code": "step.session.waiting"}\n\n\n\n'
     b'data: {"progress": 100, "ready": true, "message": "Server ready at /user/x/", "url": "/user/x/"}\n\n'
 )
-STEPS = [Step("Server requested", 0), Step("Waiting for the server to answer", 50)]
+STEPS = [
+    Step("Server requested", 0, "step.session.requested"),
+    Step("Waiting for the server to answer", 50, "step.session.waiting"),
+]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -23,12 +23,13 @@ READY = Ready("abc", "/user/project-abc/", "sha256:1", "Ready.")
 
 TEXT = st.text()
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
+FACTS = st.dictionaries(TEXT, TEXT | st.integers(), max_size=3).map(lambda facts: tuple(sorted(facts.items())))
 STAGES = st.sampled_from(Stage)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Started, STAGES, TEXT),
+    st.builds(Started, STAGES, TEXT, TEXT, FACTS),
     st.builds(Log, STAGES, TEXT),
-    st.builds(Progress, STAGES, TEXT, st.none() | st.integers(0, 100)),
-    st.builds(Ended, STAGES, TEXT, st.floats(0, 1e9)),
+    st.builds(Progress, STAGES, TEXT, st.none() | st.integers(0, 100), TEXT, FACTS),
+    st.builds(Ended, STAGES, TEXT, st.floats(0, 1e9), TEXT, FACTS),
     st.builds(Declared, STAGES, TEXT, TEXT, TEXTS, TEXT, TEXTS, TEXTS),
     st.builds(Ready, TEXT, TEXT, TEXT, TEXT),
     st.builds(Failed, STAGES | st.none(), TEXT, st.integers(400, 599), TEXT, TEXT, TEXT, TEXT),

@@ -31,7 +31,7 @@ def test_no_text_is_of_no_use() -> None:
         path.read_text() for folder in folders for path in folder.rglob("*") if path.suffix in {".ts", ".py", ".html"}
     )
     made = re.compile(
-        r"^(?:stage|status|pinning|connection|projects\.state|home\.way|share|log\.\w+|queue|about\.limit|about\.who|record|standing|"
+        r"^(?:stage|step|status|pinning|connection|projects\.state|home\.way|share|log\.\w+|queue|about\.limit|about\.who|record|standing|"
         r"credentials\.(?:way|kind|wrong))\."
     )
     assert [key for key in texts.CATALOGUE["en"] if f'"{key}"' not in used and not made.match(key)] == []

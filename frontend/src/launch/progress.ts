@@ -1,6 +1,6 @@
 /** What the events of a launch amount to: a pure reduction, with no page and no network in it. */
 import { STAGES, type CancelledEvent, type DeclaredEvent, type FailedEvent, type LaunchEvent, type QueuedEvent, type ReadyEvent, type Stage } from "../api";
-import { text } from "../texts";
+import { text, told } from "../texts";
 
 export type Status = "waiting" | "running" | "done" | "skipped" | "failed" | "stopped";
 
@@ -39,12 +39,12 @@ export class Progress {
     if (event.type !== "log") this.queue = null;
     switch (event.type) {
       case "started":
-        this.#begin(event.stage, event.message, at);
-        return [`▸ ${text(`stage.${event.stage}`)}${event.message ? ` — ${event.message}` : ""}`];
+        this.#begin(event.stage, told(event), at);
+        return [`▸ ${text(`stage.${event.stage}`)}${event.message ? ` — ${told(event)}` : ""}`];
       case "log":
         return event.message.replace(/\n$/, "").split("\n");
       case "progress":
-        this.#running(event.stage, at).message = event.message;
+        this.#running(event.stage, at).message = told(event);
         this.#view(event.stage).percent = event.percent ?? null;
         return [];
       case "queued":
@@ -55,7 +55,7 @@ export class Progress {
         this.declared = event;
         return [];
       case "ended":
-        this.#ended(event.stage, event.message, event.seconds);
+        this.#ended(event.stage, told(event), event.seconds);
         return [];
       default:
         this.#finish(event, at);
