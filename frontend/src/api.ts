@@ -287,9 +287,9 @@ export class Api {
     return me;
   }
 
-  /** Begins a launch: not idempotent, but a second one shares the first one's build. */
+  /** Begins a launch: not idempotent, but a second one shares the first one's build; a refused one began nothing. */
   launch(request: LaunchRequest): Promise<Launch> {
-    return this.#json<Launch>("POST", "/api/v1/launches", request);
+    return this.#freshly(() => this.#json<Launch>("POST", "/api/v1/launches", request));
   }
 
   get(id: string): Promise<Launch> {
@@ -357,12 +357,12 @@ export class Api {
     await this.#freshly(() => this.#fetch("DELETE", path));
   }
 
-  /** Once more with a fresh form token: that of a page that was open for long may have ended. */
+  /** Once more with a fresh form token: it ends with its login, and another tab may have begun another one. */
   async #freshly<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof ApiError) || error.explanation.status !== 403) throw error;
+      if (!(error instanceof ApiError) || error.explanation.code !== "not-from-our-page") throw error;
       await this.me();
       return await ask();
     }

@@ -39,6 +39,7 @@ LOOKED_AT = {"engine", "buildx", "base image", "build engine", "runtime", "egres
     "engine disk",
     "stores",
     "policy",
+    "credentials",
 }
 
 
@@ -300,7 +301,7 @@ def test_doctor_asks_the_registry_that_is_configured(
     assert (away["ok"], away["seen"]) == (False, f"{nobody} does not answer")
 
 
-@pytest.mark.parametrize("command", [("projects",), ("stop", "x"), ("launch", "https://x.example/a.git"), ("doctor",)])
+@pytest.mark.parametrize("command", [("projects",), ("stop", "abcdefghjk"), ("launch", "https://x.example/a.git"), ("doctor",)])
 def test_a_folder_that_is_none_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = repolaunch(*command, "--data", str(tmp_path / "typo"))
     assert done.returncode == 1
@@ -312,12 +313,12 @@ def test_a_folder_that_is_none_is_not_made(tmp_path: Path, command: tuple[str, .
 
 
 def test_what_the_service_refuses_is_said_in_sentences(service: Service) -> None:
-    done = repolaunch("stop", "nothing-of-ours", "--data", str(service.data))
+    done = repolaunch("stop", "abcdefghjk", "--data", str(service.data))
     assert done.returncode == 1
     assert done.stderr.startswith("There is no such project. No project that you may see"), done.stderr
     done = repolaunch("launch", "file:///etc", "--data", str(service.data))
     assert done.returncode == 1
-    assert "This protocol is not allowed. The address “file:///etc”" in done.stdout + done.stderr
+    assert "This is a path on one computer. “file:///etc” is a path" in done.stdout + done.stderr
 
 
 NOT_STARTED = [

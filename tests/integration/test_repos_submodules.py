@@ -11,6 +11,7 @@ from launcher.errors import (
     BadUrl,
     CheckoutRefused,
     LauncherError,
+    LocalPath,
     ProtocolRefused,
     RefMissing,
     RepositoryMissing,
@@ -100,8 +101,8 @@ def test_relative_addresses(parent: str, url: str, expected: str) -> None:
         ("http://10.11.12.13/r.git", AddressRefused, "10.11.12.13"),
         ("git://169.254.169.254/r.git", AddressRefused, "link-local"),
         ("ssh://git@[::ffff:10.0.0.1]/r.git", AddressRefused, "private"),
-        ("file:///etc", ProtocolRefused, "file"),
-        ("/etc", ProtocolRefused, "file"),
+        ("file:///etc", LocalPath, "one computer"),
+        ("/etc", LocalPath, "one computer"),
         ("../../../../etc", BadUrl, "climbs out"),
         ("ext::sh -c touch% canary", ProtocolRefused, "ext"),
         ("-oProxyCommand=touch", BadUrl, "form"),
@@ -126,7 +127,7 @@ async def test_addresses_that_are_refused(
 @pytest.mark.parametrize("url", ["file:///srv/git/lib", "/srv/git/lib", "../lib"])
 def test_never_a_folder_of_this_machine(url: str) -> None:
     """Also where the operator opens `file` for links (CVE-2022-39253)."""
-    with pytest.raises(ProtocolRefused):
+    with pytest.raises(LocalPath):
         repository(Module("lib", "lib", url), "1" * 40, "file:///srv/git/root", ("https", "file"))
 
 

@@ -65,6 +65,9 @@ class Faults:
     drop_after: list[int] = field(default_factory=list)
     """The next streams break after that event."""
     stop_refused: bool = False
+    form_token: str = "form-token"
+    logins_after: int = 0
+    """How often another tab logs in again right after a page has learnt who it is: its form token is worth nothing."""
     slow_stop: asyncio.Event | None = None
     """A stop is answered once this is set."""
     skip: set[int] = field(default_factory=set)
@@ -194,8 +197,12 @@ class MeHandler(Handler):
         if not self.played.faults.signed_in:
             self.refuse(401, "login-required", "Please sign in", login="/api/v1/login?next=%2F")
             return
-        self.set_cookie("_xsrf", "form-token", path="/api/")
-        self.finish({"name": NAMES[self.played.faults.kind], "kind": self.played.faults.kind, "xsrf": "form-token"})
+        faults = self.played.faults
+        self.set_cookie("_xsrf", faults.form_token, path="/api/")
+        self.finish({"name": NAMES[faults.kind], "kind": faults.kind, "xsrf": faults.form_token})
+        if faults.logins_after:
+            faults.logins_after -= 1
+            faults.form_token += "-new"
 
 
 class LoginHandler(Handler):
@@ -207,8 +214,8 @@ class LoginHandler(Handler):
 class LaunchesHandler(Handler):
     def post(self) -> None:
         body = json.loads(self.request.body)
-        if self.request.headers.get("X-XSRFToken") != "form-token":
-            self.refuse(403, "forbidden", "No form token")
+        if self.request.headers.get("X-XSRFToken") != self.played.faults.form_token:
+            self.refuse(403, "not-from-our-page", "No form token")
         elif body["spec"].startswith("closed"):
             self.refuse(403, "launch-closed", "You may not launch here")
         elif body["spec"].startswith("nonsense"):
@@ -289,8 +296,8 @@ class StopHandler(Handler):
     """Like the launcher's, it answers when the server has stopped."""
 
     async def delete(self, project: str) -> None:
-        if self.request.headers.get("X-XSRFToken") != "form-token":
-            self.refuse(403, "forbidden", "No form token")
+        if self.request.headers.get("X-XSRFToken") != self.played.faults.form_token:
+            self.refuse(403, "not-from-our-page", "No form token")
             return
         if self.played.faults.slow_stop is not None:
             await self.played.faults.slow_stop.wait()

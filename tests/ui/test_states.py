@@ -123,6 +123,7 @@ async def test_a_step_is_told_in_the_language_of_the_page(visitor: Visitor, play
     await visitor.context.set_extra_http_headers({"Accept-Language": "fr"})
     page = await visitor.go("/v2/gh/example/building/main")
     said = page.locator("[data-stage=build] .stage-message")
+    await expect(page.locator("[data-stage=build]")).to_have_attribute("data-status", "running")
     ahead, facts = "step.build.ahead", {"count": 2}
     french = "D’autres constructions sont en cours. Encore 2 avant celle-ci."
     for n, (code, with_facts, shown) in enumerate(
@@ -188,6 +189,20 @@ async def test_a_guest_who_is_refused_may_sign_in_and_comes_back(visitor: Visito
     page = await visitor.go("/v2/gh/closed/nothing/main")
     await expect(page.get_by_role("button", name="Try again")).to_be_visible()
     await expect(page.locator(".actions").get_by_role("link", name="Sign in")).to_have_count(0)
+
+
+async def test_another_tabs_login_right_before_the_launch(visitor: Visitor, played: ScenarioServer) -> None:
+    """The form token ends with its login: a second tab of a newcomer begins another guest's."""
+    played.faults.logins_after = 1
+    page = await visitor.go("/v2/gh/example/building/main")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(STATES["building"])
+
+
+async def test_a_page_that_is_never_believed_says_so(visitor: Visitor, played: ScenarioServer) -> None:
+    played.faults.logins_after = 100
+    page = await visitor.go("/v2/gh/example/building/main")
+    await expect(page.get_by_role("heading", name="No form token")).to_be_visible()
+    assert played.faults.logins_after >= 97
 
 
 async def test_a_stage_that_was_not_needed_is_told(visitor: Visitor) -> None:
