@@ -301,7 +301,9 @@ def test_doctor_asks_the_registry_that_is_configured(
     assert (away["ok"], away["seen"]) == (False, f"{nobody} does not answer")
 
 
-@pytest.mark.parametrize("command", [("projects",), ("stop", "abcdefghjk"), ("launch", "https://x.example/a.git"), ("doctor",)])
+@pytest.mark.parametrize(
+    "command", [("projects",), ("stop", "abcdefghjk"), ("launch", "https://x.example/a.git"), ("doctor",)]
+)
 def test_a_folder_that_is_none_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = repolaunch(*command, "--data", str(tmp_path / "typo"))
     assert done.returncode == 1

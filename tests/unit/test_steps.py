@@ -46,7 +46,7 @@ def calls(tree: ast.Module, *names: str) -> list[ast.Call]:
 
 def names_of(tree: ast.Module, kinds: tuple[str, ...]) -> dict[str, str]:
     """By what this module calls these kinds of event: the builders' lines have names of the same kind."""
-    found = {}
+    found: dict[str, str] = {}
     for one in ast.walk(tree):
         if isinstance(one, ast.ImportFrom) and one.module == "launcher.events":
             found |= {each.asname or each.name: each.name for each in one.names if each.name in kinds}
