@@ -74,7 +74,7 @@ async def test_what_was_never_launched(service: Service, git_daemon: GitHost) ->
     done = await repolaunch(service, "verify", repo.url, "--ref=main")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"Nothing of {repo.url} at HEAD is archived here. Launch it first, or say by --ref as what it was launched: "
+        f"Nothing of {repo.url} at main is archived here. Launch it first, or say by --ref as what it was launched: "
         "its branch, tag or commit.\n"
     )
     done = await repolaunch(service, "provenance", "0" * 64)

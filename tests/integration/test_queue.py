@@ -124,7 +124,7 @@ async def test_a_ban_is_in_force_without_a_restart(service: Service, git_daemon:
         (service.data / "policy.toml").write_text("[providers.git\n")
         async with asyncio.timeout(60):
             while True:
-                async with guest.http.get("/health") as answer:
+                async with operator.http.get("/health", headers=service.operator) as answer:
                     checks = {one["service"]: one for one in (await answer.json())["checks"]}
                 if not checks["policy file"]["ok"]:
                     break
