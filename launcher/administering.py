@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from launcher.command_line import AS_JSON, DATA, SETTINGS, with_client, with_installation
+from launcher.command_line import AS_JSON, DATA, PROJECT, SETTINGS, with_client, with_installation
 from launcher.errors import LauncherError
 from launcher.explain import explain
 from launcher.operate.client import sentences
@@ -220,6 +220,24 @@ async def _pinned(installation: Installation, chosen: Settings, what: str, ref: 
     from launcher.operate.papers import Papers  # noqa: PLC0415  # Docker's SDK is slow to import
 
     return await Papers(installation, chosen).key_of(what, ref)
+
+
+@admin.command()
+@PROJECT
+@DATA
+@SETTINGS
+def release(project: str, data: Path, file: Path | None) -> None:
+    """Say that the container which last had PROJECT's files is gone for good.
+
+    For a project that does not start because another container engine had it last, which cannot be asked any more.
+    Look first: if that engine still runs the session, two would write to the same files.
+    """
+
+    async def run(client: Client) -> None:
+        await client.call("DELETE", f"/api/v1/projects/{project}/lease")
+        click.echo(f"{project} may be opened again.")
+
+    with_client(data, file, run)
 
 
 COMMANDS = (admin,)

@@ -271,6 +271,22 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """A container that may write in a workspace, and the engine that alone can say whether it still runs."""
+
+    engine: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Whose turn it is to write in a workspace. `epoch` counts the turns; `holder` None: nobody has one."""
+
+    epoch: int
+    holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A running server of a project. `path` begins and ends with `/`: `/user/project-abc/`."""
 

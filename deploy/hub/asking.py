@@ -1,16 +1,15 @@
-"""Asking the launcher what a session may have. Fails closed."""
+"""Asking the launcher what a session may have, and whose turn it is. Fails closed."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from deploy.hub.allowance import Allowance
 from deploy.hub.failures import REFUSED, NoSession
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 RESOLVE_TIMEOUT_S = 10.0
 ANSWER_BYTES = 2**20
+Form = TypeVar("Form", bound=BaseModel)
 
 
 @cache
@@ -27,10 +27,10 @@ def http() -> AsyncHTTPClient:
     return SimpleAsyncHTTPClient(force_instance=True, max_clients=1000, max_body_size=ANSWER_BYTES)
 
 
-async def ask(launcher: str, secret: str, question: Mapping[str, Any]) -> Allowance:
-    """What this spawn may have. Raises NoSession when the launcher says no, nothing, or nonsense."""
+async def ask(launcher: str, secret: str, path: str, question: Mapping[str, Any], form: type[Form]) -> Form:
+    """The launcher's answer at `/internal/<path>`. Raises NoSession when it says no, nothing, or nonsense."""
     request = HTTPRequest(
-        f"{launcher.rstrip('/')}/internal/resolve",
+        f"{launcher.rstrip('/')}/internal/{path}",
         method="POST",
         headers={"Authorization": f"token {secret}", "Content-Type": "application/json"},
         body=json.dumps(question),
@@ -40,7 +40,7 @@ async def ask(launcher: str, secret: str, question: Mapping[str, Any]) -> Allowa
     )
     try:
         answer = await http().fetch(request)
-        return Allowance.model_validate_json(answer.body)
+        return form.model_validate_json(answer.body)
     except HTTPClientError as error:
         raise NoSession(REFUSED, _sentence(error), log_message=f"the launcher answered {error}") from error
     except ValidationError as error:

@@ -25,18 +25,25 @@ async def clear_old(docker: Docker, labels: Mapping[str, str]) -> None:
     """Remove the last session's container, kept for its log; one that runs unknown to the hub is stopped first."""
     mine = [f"{name}={value}" for name, value in labels.items()]
     for old in await docker("containers", all=True, filters={"label": mine}):
-        try:
-            if old["State"] == "running":
-                # One writer per workspace.
-                await docker("stop", old["Id"], timeout=STOP_GRACE_S)
-            # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
-            await docker("remove_container", old["Id"], v=False, force=True)
-        except NotFound:
-            continue
-        except APIError as error:
-            if error.status_code != CONFLICT:
-                raise
-            await _gone(docker, old["Id"])
+        await clear(docker, old)
+
+
+async def clear(docker: Docker, old: Mapping[str, Any]) -> None:
+    """Have one container (its `Id` and `State`) gone. Raises APIError where the engine cannot end it."""
+    try:
+        if old["State"] == "paused":
+            await docker("unpause", old["Id"])
+        if old["State"] in {"running", "paused"}:
+            # One writer per workspace; it may save first.
+            await docker("stop", old["Id"], timeout=STOP_GRACE_S)
+        # Without its volumes, whatever they are: a session has no volume but its project's, which stays.
+        await docker("remove_container", old["Id"], v=False, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        await _gone(docker, old["Id"])
 
 
 async def _gone(docker: Docker, container: str) -> None:

@@ -19,10 +19,11 @@ from deploy.hub.accounts import join
 from deploy.hub.allowance import PORT, Allowance, Ground, container, host_config
 from deploy.hub.answering import answered
 from deploy.hub.asking import ask
-from deploy.hub.clearing import STOP_GRACE_S, clear_old
+from deploy.hub.clearing import STOP_GRACE_S
 from deploy.hub.failures import FAILED, REFUSED, TIMEOUT, NoSession, of_engine, tail_of
 from deploy.hub.names import project_of
 from deploy.hub.pull import fetched
+from deploy.hub.turn import Turn
 from deploy.hub.volume import have_volume
 from launcher.catalogue import text
 
@@ -116,7 +117,7 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         """What this spawn may have. Raises NoSession when the launcher says no, nothing, or nonsense."""
         self.allowance = None
         question = {"account": self.user.name, "server": self.name, "user_options": dict(options)}
-        return await ask(self.launcher_url, self.resolve_secret, question)
+        return await ask(self.launcher_url, self.resolve_secret, "resolve", question, Allowance)
 
     # ------------------------------------------------------------------ starting
     async def start(self) -> tuple[str, int]:
@@ -137,18 +138,18 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         self.image, self.environment = allowance.image, allowance.environment
         self.mem_limit, self.cpu_limit = allowance.memory, allowance.cpu
         project = project_of(self.user.name) or ""
+        turn = Turn(self.docker, partial(ask, self.launcher_url, self.resolve_secret, "lease"), project, self._labels())
         await asyncio.gather(
             self._have_image(allowance),
             have_volume(self.docker, self.ground, allowance.volume, project, self.installation),
-            clear_old(self.docker, self._labels()),
+            turn.prove(),
         )
         self._tell(20, "step.session.container")
         arguments = container(allowance, self.get_env(), self._labels()) | {"image": self.image}
         files = await self._blocking(self.ground.mounts, allowance, self._seen)
         arguments["host_config"] = self.client.create_host_config(**host_config(allowance, self.network_name, files))
-        # A start that is cancelled leaves no container of which nobody knows: what was asked of the engine is done to
-        # the end, and then stopped (`poll`).
-        self._making = asyncio.ensure_future(self._make(arguments, allowance))
+        # A start that is cancelled leaves no container of which nobody knows: it is made, and then stopped (`poll`).
+        self._making = asyncio.ensure_future(self._make(arguments, allowance, turn))
         self._making.add_done_callback(lambda made: made.cancelled() or made.exception())  # heard, if nobody waits
         await asyncio.shield(self._making)
         state = await self.docker("inspect_container", self.object_id)
@@ -157,11 +158,12 @@ class ProjectSpawner(DockerSpawner):  # type: ignore[misc]  # dockerspawner has 
         await self._wait_for_answer(allowance, f"http://{address}:{PORT}{self.server.base_url}api" if address else "")
         return address, PORT
 
-    async def _make(self, arguments: dict[str, Any], allowance: Allowance) -> None:
+    async def _make(self, arguments: dict[str, Any], allowance: Allowance, turn: Turn) -> None:
         made = await self.docker("create_container", name=self.object_name, **arguments)
         self.object_id = made["Id"]
         if self._seen:
             await self._hold(self._seen)
+        await turn.take(self.object_id)
         await self._run(allowance)
 
     async def _hold(self, seen: View) -> None:

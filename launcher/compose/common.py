@@ -22,6 +22,7 @@ from launcher.store.database import Database
 from launcher.store.durations import Durations
 from launcher.store.images import EnvironmentRows, ImageRows
 from launcher.store.launches import BuildRows, LaunchRows
+from launcher.store.leases import LeaseRows
 from launcher.store.logs import EventLogs
 from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
@@ -49,6 +50,7 @@ class Rows:
         self.images = ImageRows(database, time.time)
         self.environments = EnvironmentRows(database)
         self.projects = ProjectRows(database, time.time)
+        self.leases = LeaseRows(database, time.time)
         self.credentials = CredentialRows(database)
         self.queue = QueueRows(database, self.logs.writer)
         self.origins = OriginRows(database)

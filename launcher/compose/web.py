@@ -13,6 +13,7 @@ from launcher import __version__
 from launcher.rates import LOOPBACK, Rates
 from launcher.repos.providers import PROVIDERS, parse_spec
 from launcher.repos.recognise import folders, recognise
+from launcher.sessions.leases import Leasing
 from launcher.web.build_tokens import BuildTokens
 from launcher.web.context import Links, Web
 from launcher.web.health import Health
@@ -40,6 +41,8 @@ def web_of(composed: Composed) -> Web:
         links=_links(composed),
         hub=_hub(composed),
         resolve=sessions.resolve(),
+        leasing=Leasing(common.rows.leases),
+        leases=common.rows.leases,
         health=Health(_checks(composed), time.monotonic),
         metrics=common.metrics,
         launch_log=common.launch_log,

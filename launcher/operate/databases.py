@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DUMP = "database.dump"
 """PostgreSQL's own format (`pg_dump --format=custom`)."""
+RELEASE = "UPDATE leases SET engine = '', container = ''"
 PROGRAMS = Path("/usr/lib/postgresql")
 """Where Debian puts the programs of each version."""
 
@@ -67,6 +68,28 @@ async def load_postgres(url: str, source: Path) -> None:
 async def is_empty(url: str) -> bool:
     """Whether the launcher has never used this database. Raises InstallationError when it cannot be asked."""
     return await asyncio.to_thread(_postgres_revision, _parsed(url)) is None
+
+
+def release_sqlite(path: Path) -> None:
+    """No container of another machine holds a workspace of this copy. Blocks."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'leases'").fetchone():
+            database.execute(RELEASE)
+
+
+async def release_postgres(url: str) -> None:
+    """The same of a PostgreSQL database. Raises InstallationError."""
+    await asyncio.to_thread(_release_postgres, _parsed(url))
+
+
+def _release_postgres(url: URL) -> None:
+    try:
+        with psycopg.connect(_conninfo(url, password=True), connect_timeout=30) as connection:
+            connection.execute(RELEASE)
+    except psycopg.errors.UndefinedTable:
+        return  # of a version that knew none
+    except psycopg.Error as error:
+        raise InstallationError(f"The database cannot be asked: {' '.join(str(error).split())}") from None
 
 
 def _parsed(url: str) -> URL:

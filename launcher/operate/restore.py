@@ -53,6 +53,9 @@ async def restore(folder: Path, settings: Settings, restic: Restic, snapshot: st
     await restic.run("restore", chosen, "--target", str(unfinished), "--sparse", "--verify")
     if manifest.database == "postgresql":
         await databases.load_postgres(settings.database_url, unfinished / STAGED / databases.DUMP)
+        await databases.release_postgres(settings.database_url)
+    else:
+        await asyncio.to_thread(databases.release_sqlite, unfinished / STAGED / DATABASE)
     await asyncio.to_thread(_place, unfinished, folder)
     say(f"Restored into {folder}. Start it with: repolaunch up --data {folder}{_settings(folder)}")
 

@@ -179,6 +179,18 @@ class MemberRow(Base):
     __table_args__ = (Index(None, "account"),)
 
 
+class LeaseRow(Base):
+    """Whose container may write in a project's workspace. Engine and container are `""` once they were given up."""
+
+    __tablename__ = "leases"
+
+    project: Mapped[str] = mapped_column(String(32), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    engine: Mapped[str] = mapped_column(Text)
+    container: Mapped[str] = mapped_column(String(64))
+    taken: Mapped[float] = mapped_column(Float(53))
+
+
 class CredentialRow(Base):
     __tablename__ = "credentials"
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Forgetting,
         HubLogin,
         Launches,
+        Leases,
         Projects,
         Queue,
         Resolver,
@@ -64,6 +65,8 @@ class Web:
     hub: HubLogin
     credentials: Credentials
     resolve: Resolver
+    leasing: Resolver
+    leases: Leases
     health: Health
     metrics: Metrics
     secret: bytes = field(repr=False)

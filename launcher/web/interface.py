@@ -97,10 +97,18 @@ class HubLogin(Protocol):
 
 
 class Resolver(Protocol):
-    """Answers the hub what a spawn may have (`launcher.sessions.resolve.Resolve`)."""
+    """Answers the hub: what a spawn may have, whose turn it is (`launcher.sessions`: `Resolve`, `Leasing`)."""
 
     async def answer(self, question: object) -> Answer:
-        """200 with an allowance, or a refusal."""
+        """200 with an allowance or a lease, or a refusal."""
+        ...
+
+
+class Leases(Protocol):
+    """Who may write in workspaces (`launcher.store.leases.LeaseRows`)."""
+
+    async def give_up(self, project: str) -> bool:
+        """Nobody holds it any more; False where nobody did."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,8 @@ from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
 from launcher.web.routes import HTML, Operation, Route
+
+log = logging.getLogger(__name__)
 
 
 class Projects(OfLaunches):
@@ -54,6 +57,19 @@ class ProjectToken(OfLaunches):
             raise Forbidden("get a token for this session (programs ask with a token of their own)")
         token = await self.web.sessions.token_for(view.project)
         self.send(schemas.Entry(url=self.at(view.project), token=token), HTTPStatus.CREATED)
+
+
+class ProjectLease(OfLaunches):
+    """`/api/v1/projects/<id>/lease`: who may write in its workspace."""
+
+    async def delete(self, project: str) -> None:
+        """The operator vouches that the container which holds it is gone. No error if nobody holds it."""
+        view, _ = await self.project(project)
+        if not self.is_operator:
+            raise Forbidden("say that a session is gone (the operator may)")
+        if await self.web.leases.give_up(view.project.id):
+            log.warning("project %s: the operator vouches that its last container is gone", view.project.id)
+        self.set_status(HTTPStatus.NO_CONTENT)
 
 
 class OpenProject(OfLaunches):
@@ -133,6 +149,21 @@ ROUTES: Final[tuple[Route, ...]] = (
                 201,
                 who="login",
                 errors=("project-missing", "forbidden", "hub-down"),
+            ),
+        ),
+    ),
+    Route(
+        "/api/v1/projects/{id}/lease",
+        ProjectLease,
+        (
+            Operation(
+                "DELETE",
+                "Say that the container which last had its workspace is gone, where its engine cannot be asked. For "
+                "the operator.",
+                "",
+                204,
+                who="login",
+                errors=("project-missing", "forbidden"),
             ),
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tornado.web import HTTPError
 
@@ -13,6 +13,9 @@ from launcher.errors import BadRequest
 from launcher.web import auth, schemas
 from launcher.web.handler import Handler
 from launcher.web.routes import JSON, Operation, Route
+
+if TYPE_CHECKING:
+    from launcher.web.interface import Resolver
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +71,8 @@ class RepoProviders(Handler):
         self.finish(json.dumps(list(self.web.links.providers)))
 
 
-class InternalResolve(Handler):
-    """`/internal/resolve`: the hub asks at every spawn. Not for the public: the proxy's requests are told apart."""
+class _Internal(Handler):
+    """What the hub alone may ask. Not for the public: the proxy's requests are told apart."""
 
     answers_all = True
 
@@ -78,12 +81,12 @@ class InternalResolve(Handler):
         if "X-Forwarded-For" in self.request.headers or "X-Forwarded-Host" in self.request.headers:
             raise HTTPError(HTTPStatus.NOT_FOUND)
 
-    async def post(self) -> None:
-        """What the spawn may have, or why it may not."""
+    async def ask(self, resolver: Resolver) -> None:
+        """Send its answer, or why there is none."""
         self.check_proxied()
         kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if kind.lower() not in {"token", "bearer"} or not auth.same(token.strip(), self.web.internal_token):
-            log.warning("Somebody who is not the hub asked what a spawn may have")
+            log.warning("Somebody who is not the hub asked %s", self.request.path)
             self._answer(HTTPStatus.FORBIDDEN, {"message": "Only the hub may ask this."})
             return
         try:
@@ -92,13 +95,29 @@ class InternalResolve(Handler):
             asked = None
         if not isinstance(asked, dict):
             raise BadRequest("body", "It is not a JSON object.", "a JSON object")
-        answer = await self.web.resolve.answer(asked)
+        answer = await resolver.answer(asked)
         self._answer(answer.status, dict(answer.body))
 
     def _answer(self, status: int, body: dict[str, object]) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body))
+
+
+class InternalResolve(_Internal):
+    """`/internal/resolve`: the hub asks at every spawn."""
+
+    async def post(self) -> None:
+        """What a spawn may have, or why it may not."""
+        await self.ask(self.web.resolve)
+
+
+class InternalLease(_Internal):
+    """`/internal/lease`: the hub asks, and takes the next one, at every spawn."""
+
+    async def post(self) -> None:
+        """Whose turn it is to write in a workspace."""
+        await self.ask(self.web.leasing)
 
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -116,5 +135,10 @@ INTERNAL: Final[tuple[Route, ...]] = (
         "/internal/resolve",
         InternalResolve,
         (Operation("POST", "What a spawn may have. For the hub alone, not through the proxy.", JSON, who="hub"),),
+    ),
+    Route(
+        "/internal/lease",
+        InternalLease,
+        (Operation("POST", "Whose turn it is to write in a workspace. For the hub alone.", JSON, who="hub"),),
     ),
 )

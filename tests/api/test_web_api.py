@@ -8,9 +8,10 @@ import pytest
 
 from launcher.errors import BadRequest, WorkspaceNearlyFull
 from launcher.events import Stage, Started
-from launcher.model import Role
+from launcher.model import Holder, Lease, Role
 from launcher.web import auth
 from launcher.web.urlpath import checked_urlpath
+from tests.fakes.leases import FakeLeases
 from tests.fakes.web import Running, a_project
 from tests.fixtures.web import OPERATOR_TOKEN, SECRET
 
@@ -262,6 +263,28 @@ async def test_projects_of_others_are_missing(projects: Site) -> None:
         assert answer["error"]["code"] == "project-missing"
     operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
     assert len(await projects.json("GET", "/api/v1/projects", headers=operator)) == 2
+
+
+@pytest.mark.parametrize(
+    "token, status, code",
+    [
+        ("ada-token", 403, "forbidden"),
+        ("bob-token", 403, "forbidden"),
+        ("guest-token", 404, "project-missing"),
+        (OPERATOR_TOKEN, 204, ""),
+    ],
+)
+async def test_the_operator_alone_says_that_a_session_is_gone(
+    projects: Site, token: str, status: int, code: str
+) -> None:
+    held, leases = Holder("engine", "c" * 64), projects.web.leases
+    assert isinstance(leases, FakeLeases)
+    assert await leases.take("aaaaaaaaaa", 0, held)
+    for _ in range(2):
+        path = "/api/v1/projects/aaaaaaaaaa/lease"
+        answer = await projects.json("DELETE", path, status=status, headers=projects.headers(token))
+        assert not code or answer["error"]["code"] == code
+    assert await leases.get("aaaaaaaaaa") == Lease(1, None if status == 204 else held)
 
 
 async def test_sessions(projects: Site) -> None:

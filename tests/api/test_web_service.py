@@ -174,9 +174,43 @@ async def test_nobody_else_does(site: Site, headers: dict[str, str], status: int
     assert site.resolve.asked == []
 
 
+@pytest.mark.parametrize("path", ["/internal/resolve", "/internal/lease"])
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
-async def test_bad_questions(site: Site, body: bytes) -> None:
-    await site.json("POST", "/internal/resolve", status=400, data=body, headers=HUB)
+async def test_bad_questions(site: Site, path: str, body: bytes) -> None:
+    await site.json("POST", path, status=400, data=body, headers=HUB)
+
+
+LEASE = {"project": "abcdefghij", "after": 0, "engine": "an engine", "container": "c" * 64}
+
+
+async def test_the_hub_takes_the_lease_of_a_workspace(site: Site) -> None:
+    async def ask(status: int = 200, **question: object) -> Any:
+        return await site.json("POST", "/internal/lease", status=status, json=question, headers=HUB)
+
+    assert await ask(project="abcdefghij") == {"epoch": 0, "holder": None}
+    assert await ask(**LEASE) == {"epoch": 1}
+    assert "just been opened" in (await ask(409, **LEASE))["message"]
+    holder = {"engine": "an engine", "container": "c" * 64}
+    assert await ask(project="abcdefghij") == {"epoch": 1, "holder": holder}
+    assert await ask(**LEASE | {"after": 1}) == {"epoch": 2}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"project": "../abcdefg"}, {"after": -1}, {"after": None}, {"engine": ""}, {"container": "C" * 64}, {"more": 1}],
+)
+async def test_no_question_about_a_lease(site: Site, wrong: dict[str, object]) -> None:
+    told = await site.json("POST", "/internal/lease", status=400, json=LEASE | wrong, headers=HUB)
+    assert told["message"].startswith("That is no question about a lease")
+
+
+async def test_nobody_else_takes_a_lease(site: Site) -> None:
+    await site.json("POST", "/internal/lease", status=403, json=LEASE)
+    await site.json("POST", "/internal/lease", status=404, json=LEASE, headers=HUB | {"X-Forwarded-For": "::1"})
+    assert await site.json("POST", "/internal/lease", json={"project": "abcdefghij"}, headers=HUB) == {
+        "epoch": 0,
+        "holder": None,
+    }
 
 
 # ---- the description
