@@ -13,7 +13,7 @@ from builders.engine import build_address, build_control, client
 from builders.errors import BuilderError, EngineDown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from builders.images import EngineImages
@@ -28,6 +28,7 @@ PROCESS = "repolaunch.process"
 """The same, as the builder process itself gives it, whoever started it: it removes no other's."""
 _AGAIN_S = 5
 _SWEEP_S = 3
+_WRITES_S = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -41,7 +42,23 @@ async def scratch_of(call: str, scratch: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.wait({made})
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await remove_for_good([folder])
+
+
+async def remove_for_good(folders: Iterable[Path], tries: int = 20) -> None:
+    """Remove folders into which processes that are just ending may still write."""
+    left = list(folders)
+    for _ in range(tries):
+        left = [folder for folder in left if not await asyncio.to_thread(_removed, folder)]
+        if not left:
+            return
+        await asyncio.sleep(_WRITES_S)
+    log.warning("%d folders of ended builders cannot be removed", len(left))
+
+
+def _removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.lexists(folder)
 
 
 async def remove_traces(engine: EngineImages, contents: Path, call: str, pid: int) -> None:
@@ -70,8 +87,11 @@ def sweep(mark: str, contents: Path | None) -> None:
                 connection.api.remove_container(one["Id"], v=True, force=True)
 
 
-def remove_files(scratch: Path, contents: Path) -> None:
-    """Empty the folder of temporary files, and remove archives that were being written. Blocks."""
+def remove_files(scratch: Path, contents: Path) -> list[Path]:
+    """Empty the folder of temporary files, and remove archives that were being written. Blocks.
+
+    Returns what there was: builders of a worker that was killed end by themselves, and may write till then.
+    """
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     contents.mkdir(parents=True, exist_ok=True, mode=0o700)
     left = [*scratch.iterdir(), *contents.glob(".*.new")]
@@ -82,6 +102,7 @@ def remove_files(scratch: Path, contents: Path) -> None:
             path.unlink(missing_ok=True)
     if left:
         log.warning("removed %d files and folders of an earlier run", len(left))
+    return [path for path in left if path.parent == scratch]
 
 
 async def remove_containers(engine: EngineImages, installation: str, *, but_of: str) -> None:

@@ -41,7 +41,7 @@ from builders import lines, logs, variables
 from builders.errors import BuilderError
 from builders.images import EngineImages
 from builders.interface import Limits
-from builders.leftovers import remove_containers, remove_files
+from builders.leftovers import remove_containers, remove_files, remove_for_good
 from builders.registry import Registry
 from builders.requests import LONGEST, Request, RequestWrong, parse_request
 from builders.retention import Keep, Retention
@@ -231,13 +231,14 @@ async def run(environ: Mapping[str, str]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await asyncio.to_thread(remove_files, asked.site.scratch, asked.site.contents)
+    left = await asyncio.to_thread(remove_files, asked.site.scratch, asked.site.contents)
     engine, known = EngineImages(environ), registry(environ)
     retention = Retention(engine, known, asked.site.installation, asked.keep, time.time)
     verbs = Verbs(asked.site, engine, known, retention.touch)
     beside = [
         asyncio.create_task(remove_containers(engine, asked.site.installation, but_of=verbs.life)),
         asyncio.create_task(retention.run()),
+        asyncio.create_task(remove_for_good(left)),
     ]
     if variables.STORE_CACHE in asked.site.env:
         beside.append(asyncio.create_task(verbs.keep()))

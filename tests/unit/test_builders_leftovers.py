@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from builders.leftovers import scratch_of, sweep
+from builders.leftovers import remove_files, remove_for_good, scratch_of, sweep
 
 
 async def test_who_is_stopped_while_the_folder_is_made_leaves_none(
@@ -42,6 +43,28 @@ async def test_it_is_there_meanwhile_and_gone_afterwards(tmp_path: Path) -> None
     async with scratch_of("one", tmp_path / "scratch") as folder:
         (folder / "x").write_text("x")
     assert not folder.exists()
+
+
+async def test_it_goes_though_a_process_that_is_just_ending_writes_there_still(tmp_path: Path) -> None:
+    writes = "import pathlib, sys, time\nend = time.monotonic() + 1.2\nwhile time.monotonic() < end:\n"
+    writes += " for n in range(200):\n  try: pathlib.Path(sys.argv[1], str(n)).touch()\n  except OSError: pass\n"
+    async with scratch_of("one", tmp_path / "scratch") as folder:
+        ending = await asyncio.create_subprocess_exec(sys.executable, "-c", writes, str(folder))
+        while not list(folder.iterdir()):
+            await asyncio.sleep(0.01)
+    assert not folder.exists()
+    await ending.wait()
+
+
+async def test_what_another_life_left_is_named_to_be_looked_for_again(tmp_path: Path) -> None:
+    scratch, contents = tmp_path / "scratch", tmp_path / "contents"
+    (scratch / "call" / "deep").mkdir(parents=True)
+    (scratch / "file").touch()
+    contents.mkdir()
+    (contents / ".x.1.new").touch()
+    assert sorted(remove_files(scratch, contents)) == [scratch / "call", scratch / "file"]
+    assert [*scratch.iterdir(), *contents.iterdir()] == []
+    await remove_for_good([scratch / "call"])
 
 
 def test_half_of_an_image_s_files_goes_with_the_process_that_wrote_it(
