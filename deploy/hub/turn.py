@@ -71,10 +71,12 @@ class Turn:
         """Nobody writes there any more: what the engine has of this project is ended and removed. Raises NoSession."""
         lease, info = await asyncio.gather(self._ask({"project": self._project}, Lease), self._docker("info"))
         self._engine, self._after = _identity(info), lease.epoch
+        if lease.holder is not None and lease.holder.engine != self._engine:
+            raise NoSession(REFUSED, ELSEWHERE, log_message=f"{ELSEWHERE} {lease.holder.engine}")
         try:
             await clear_old(self._docker, self._labels)
             if lease.holder is not None:
-                await self._gone(lease.holder)
+                await self._gone(lease.holder.container)
         except (APIError, TimeoutError) as error:
             raise NoSession(FAILED, NOT_ENDED, log_message=f"{NOT_ENDED} {error}") from error
 
@@ -87,14 +89,12 @@ class Turn:
             await clear(self._docker, {"Id": container, "State": "created"})
             raise
 
-    async def _gone(self, holder: Holder) -> None:
-        if holder.engine != self._engine:
-            raise NoSession(REFUSED, ELSEWHERE, log_message=f"{ELSEWHERE} {holder.engine}")
+    async def _gone(self, container: str) -> None:
         try:
-            state = (await self._docker("inspect_container", holder.container))["State"]["Status"]
+            state = (await self._docker("inspect_container", container))["State"]["Status"]
         except NotFound:
             return
-        await clear(self._docker, {"Id": holder.container, "State": state})
+        await clear(self._docker, {"Id": container, "State": state})
 
 
 def _identity(info: Mapping[str, Any]) -> str:
