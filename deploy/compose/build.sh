@@ -6,7 +6,7 @@
 tag="${1:-localhost/repolaunch/service:1}"
 cd "$ROOT"
 if [ ! -d frontend/dist ] || [ ! -d deploy/proxy/node_modules ]; then die "Run 'make setup' first, then this again."; fi
-docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || die "The image $BASE_IMAGE is missing: run 'make setup', then this again."
+docker image inspect "$TRUSTING_IMAGE" >/dev/null 2>&1 || die "The image $TRUSTING_IMAGE is missing: run 'make setup', then this again."
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/context"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The site's base image, localhost/repolaunch/base:1: built when one of its inputs changed.
+# The site's base image, localhost/repolaunch/base:1, and what the machine's own tools stand on, localhost/repolaunch/trusting:1:
+# the same with the machine's certificate authorities. Each is built when one of its inputs changed.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 context="$ROOT/deploy/images/base"
@@ -16,10 +17,12 @@ if ! done_with "$BUILD/base/bundle" "$bundle_state" || [ ! -f "$certificates" ];
   "$VENV/bin/python" -m builders.machine certificates >"$certificates"
   stamp "$BUILD/base/bundle" "$bundle_state"
 fi
-key="$(digest_text "$inputs" "$(<"$certificates")")"
+authorities="$(digest_text "$(<"$certificates")")"
+trusting="$(digest_text "$inputs" "$authorities")"
 
-built="$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$BASE_IMAGE" 2>/dev/null || true)"
-if [ "$built" = "$key" ]; then exit 0; fi
+# is_built IMAGE KEY
+is_built() { [ "$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$1" 2>/dev/null || true)" = "$2" ]; }
+if is_built "$BASE_IMAGE" "$inputs" && is_built "$TRUSTING_IMAGE" "$trusting"; then exit 0; fi
 
 "$SETUP/debian.sh" trixie
 say "building $BASE_IMAGE (a minute or two)"
@@ -32,9 +35,14 @@ proxies=()
 for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
   if [ -n "${!name:-}" ]; then proxies+=(--build-arg "$name"); fi
 done
-quietly base docker buildx build --load --progress plain --pull=false \
-  --secret "id=certificates,src=$certificates" --secret "id=pip.conf,src=$work.pip.conf" \
-  "${proxies[@]}" --label "$label=$key" --tag "$BASE_IMAGE" "$work" ||
-  die "The base image could not be built: see $LOGS/base.log, repair what it says, and run this again."
+# build STAGE IMAGE KEY
+build() {
+  quietly "$1" docker buildx build --load --progress plain --pull=false --target "$1" \
+    --secret "id=certificates,src=$certificates" --secret "id=pip.conf,src=$work.pip.conf" \
+    "${proxies[@]}" --build-arg "CERTIFICATES=$authorities" --label "$label=$3" --tag "$2" "$work" ||
+    die "The base image could not be built: see $LOGS/$1.log, repair what it says, and run this again."
+}
+build base "$BASE_IMAGE" "$inputs"
+build trusting "$TRUSTING_IMAGE" "$trusting"
 size="$(docker image inspect --format '{{.Size}}' "$BASE_IMAGE")"
 say "$BASE_IMAGE is there ($((size / 1000000)) MB)"

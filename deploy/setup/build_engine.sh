@@ -6,7 +6,7 @@ context="$ROOT/deploy/images/build-engine"
 label="org.repolaunch.build-engine.key"
 
 # The image that it is made from is one of its inputs.
-base="$(docker image inspect --format '{{.Id}}' "$BASE_IMAGE")"
+base="$(docker image inspect --format '{{.Id}}' "$TRUSTING_IMAGE")"
 inputs="$(digest deploy/images/build-engine/Dockerfile)"
 key="$(digest_text "$inputs" "$base")"
 built="$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$BUILD_ENGINE_IMAGE" 2>/dev/null || true)"
@@ -20,5 +20,5 @@ done
 quietly build-engine docker buildx build --load --progress plain --pull=false \
   "${proxies[@]}" --label "$label=$key" --tag "$BUILD_ENGINE_IMAGE" "$context" ||
   die "The build engine's image could not be built: see $LOGS/build-engine.log, repair what it says, and run this again."
-size="$(docker image inspect --format '{{.Size}}' "$BUILD_ENGINE_IMAGE" "$BASE_IMAGE" | awk 'NR == 1 { own = $1 } NR == 2 { print int((own - $1) / 1000000) }')"
+size="$(docker image inspect --format '{{.Size}}' "$BUILD_ENGINE_IMAGE" "$TRUSTING_IMAGE" | awk 'NR == 1 { own = $1 } NR == 2 { print int((own - $1) / 1000000) }')"
 say "$BUILD_ENGINE_IMAGE is there ($size MB more than the base image)"

@@ -17,7 +17,8 @@ BUILD_ENGINE_IMAGE="localhost/repolaunch/build-engine:1"
 GUIX_IMAGE="localhost/repolaunch/guix:1"
 NIX_IMAGE="localhost/repolaunch/nix:1"
 PYTHON_IMAGE="localhost/repolaunch/python:1"
-export ROOT SETUP VENV BUILD LOGS BASE_IMAGE BUILD_ENGINE_IMAGE GUIX_IMAGE NIX_IMAGE PYTHON_IMAGE
+TRUSTING_IMAGE="localhost/repolaunch/trusting:1"
+export ROOT SETUP VENV BUILD LOGS BASE_IMAGE BUILD_ENGINE_IMAGE GUIX_IMAGE NIX_IMAGE PYTHON_IMAGE TRUSTING_IMAGE
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 

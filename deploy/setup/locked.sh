@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What environments from Python lock files are built on, localhost/repolaunch/python:1: the base image without this
-# machine's certificate authorities. Built when one of its inputs changed.
+# What environments from Python lock files are built on, localhost/repolaunch/python:1: the base image's server
+# without a kernel. Built when one of its inputs changed.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 context="$ROOT/deploy/images/python"

@@ -22,7 +22,10 @@ HOME = f"{WORKSPACE}/home"
 USER = "1000:1000"
 RUNTIME = "/tmp/jupyter-runtime"  # noqa: S108  # the session's own tmpfs
 CERTIFICATES = "/etc/repolaunch/ca-certificates.crt"
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+CERTIFICATE_VARIABLES = (
+    *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE"),
+    "GIT_SSL_CAINFO",
+)
 SERVER_ARGS = (
     # Somebody who loses access to a project is out of its session after this many seconds (the default is 300).
     "--HubOAuth.cache_max_age=30",

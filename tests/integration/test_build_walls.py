@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from builders import machine
 from launcher.operate.installation import free_port
+from launcher.sessions.resolve import CERTIFICATE_VARIABLES
 from tests.fixtures.builds import error, printed, said
 from tests.fixtures.engine import BASE_IMAGE
 from tests.fixtures.netns import REACH, ip, listening, namespace
+from tests.fixtures.trusted import TRUSTING_IMAGE, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +143,30 @@ def test_the_machine_s_own_images_are_nobodys_to_read(builds: Builds, engine: do
         assert final["type"] == "built", final
     finally:
         engine.images.remove(f"{name}:1")
+
+
+def test_a_step_trusts_whom_the_machine_trusts_and_no_layer_knows(builds: Builds, engine: docker.DockerClient) -> None:
+    """What stands on the base image is pushed: it has the site's authorities while it is built, and no longer."""
+    ours = machine.extra_certificates()
+    wanted = [pem.splitlines() for pem in machine.blocks(ours).values()]
+    names = CERTIFICATE_VARIABLES if wanted else ()
+    # By another line than what is looked for in the image: its history has the steps.
+    lines_of = " -e ".join(pem[2] for pem in wanted)
+    steps = [f'RUN grep -cxF -e {lines_of} "${name}" && ls -l "${name}"' for name in names]
+    lines = builds.run("\n".join((*steps, "USER 1000", *steps[:1], "RUN ls -A /dev")))
+    assert lines[-1]["type"] == "built", lines[-1]
+    assert printed(lines).count(str(len(wanted))) == (len(names) + bool(names)), lines
+    assert holds(engine, lines[-1]["engine_id"], ours) == []
+    got, facts = error(builds.start_whole(f"FROM {TRUSTING_IMAGE}\n"))
+    assert (got, facts) == ("BaseImageMissing", {"image": TRUSTING_IMAGE})
+
+
+@pytest.mark.long
+def test_only_what_is_pushed_nowhere_holds_the_machine_s_authorities(engine: docker.DockerClient) -> None:
+    """So the search finds what is there."""
+    ours = machine.extra_certificates()
+    assert holds(engine, BASE_IMAGE, ours) == []
+    assert holds(engine, TRUSTING_IMAGE, ours) == sorted(pem.splitlines()[1] for pem in machine.blocks(ours).values())
 
 
 @pytest.mark.parametrize("flag", ["--network=host", "--security=insecure"])

@@ -178,5 +178,5 @@ def test_certificates_are_mounted_and_named_where_the_site_has_some() -> None:
     site = Site("https://hub.example.org", certificates=True)
     allowed = allowance(PROJECT, LIMITS, site, Mounted())
     assert allowed.certificates
-    named = {allowed.environment[name] for name in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")}
-    assert named == {CERTIFICATES}
+    names = ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+    assert {allowed.environment[name] for name in names} == {CERTIFICATES}

@@ -2,7 +2,8 @@
 
 The steps are root and share a bridge. With CAP_NET_RAW one of them could answer for the gateway, hear what its siblings
 ask of name servers, and forge the answers. So it goes, and the ports of the bridge are isolated: to the gateway only,
-not each other. What cannot be taken away is an exception, and then no step begins.
+not each other. What cannot be taken away is an exception, and then no step begins. What is given: the
+authorities that this machine trusts.
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ IFLA_PROTINFO, IFLA_BRPORT_ISOLATED, NLA_F_NESTED = 12, 33, 0x8000
 BEGIN = {"run", "create"}
 NEVER = {"exec", "restore", "update"}
 """They would begin, or change, a step past this file; BuildKit uses none of them."""
+OWN = Path("/usr/local/share/ca-certificates")
+"""Where the machine's own certificate authorities are, when it has any (deploy/images/base, `trusting`)."""
+TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+"""They and the distribution's."""
+SEEN = "/dev/certificates.crt"
+"""Where a step finds those: /dev is a step's own and in no layer."""
+TRUSTING = (
+    *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE"),
+    "GIT_SSL_CAINFO",
+)
+"""As sessions have them (launcher/sessions/resolve.py)."""
 
 
 def main(argv: list[str]) -> None:
@@ -47,6 +59,7 @@ def main(argv: list[str]) -> None:
         bundle = Path(argv[argv.index("--bundle") + 1])
         config = json.loads((bundle / "config.json").read_text())
         weaken(config)
+        trust(config)
         (bundle / "config.json").write_text(json.dumps(config))
         isolate()
         note(config, bundle, argv[-1])
@@ -58,6 +71,16 @@ def weaken(config: dict[str, Any]) -> None:
     capabilities = config["process"]["capabilities"]
     for kind, names in capabilities.items():
         capabilities[kind] = [name for name in names or () if name in KEPT]
+
+
+def trust(config: dict[str, Any]) -> None:
+    """Name the authorities to the step, where the machine has any of its own."""
+    if not any(OWN.glob("*.crt")):
+        return
+    options = ["bind", "ro", "nosuid", "nodev", "noexec"]
+    config["mounts"].append({"destination": SEEN, "type": "bind", "source": str(TRUSTED), "options": options})
+    kept = [one for one in config["process"].get("env") or () if one.partition("=")[0] not in TRUSTING]
+    config["process"]["env"] = [*kept, *(f"{name}={SEEN}" for name in TRUSTING)]
 
 
 def note(config: dict[str, Any], bundle: Path, step: str) -> None:

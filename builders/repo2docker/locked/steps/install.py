@@ -26,7 +26,10 @@ WHEN = 315619200
 SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")
 SECRETS = Path("/opt/repolaunch/secrets")
 MERGED = Path("/tmp/certificates.pem")  # noqa: S108  # of one step alone
-CERTIFICATES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
+CERTIFICATES = (
+    *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE"),
+    "GIT_SSL_CAINFO",
+)
 PYTHONS = ("python", "python3")
 INDEX = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "trusted-host": "UV_INSECURE_HOST"}
 
