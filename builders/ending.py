@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from builders.errors import BuildTimeout, Stopped
-from builders.lines import Error
+from builders.lines import IDENTICAL, Error, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -128,7 +128,13 @@ class Process:
             _within(SWEEP_S, self.sweep)
             _within(SAY_S, lambda: self.speaker.last(line))  # a thread may wait for who reads, and hold the turn
         sys.stderr.flush()
-        os._exit(1 if isinstance(line, Error) else 0)
+        os._exit(status(line))
+
+
+def status(line: Line) -> int:
+    """With which the process ends: 0 where it did what was asked and, asked to verify, found what it was to find."""
+    differs = isinstance(line, Verified) and line.verdict != IDENTICAL
+    return 1 if differs or isinstance(line, Error) else 0
 
 
 _last = threading.Lock()

@@ -129,14 +129,17 @@ class Papers:
     documents: Mapping[str, Any]
 
 
+IDENTICAL = "identical"
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What building an image again has shown."""
 
     verdict: str
-    """`identical`; `different`; `not-comparable`: what it was built from is not pinned, or nothing is known of it."""
+    """IDENTICAL; `different`; `not-comparable`: what it was built from is not pinned, or nothing is known of it."""
     difference: str
-    """The first thing that differs, by name, or why nothing was compared."""
+    """All inputs and store paths that differ, or the first file of the image, by name; or why nothing was compared."""
 
 
 @dataclass(frozen=True, slots=True)

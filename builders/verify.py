@@ -20,10 +20,10 @@ from builders.catalogue import BUILDERS
 from builders.detect import find, look
 from builders.errors import RegistryDown
 from builders.interface import Order
-from builders.lines import Step, Verified
+from builders.lines import IDENTICAL, Step, Verified
 from builders.oci import record
 from builders.oci.access import access
-from builders.oci.closure import parse_closure
+from builders.oci.closure import is_store_path, name_of, parse_closure
 from builders.oci.compare import between_closures, between_images
 from builders.oci.image import assemble
 from builders.oci.provenance import CLOSURE_TYPE, IMAGE_TYPES, STATEMENT_TYPE
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from builders.oci.compare import Difference
     from builders.oci.image import Recipe
 
-IDENTICAL, DIFFERENT, NOT_COMPARABLE = "identical", "different", "not-comparable"
+DIFFERENT, NOT_COMPARABLE = "different", "not-comparable"
 FOLDER = "verify"
 """In the folder of the stores: where stores are that last for one comparison."""
+MOST_NAMED = 20
+"""Differences."""
 LEFT_S = 24 * 3600
 """Nobody compares for so long."""
 MOVING = "it was built from what is not pinned: another build may be another image"
@@ -82,17 +84,41 @@ async def verify(directory: Path, image: str, platform: str, workshop: Workshop,
         if kept.closure is None:
             return Verified(NOT_COMPARABLE, MOVING)
         with fresh(workshop, time.time()) as own:
-            found, inputs = await find(directory, BUILDERS, platform, own, tell)
+            looked, inputs = await find(directory, BUILDERS, platform, own, tell)
             if inputs.digest != kept.inputs:
-                told = f"what is evaluated is another thing: it was {kept.inputs}, and is {inputs.digest}"
-                return Verified(DIFFERENT, told)
-            order = Order(directory, found, inputs, f"repolaunch-verify:{secrets.token_hex(8)}", {}, 0, own)
+                return Verified(DIFFERENT, evaluated(inputs.digest, kept.inputs))
+            order = Order(directory, looked, inputs, f"repolaunch-verify:{secrets.token_hex(8)}", {}, 0, own)
             recipe = await _built(order, tell)
             if recipe is None:
                 return Verified(NOT_COMPARABLE, MOVING)
             tell(Step("comparing"))
-            difference = await asyncio.to_thread(_difference, recipe, kept.closure, repository, digest)
-    return Verified(DIFFERENT, sentence(difference)) if difference else Verified(IDENTICAL, "")
+            found = await asyncio.to_thread(_differences, recipe, kept.closure, repository, digest)
+    return Verified(DIFFERENT, _joined([sentence(one) for one in found])) if found else Verified(IDENTICAL, "")
+
+
+def evaluated(ours: str, theirs: str) -> str:
+    """How what evaluating gives differs (`Inputs.digest`: words, each of them an input), for people."""
+    was = [word for word in theirs.split() if word not in ours.split()]
+    now = [word for word in ours.split() if word not in theirs.split()]
+    told = [] if was or now else [f"it was {theirs}, and is {ours}"]
+    for word in was:
+        same = next((each for each in now if _named(each) == _named(word)), "")
+        if same:
+            now.remove(same)
+        told.append(f"{_named(word)} was {word}, and is {same or 'gone'}")
+    told += [f"{_named(word)} is new: {word}" for word in now]
+    return f"what is evaluated is another thing: {_joined(told)}"
+
+
+def _named(word: str) -> str:
+    """A store path's name; any other word stands for itself."""
+    path = word.partition("^")[0]
+    return name_of(path).removesuffix(".drv") if is_store_path(path) else "it"
+
+
+def _joined(sentences: list[str]) -> str:
+    more = len(sentences) - MOST_NAMED
+    return "; ".join((*sentences[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])))
 
 
 def sentence(difference: Difference) -> str:
@@ -126,18 +152,19 @@ def _kept(repository: Repository, digest: str) -> Kept | str:
     return Kept(inputs, parse_closure(documents[CLOSURE_TYPE]) if CLOSURE_TYPE in documents else None)
 
 
-def _difference(recipe: Recipe, theirs: Closure, repository: Repository, digest: str) -> Difference | None:
-    found = between_closures(recipe.closure, theirs)
-    if found is not None:
+def _differences(recipe: Recipe, theirs: Closure, repository: Repository, digest: str) -> tuple[Difference, ...]:
+    """Of the closures all; where they are equal, the first of the images."""
+    if found := between_closures(recipe.closure, theirs):
         return found
     with closing(Table(record.table_of(recipe.stores))) as table:
         ours = assemble(recipe, table)
     manifest = repository.manifest(digest, *IMAGE_TYPES) or b""
     try:
         config = repository.blob(str(json.loads(manifest)["config"]["digest"]))
-        return between_images(ours, manifest, config, repository.chunks)
+        first = between_images(ours, manifest, config, repository.chunks)
     except (ValueError, KeyError, TypeError):
         raise _unreadable(repository) from None
+    return (first,) if first else ()
 
 
 def _unreadable(repository: Repository) -> RegistryDown:

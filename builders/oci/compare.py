@@ -1,4 +1,4 @@
-"""The first thing in which two images or two closures differ, by name."""
+"""In what two closures differ, all of it by name, and the first thing in which two images do."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from builders.oci.image import comment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from builders.oci.closure import Closure
     from builders.oci.image import Assembled
@@ -32,23 +33,32 @@ class Difference:
     theirs: str
 
 
-def between_closures(ours: Closure, theirs: Closure) -> Difference | None:
-    """The store path that the difference begins with: what it refers to is the same on both sides. None: identical.
+def between_closures(ours: Closure, theirs: Closure) -> tuple[Difference, ...]:
+    """The store paths that the difference begins with: what they refer to is the same on both sides. None: identical.
 
     A `store path` is on one side only (its inputs differ); the `contents` of one are those of its NAR.
     """
-    changed = {path for path, about in ours.paths.items() if theirs.paths.get(path) != about}
-    if not changed:
-        lacking = sorted(theirs.paths.keys() - ours.paths.keys())
-        return Difference("store path", name_of(lacking[0]), "", lacking[0]) if lacking else None
-    begins = (path for path in changed if not (set(ours.paths[path].references) - {path}) & changed)
+    only_theirs = theirs.paths.keys() - ours.paths.keys()
+    partners: dict[str, list[str]] = {}
+    for path in sorted(only_theirs, reverse=True):
+        partners.setdefault(name_of(path), []).append(path)
+    found = []
+    for path in _begins(ours, {path for path, about in ours.paths.items() if theirs.paths.get(path) != about}):
+        mine, other = ours.paths[path], theirs.paths.get(path)
+        if other is not None:
+            found.append(Difference("contents", path, mine.nar_hash, other.nar_hash))
+            continue
+        same_name = partners.get(name_of(path))
+        found.append(Difference("store path", name_of(path), path, same_name.pop() if same_name else ""))
+    lacking = [path for path in _begins(theirs, only_theirs) if path in partners[name_of(path)]]
+    return (*found, *(Difference("store path", name_of(path), "", path) for path in lacking))
+
+
+def _begins(closure: Closure, changed: AbstractSet[str]) -> list[str]:
+    """Those of the changed paths that refer to none of the others, by name."""
+    begins = [path for path in changed if not (set(closure.paths[path].references) - {path}) & changed]
     # Sizes and references follow from the contents, and a cycle is none that a store has.
-    path = min(begins, key=lambda each: (name_of(each), each), default=min(changed))
-    mine, other = ours.paths[path], theirs.paths.get(path)
-    if other is not None:
-        return Difference("contents", path, mine.nar_hash, other.nar_hash)
-    same_name = sorted(each for each in theirs.paths.keys() - ours.paths.keys() if name_of(each) == name_of(path))
-    return Difference("store path", name_of(path), path, same_name[0] if same_name else "")
+    return sorted(begins or sorted(changed)[:1], key=lambda each: (name_of(each), each))
 
 
 def between_images(

@@ -1,4 +1,4 @@
-"""What `verify` says of two images: identical, or the first thing that differs, by name."""
+"""What `verify` says of two images: identical, or what differs, by name."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ CLOSURE = Closure({
 
 
 def test_a_closure_is_identical_to_itself() -> None:
-    assert between_closures(CLOSURE, Closure(dict(reversed(list(CLOSURE.paths.items()))))) is None
+    assert between_closures(CLOSURE, Closure(dict(reversed(list(CLOSURE.paths.items()))))) == ()
 
 
 def test_contents_that_differ_are_named_where_it_begins() -> None:
     """A library that is not built alike changes what is linked with it: the library is to blame."""
     paths = {path: replace(about, nar_hash=OTHER) for path, about in CLOSURE.paths.items() if path != LIBC}
     theirs = Closure({**CLOSURE.paths, **paths})
-    assert between_closures(CLOSURE, theirs) == Difference("contents", ZLIB, HASH, OTHER)
-    assert between_closures(theirs, CLOSURE) == Difference("contents", ZLIB, OTHER, HASH)
+    assert between_closures(CLOSURE, theirs) == (Difference("contents", ZLIB, HASH, OTHER),)
+    assert between_closures(theirs, CLOSURE) == (Difference("contents", ZLIB, OTHER, HASH),)
 
 
 def test_other_inputs_are_named_where_they_begin() -> None:
@@ -48,14 +48,40 @@ def test_other_inputs_are_named_where_they_begin() -> None:
         zlib: StorePath((LIBC,), 1, OTHER),
         tool: StorePath((LIBC, zlib), 1, OTHER),
     })  # fmt: skip
-    assert between_closures(CLOSURE, theirs) == Difference("store path", "zlib", ZLIB, zlib)
+    assert between_closures(CLOSURE, theirs) == (Difference("store path", "zlib", ZLIB, zlib),)
 
 
 def test_a_path_that_one_side_lacks() -> None:
     more = store_path("more")
     theirs = Closure({**CLOSURE.paths, more: StorePath((), 1, HASH)})
-    assert between_closures(CLOSURE, theirs) == Difference("store path", "more", "", more)
-    assert between_closures(theirs, CLOSURE) == Difference("store path", "more", more, "")
+    assert between_closures(CLOSURE, theirs) == (Difference("store path", "more", "", more),)
+    assert between_closures(theirs, CLOSURE) == (Difference("store path", "more", more, ""),)
+
+
+def test_all_that_differ_are_named_but_not_what_follows_from_them() -> None:
+    """Two inputs changed, one was added, one is built another way; the tool is another one because of them."""
+    old, gone = store_path("data"), store_path("gone")
+    data, more, tool = store_path("data", "new"), store_path("more"), store_path("tool", "new")
+    rest = {LIBC: CLOSURE.paths[LIBC], ZLIB: CLOSURE.paths[ZLIB]}
+    ours = Closure({
+        **rest,
+        old: StorePath((), 1, HASH),
+        gone: StorePath((), 1, HASH),
+        TOOL: StorePath((LIBC, ZLIB, old, gone), 1, HASH),
+    })  # fmt: skip
+    theirs = Closure({
+        **rest,
+        ZLIB: StorePath((LIBC,), 1, OTHER),
+        data: StorePath((), 1, HASH),
+        more: StorePath((), 1, HASH),
+        tool: StorePath((LIBC, ZLIB, data, more), 1, HASH),
+    })  # fmt: skip
+    assert between_closures(ours, theirs) == (
+        Difference("store path", "data", old, data),
+        Difference("store path", "gone", gone, ""),
+        Difference("contents", ZLIB, HASH, OTHER),
+        Difference("store path", "more", "", more),
+    )
 
 
 def image(stores: Path, **changed: bytes | str) -> tuple[Recipe, Assembled]:

@@ -2,8 +2,8 @@
 
 The steps are root and share a bridge. With CAP_NET_RAW one of them could answer for the gateway, hear what its siblings
 ask of name servers, and forge the answers. So it goes, and the ports of the bridge are isolated: to the gateway only,
-not each other. What cannot be taken away is an exception, and then no step begins. What is given: the
-authorities that this machine trusts.
+not each other. What cannot be taken away is an exception, and then no step begins. What is
+given to it: the authorities that this machine trusts.
 """
 
 from __future__ import annotations
