@@ -1,6 +1,6 @@
 """The command line: `repolaunch up`, `launch`, `projects`, `stop`, `doctor`, `run`, `restart`.
 
-More of it is in `keeping.py`, `launching.py` and `administering.py`.
+More of it is in `arranging.py`, `keeping.py`, `launching.py` and `administering.py`.
 
 Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wrong use.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builders import logs
-from launcher import __version__, administering, keeping, launching, settings
+from launcher import __version__, administering, arranging, keeping, launching, settings
 from launcher.command_line import AS_JSON, DATA, PROJECT, SETTINGS, with_client, with_installation
 from launcher.operate.installation import Installation, open_installation
 from launcher.operate.printer import Printer
@@ -123,18 +123,19 @@ def launch(data: Path, file: Path | None, as_json: bool, with_log: bool, **asked
 @DATA
 @SETTINGS
 @AS_JSON
-def projects(data: Path, file: Path | None, as_json: bool) -> None:
+@click.option("--archived", is_flag=True, help="Those that are archived, which are left out otherwise.")
+def projects(data: Path, file: Path | None, as_json: bool, archived: bool) -> None:
     """List the projects."""
 
     async def run(client: Client) -> None:
-        found = await client.call("GET", "/api/v1/projects")
+        found = await client.call("GET", "/api/v1/projects" + ("?archived=true" if archived else ""))
         if as_json:
             click.echo(json.dumps(found))
             return
         for one in found:
-            click.echo(f"{one['id']}  {one['state']:<8}  {one['commit'][:10]}  {one['url']}")
+            click.echo(f"{one['id']}  {one['state']:<8}  {one['commit'][:10]}  {one['url']}  {one['title']}")
         if not found:
-            click.echo("There are no projects yet.")
+            click.echo("No project is archived." if archived else "There are no projects yet.")
 
     with_client(data, file, run)
 
@@ -177,7 +178,7 @@ def doctor(data: Path, file: Path | None, as_json: bool) -> None:
     with_installation(data, file, run)
 
 
-for command in (*keeping.COMMANDS, *launching.COMMANDS, *administering.COMMANDS):
+for command in (*arranging.COMMANDS, *keeping.COMMANDS, *launching.COMMANDS, *administering.COMMANDS):
     main.add_command(command)
 
 

@@ -263,6 +263,8 @@ class Project:
     temporary: bool
     token_entry: bool
     """True: entered by a token in the URL (a program asked); False: by cookie only."""
+    archived: float | None = None
+    """When it was put away: no link leads to it, and no session of it starts. None: it is not."""
 
     @property
     def account(self) -> str:

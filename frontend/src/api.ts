@@ -125,8 +125,16 @@ export interface Project {
   /** ISO 8601, UTC, by the server's clock. */
   readonly used: string;
   readonly link: string;
+  /** When it was put away; null: it was not. */
+  readonly archived: string | null;
   /** What its people have to know: a workspace that is too large. */
   readonly notice: { readonly title: string; readonly seen: string; readonly todo: string } | null;
+}
+
+/** What is to be otherwise about a project; what is left out stays. */
+export interface ProjectChange {
+  readonly title?: string;
+  readonly archived?: boolean;
 }
 
 export interface Badges {
@@ -300,9 +308,13 @@ export class Api {
     await this.#delete(`/api/v1/launches/${encodeURIComponent(id)}`);
   }
 
-  /** One's projects, the most recently used first. */
-  projects(): Promise<readonly Project[]> {
-    return this.#list<Project>("/api/v1/projects");
+  /** One's projects, the most recently used first: those that are archived, or the others. */
+  projects(archived = false): Promise<readonly Project[]> {
+    return this.#list<Project>(`/api/v1/projects${archived ? "?archived=true" : ""}`);
+  }
+
+  change(project: string, change: ProjectChange): Promise<Project> {
+    return this.#freshly(() => this.#json<Project>("PATCH", `/api/v1/projects/${encodeURIComponent(project)}`, change));
   }
 
   project(id: string): Promise<Project> {

@@ -27,6 +27,7 @@ from launcher.store.logs import EventLogs
 from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
 from launcher.store.queue import QueueRows
+from launcher.store.shelf import Shelf
 from launcher.store.uses import UseRows
 from launcher.web.launch_log import LaunchLog, Sink
 from launcher.web.metrics import Metrics
@@ -50,6 +51,7 @@ class Rows:
         self.images = ImageRows(database, time.time)
         self.environments = EnvironmentRows(database)
         self.projects = ProjectRows(database, time.time)
+        self.shelf = Shelf(database, time.time)
         self.leases = LeaseRows(database, time.time)
         self.credentials = CredentialRows(database)
         self.queue = QueueRows(database, self.logs.writer)

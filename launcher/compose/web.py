@@ -36,6 +36,7 @@ def web_of(composed: Composed) -> Web:
     return Web(
         launches=composed.launches,
         projects=common.rows.projects,
+        shelf=common.rows.shelf,
         sessions=sessions.sessions,
         credentials=repos.keyring,
         links=_links(composed),

@@ -22,6 +22,27 @@ class ProjectMissing(LauncherError):
 
 
 @dataclass(eq=False)
+class ProjectRuns(LauncherError):
+    """A project was to be archived whose session runs."""
+
+    title: str
+
+
+@dataclass(eq=False)
+class ProjectArchived(LauncherError):
+    """A session was wanted of a project that is archived."""
+
+    title: str
+
+
+@dataclass(eq=False)
+class LinkTaken(LauncherError):
+    """A project cannot be taken back: its owner has another one for its link by now, called `other`."""
+
+    other: str
+
+
+@dataclass(eq=False)
 class LoginRequired(LauncherError):
     """Who asks is not known, and has to be."""
 

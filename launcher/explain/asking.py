@@ -25,6 +25,27 @@ ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
         "No project that you may see is called “{id}”.",
         "Check the address, or open the link that made the project.",
     ),
+    errors.ProjectRuns: Row(
+        "project-runs",
+        409,
+        "The project's session runs",
+        "“{title}” has a session that runs, or is just starting or stopping, so it was not archived.",
+        "Stop it first.",
+    ),
+    errors.ProjectArchived: Row(
+        "project-archived",
+        409,
+        "The project is archived",
+        "“{title}” is archived: its files are kept, and no session of it starts.",
+        "Take it back first, on the home page under “Archived”. Operators: `repolaunch unarchive`.",
+    ),
+    errors.LinkTaken: Row(
+        "link-taken",
+        409,
+        "Another project has this link by now",
+        "“{other}” has the same link, which can lead to one project only.",
+        "Archive that one first.",
+    ),
     errors.LoginRequired: Row(
         "login-required",
         401,

@@ -39,6 +39,7 @@ NO_WALLS = (
     "No session starts now: the rules that keep sessions from private networks are not in place. "
     "The operator finds what to do with `repolaunch doctor`."
 )
+ARCHIVED = "The project is archived: its owner takes it back on the home page."
 FORM = re.compile(r"project-([a-z][a-z0-9]{9})", re.ASCII)
 
 
@@ -206,6 +207,8 @@ class Resolve:
         project = await self._find(match[1])
         if project is None:
             return Answer(404, {"message": "There is no such project any more."})
+        if project.archived is not None:
+            return Answer(403, {"message": ARCHIVED})
         allowed = allowance(project, self._limits, self._site, self._mount(project.id))
         return Answer(200, asdict(allowed) | {"launch": self._launch_of(project.id)})
 

@@ -60,10 +60,11 @@ class ProjectRows:
             return None if row is None else _record(row)
 
     async def find(self, owner: str, url: str, ref: str) -> Project | None:
-        """The project that `owner` has for this repository and reference: the most recently used one."""
+        """The project that `owner` has for this repository and reference: the most recently used one, none archived."""
         query = (
             select(ProjectRow)
             .where(ProjectRow.owner == owner, ProjectRow.url == url, ProjectRow.ref == ref)
+            .where(ProjectRow.archived.is_(None))
             .order_by(ProjectRow.used.desc(), ProjectRow.id)
             .limit(1)
         )
@@ -72,7 +73,7 @@ class ProjectRows:
             return None if row is None else _record(row).project
 
     async def list(self, account: str | None = None) -> list[ProjectRecord]:
-        """The projects of which `account` is a member, or all; the most recently used first."""
+        """The projects of which `account` is a member, or all; archived ones too; the most recently used first."""
         query = select(ProjectRow).order_by(ProjectRow.used.desc(), ProjectRow.id)
         if account is not None:
             query = query.join(MemberRow, MemberRow.project == ProjectRow.id).where(MemberRow.account == account)
@@ -126,6 +127,7 @@ def _row(project: Project, title: str, now: float) -> ProjectRow:
         built=project.image.built or None,
         pinning=project.image.pinning or None,
         space=project.image.space,
+        archived=project.archived,
         **ref_columns(project.image.ref),
     )
 
@@ -143,5 +145,6 @@ def _record(row: ProjectRow) -> ProjectRecord:
         image=image_of(row.key, row.facts, ref, row.built, row.pinning, row.space),
         temporary=row.temporary,
         token_entry=row.token_entry,
+        archived=row.archived,
     )
     return ProjectRecord(project, row.title, row.created, row.used)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-REVISION = "0010"
+REVISION = "0011"
 """The newest migration's; a test compares it with `launcher/store/migrations/versions/`."""
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010", "0011")
 """All migrations, the oldest first."""
 
 

@@ -165,6 +165,8 @@ class ProjectRow(Base):
     pinning: Mapped[str | None] = mapped_column(String(16))
     space: Mapped[str] = mapped_column(String(32), default="", server_default="")
     """As in `images`."""
+    archived: Mapped[float | None] = mapped_column(Float(53))
+    """Null: it is not."""
 
     __table_args__ = (Index(None, "owner", "used"), Index(None, "key"))
 

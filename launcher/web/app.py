@@ -23,6 +23,7 @@ from launcher.web import (
     limits,
     links,
     login,
+    one_project,
     openapi,
     pages,
     projects,
@@ -68,6 +69,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *limits.ROUTES,
     # ---- projects and sessions
     *projects.ROUTES,
+    *one_project.ROUTES,
     *collection.ROUTES,
     *openapi.ROUTES,
     # ---- the hub

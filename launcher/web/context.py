@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Queue,
         Resolver,
         Sessions,
+        Shelf,
         Storage,
     )
     from launcher.web.metrics import Metrics
@@ -60,6 +61,7 @@ class Web:
 
     launches: Launches
     projects: Projects
+    shelf: Shelf
     sessions: Sessions
     links: Links
     hub: HubLogin

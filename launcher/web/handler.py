@@ -205,7 +205,7 @@ class Handler(RequestHandler):
 
     @property
     def _methods(self) -> str:
-        known = [name for name in ("GET", "POST", "DELETE") if name.lower() in type(self).__dict__]
+        known = [name for name in ("GET", "POST", "PATCH", "DELETE") if name.lower() in type(self).__dict__]
         return ", ".join([*known, *(["HEAD"] if "GET" in known else []), "OPTIONS"])
 
     def body_as(self, model: type[_M]) -> _M:

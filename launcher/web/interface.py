@@ -64,6 +64,17 @@ class Projects(Protocol):
     async def find(self, owner: str, url: str, ref: str) -> Project | None: ...
 
 
+class Shelf(Protocol):
+    """Names of projects, and which are archived (`launcher.store.shelf.Shelf`)."""
+
+    async def rename(self, project: str, title: str) -> None: ...
+    async def archive(self, project: str) -> None: ...
+
+    async def take_back(self, project: str) -> str | None:
+        """Not where its owner has another project for its link by now: then the title of that one."""
+        ...
+
+
 class Sessions(Protocol):
     """The servers of projects (`launcher.sessions.sessions.HubSessions`)."""
 

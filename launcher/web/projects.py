@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from launcher.errors import Forbidden
+from launcher.errors import Forbidden, ProjectArchived
 from launcher.model import RepoRef, Role
 from launcher.web import auth, schemas
 from launcher.web.api import OfLaunches
 from launcher.web.routes import HTML, Operation, Route
+
+if TYPE_CHECKING:
+    from launcher.web.views import ProjectView
 
 log = logging.getLogger(__name__)
 
@@ -19,20 +22,11 @@ class Projects(OfLaunches):
     """`/api/v1/projects`."""
 
     async def get(self) -> None:
-        """Those of which one is a member, the most recently used first."""
-        views = await self.web.projects.list(self.whose)
+        """Those of which one is a member, the most recently used first; the archived ones apart."""
+        archived = self.get_query_argument("archived", "") in {"1", "true"}
+        views = [one for one in await self.web.projects.list(self.whose) if _is_archived(one) == archived]
         states = await self.states()
         self.send([self.shown(one, states.get(one.project.id)) for one in views])
-
-
-class Project(OfLaunches):
-    """`/api/v1/projects/<id>`."""
-
-    async def get(self, project: str) -> None:
-        """One of them."""
-        view, _ = await self.project(project)
-        states = await self.states()
-        self.send(self.shown(view, states.get(project)))
 
 
 class ProjectSession(OfLaunches):
@@ -43,6 +37,8 @@ class ProjectSession(OfLaunches):
         view, role = await self.project(project)
         if role is Role.VIEWER:
             raise Forbidden("start this session")
+        if _is_archived(view):
+            raise ProjectArchived(view.title)
         found = view.project
         await self.begin(RepoRef(found.provider, found.spec, found.url, found.ref))
 
@@ -75,12 +71,16 @@ class ProjectLease(OfLaunches):
 class OpenProject(OfLaunches):
     """`/api/v1/projects/<id>/open`: the way back from a session that has stopped, for browsers."""
 
+    leads_on = ("/", "hub.projects")
+
     async def get(self, project: str) -> None:
         """Go to the project's link, by way of a login where nobody is known."""
         if self.who is None:
             self.redirect(auth.login_url(self.web.base, self.web.base + self.request.path))
             return
         view, _ = await self.project(project)
+        if _is_archived(view):  # its link would make another project
+            raise ProjectArchived(view.title)
         self.redirect(self.web.base + schemas.launch_link(view.project.provider, view.project.spec))
 
 
@@ -112,16 +112,24 @@ class Session(OfLaunches):
         self.set_status(HTTPStatus.NO_CONTENT)
 
 
+def _is_archived(view: ProjectView) -> bool:
+    return view.project.archived is not None
+
+
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "/api/v1/projects",
         Projects,
-        (Operation("GET", "One's projects, the most recently used first.", schemas.Project, many=True, who="login"),),
-    ),
-    Route(
-        "/api/v1/projects/{id}",
-        Project,
-        (Operation("GET", "A project.", schemas.Project, who="login", errors=("project-missing",)),),
+        (
+            Operation(
+                "GET",
+                "One's projects, the most recently used first.",
+                schemas.Project,
+                many=True,
+                who="login",
+                query=(("archived", "`true`: those that are archived, which are left out otherwise."),),
+            ),
+        ),
     ),
     Route(
         "/api/v1/projects/{id}/session",
@@ -133,7 +141,7 @@ ROUTES: Final[tuple[Route, ...]] = (
                 schemas.Launch,
                 201,
                 who="login",
-                errors=("project-missing", "forbidden"),
+                errors=("project-missing", "forbidden", "project-archived"),
             ),
         ),
     ),
@@ -170,7 +178,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "/api/v1/projects/{id}/open",
         OpenProject,
-        (Operation("GET", "Go to its launch link.", HTML, 302, who="login", errors=("project-missing",)),),
+        (
+            Operation(
+                "GET", "Go to its launch link.", HTML, 302, who="login", errors=("project-missing", "project-archived")
+            ),
+        ),
     ),
     Route(
         "/api/v1/sessions",

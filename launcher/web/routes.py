@@ -31,7 +31,7 @@ NEXT: Final = ("next", "The page to come back to: a path of this site.")
 class Operation:
     """One method of a route, as the reference tells it."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     summary: str
     answer: type[BaseModel] | str
     """A schema (JSON), or a media type."""

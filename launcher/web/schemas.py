@@ -158,6 +158,7 @@ class Project(BaseModel):
     used: str
     temporary: bool
     link: str = Field(description="The launch link that resumes it.")
+    archived: str | None = Field(None, description="When it was archived; null: it is not.")
     session: str | None = Field(description="Where its server is, while it runs.")
     workspace_bytes: int | None = Field(None, description="What its workspace held when it was last measured.")
     notice: Error | None = Field(None, description="What its people have to know: a workspace that is too large.")
@@ -179,6 +180,7 @@ class Project(BaseModel):
                 "used": iso(view.used),
                 "temporary": project.temporary,
                 "link": launch_link(project.provider, project.spec),
+                "archived": None if project.archived is None else iso(project.archived),
                 "session": session if state else None,
             }
         )

@@ -180,7 +180,7 @@ async def test_bad_questions(site: Site, path: str, body: bytes) -> None:
     await site.json("POST", path, status=400, data=body, headers=HUB)
 
 
-LEASE = {"project": "abcdefghij", "after": 0, "engine": "an engine", "container": "c" * 64}
+LEASE: dict[str, Any] = {"project": "abcdefghij", "after": 0, "engine": "an engine", "container": "c" * 64}
 
 
 async def test_the_hub_takes_the_lease_of_a_workspace(site: Site) -> None:

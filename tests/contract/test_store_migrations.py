@@ -53,7 +53,7 @@ async def test_a_database_of_a_newer_version_is_refused(any_database: Database, 
         await any_database.check()
     assert str(refused.value) == (
         "The database is at revision 9999, which this version of repolaunch does not know "
-        "(it knows up to 0010): a newer version has used it. "
+        "(it knows up to 0011): a newer version has used it. "
         "Start that version, or restore the backup that was made before the upgrade."
     )
     done = store_command("upgrade", database_url)
@@ -104,6 +104,7 @@ async def test_of_what_there_was_it_is_known_which_repository_declares_it(
         DROP INDEX ix_launches_created;
         DROP TABLE queue;
         DROP TABLE leases;
+        ALTER TABLE projects DROP COLUMN archived;
         DROP TABLE credentials;
         ALTER TABLE images DROP COLUMN space;
         ALTER TABLE launches DROP COLUMN private;
@@ -132,6 +133,7 @@ async def test_who_waits_when_the_queue_learns_turns_has_those_by_arrival(
 ) -> None:
     rows = """
         DROP TABLE leases;
+        ALTER TABLE projects DROP COLUMN archived;
         ALTER TABLE queue DROP COLUMN repository_turn;
         ALTER TABLE queue DROP COLUMN person_turn;
         ALTER TABLE queue DROP COLUMN served;

@@ -11,7 +11,9 @@ from launcher.events import State
 from launcher.model import Account, Image, ImageRef, Kind, Project, RepoRef
 from launcher.store.images import ImageRows
 from launcher.store.launches import Launch, LaunchRows
+from launcher.store.origins import OriginRows
 from launcher.store.projects import ProjectRows
+from launcher.store.shelf import Shelf
 from launcher.store.uses import UseRows
 from tests.fakes.builds import REPO, facts
 
@@ -72,6 +74,17 @@ async def test_it_is_known_who_uses_what(any_database: Database, tick: Callable[
     assert uses.pushing == {LOCAL}
     assert set(uses.used) == {USED, OTHER, LOCAL}
     assert uses.launched == {(REPO.url, OLD): 20.0, (ELSEWHERE, ""): 30.0}
+
+
+async def test_what_an_archived_project_uses_stays(any_database: Database, tick: Callable[[], float]) -> None:
+    rows, shelf = await filled(any_database, tick), Shelf(any_database, tick)
+    before = await rows.read()
+    await shelf.archive("abcdefghij")
+    assert await rows.read() == before
+    assert await rows.has(USED, "", ("", ""), NOW)
+    assert await rows.has("", "", (REPO.url, NEW), NOW)
+    await OriginRows(any_database).note(REPO.url, "t", USED)
+    assert set((await OriginRows(any_database).known(REPO.url)).projects) == {"abcdefghij"}
 
 
 async def test_each_thing_stays_for_its_reason(any_database: Database, tick: Callable[[], float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import HubDown, LauncherError
@@ -74,7 +74,7 @@ class View:
 
 @dataclass
 class FakeProjects:
-    """Is `Projects`."""
+    """Is `Projects` and `Shelf`."""
 
     views: dict[str, View] = field(default_factory=dict)
     roles: dict[tuple[str, str], Role] = field(default_factory=dict)
@@ -92,11 +92,31 @@ class FakeProjects:
 
     async def find(self, owner: str, url: str, ref: str) -> Project | None:
         wanted = (owner, url, ref)
-        found = (view.project for view in self.views.values())
+        found = (view.project for view in self.views.values() if view.project.archived is None)
         return next((one for one in found if (one.owner, one.url, one.ref) == wanted), None)
 
     async def role(self, project: str, account: str) -> Role | None:
         return self.roles.get((project, account))
+
+    async def rename(self, project: str, title: str) -> None:
+        if project in self.views:
+            self.views[project] = replace(self.views[project], title=title)
+
+    async def archive(self, project: str) -> None:
+        view = self.views.get(project)
+        if view is not None and view.project.archived is None:
+            self.views[project] = replace(view, project=replace(view.project, archived=1_700_000_200.0))
+
+    async def take_back(self, project: str) -> str | None:
+        view = self.views.get(project)
+        if view is None or view.project.archived is None:
+            return None
+        one = view.project
+        other = await self.find(one.owner, one.url, one.ref)
+        if other is not None:
+            return self.views[other.id].title
+        self.views[project] = replace(view, project=replace(one, archived=None))
+        return None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ async def test_other_peoples_things_are_as_if_they_were_not_there(service: Servi
             ("DELETE", "/api/v1/launches/{}", launch["id"], "launch-missing"),
             ("GET", "/api/v1/launches/{}/events", launch["id"], "launch-missing"),
             ("GET", "/api/v1/projects/{}", project, "project-missing"),
+            ("PATCH", "/api/v1/projects/{}", project, "project-missing"),
             ("POST", "/api/v1/projects/{}/session", project, "project-missing"),
             ("POST", "/api/v1/projects/{}/token", project, "project-missing"),
             ("GET", "/api/v1/projects/{}/open", project, "project-missing"),

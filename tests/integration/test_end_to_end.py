@@ -163,7 +163,13 @@ async def test_the_operator_launches_by_command_and_enters_by_token(service: Ser
             assert refused.status == 403, "the session's token opens more than its session"
     listed = json.loads(await command(service, "projects", "--json"))
     assert [one["state"] for one in listed if one["id"] == answer["project"]] == ["running"]
-    await command(service, "stop", answer["project"])
+    for word in ("stop", "archive"):
+        await command(service, word, answer["project"])
+    other = json.loads(await command(service, "launch", repo.url, "--json"))
+    assert other["project"] != answer["project"]
+    for word in ("stop", "archive"):
+        await command(service, word, other["project"])
+    await command(service, "unarchive", answer["project"])
     again = json.loads(await command(service, "launch", repo.url, "--json"))
     assert again["project"] == answer["project"]
     async with aiohttp.ClientSession(service.base_url) as http:

@@ -65,6 +65,10 @@ class Faults:
     drop_after: list[int] = field(default_factory=list)
     """The next streams break after that event."""
     stop_refused: bool = False
+    change_refused: str = ""
+    """The code with which a project is not renamed, put away or taken back."""
+    slow_change: asyncio.Event | None = None
+    """Such a change is answered once this is set."""
     form_token: str = "form-token"
     logins_after: int = 0
     """How often another tab logs in again right after a page has learnt who it is: its form token is worth nothing."""
@@ -280,8 +284,10 @@ class EventsHandler(Handler):
 
 class ProjectsHandler(Handler):
     def get(self) -> None:
+        archived = self.get_argument("archived", "") == "true"
+        shown = [one for one in self.played.projects.values() if (one["archived"] is not None) == archived]
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(list(self.played.projects.values())))
+        self.finish(json.dumps(shown))
 
 
 class ProjectHandler(Handler):
@@ -290,6 +296,22 @@ class ProjectHandler(Handler):
             self.finish(self.played.projects[project])
         else:
             self.refuse(404, "project-missing", "There is no such project")
+
+    async def patch(self, project: str) -> None:
+        faults = self.played.faults
+        if self.request.headers.get("X-XSRFToken") != faults.form_token:
+            self.refuse(403, "not-from-our-page", "No form token")
+            return
+        if faults.slow_change is not None:
+            await faults.slow_change.wait()
+        if faults.change_refused:
+            self.refuse(409, faults.change_refused, "It cannot be")
+            return
+        one, asked = self.played.projects[project], json.loads(self.request.body)
+        one["title"] = asked.get("title", one["title"])
+        if "archived" in asked:
+            one["archived"] = "2026-03-01T12:00:00.000Z" if asked["archived"] else None
+        self.finish(one)
 
 
 class StopHandler(Handler):

@@ -82,6 +82,7 @@ def project(name: str, title: str, state: str, days_ago: float = 0.0) -> Event:
         "used": used.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "temporary": False,
         "link": f"/v2/gh/example/{title}/main",
+        "archived": None,
         "session": None if state == "stopped" else f"/user/project-{name}/",
         "workspace_bytes": None,
         "notice": NEARLY_FULL if state == "running" else None,

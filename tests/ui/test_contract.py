@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 CHECK = """
 import type { components } from "./openapi";
-import type { Credential, CredentialRequest, Explanation, Launch, LaunchRequest, Link, Me, Project } from "%s/src/api";
+import type { Credential, CredentialRequest, Explanation, Launch, LaunchRequest, Link, Me } from "%s/src/api";
+import type { Project, ProjectChange } from "%s/src/api";
 type Promised = components["schemas"];
 export const me: (answer: Promised["Me"]) => Me = (answer) => answer;
 export const launch: (answer: Promised["Launch"]) => Launch = (answer) => answer;
 export const project: (answer: Promised["Project"]) => Project = (answer) => answer;
+export const change: (asked: ProjectChange) => Partial<Promised["ProjectChange"]> = (asked) => asked;
 export const link: (answer: Promised["Link"]) => Link = (answer) => answer;
 export const error: (answer: Promised["Error"]) => Explanation = (answer) => answer;
 export const credential: (answer: Promised["Credential"]) => Credential = (answer) => answer;
@@ -41,7 +43,7 @@ def node_tool(name: str) -> str:
 
 def test_the_pages_types_fit_the_openapi_document(tmp_path: Path) -> None:
     (tmp_path / "openapi.json").write_text(json.dumps(document(ROUTES)))
-    (tmp_path / "check.ts").write_text(CHECK % FRONTEND)
+    (tmp_path / "check.ts").write_text(CHECK % (FRONTEND, FRONTEND))
     tools = (
         [node_tool("openapi-typescript"), "openapi.json", "-o", "openapi.d.ts"],
         [node_tool("tsc"), *OPTIONS, "--moduleResolution", "bundler", "check.ts"],

@@ -50,7 +50,7 @@ async def test_home_lists_what_one_has(visitor: Visitor, two: ScenarioServer) ->
     await expect(lecture.locator("time")).to_have_text("last used now")
     await expect(thesis.locator(".state")).to_contain_text("stopped")
     await expect(thesis.locator("time")).to_have_text("last used 3 days ago")
-    await expect(thesis.get_by_role("button")).to_have_count(0)
+    await expect(thesis.get_by_role("button", name="Stop")).to_have_count(0)
     assert two.count("GET", "/api/v1/login") == 0
     await thesis.get_by_role("link", name="Resume thesis").click()
     await page.wait_for_url("**/v2/gh/example/thesis/main")
@@ -106,7 +106,7 @@ async def test_a_link_that_is_not_of_this_site_leads_nowhere(
 async def test_a_stop_that_is_refused_says_why(visitor: Visitor, two: ScenarioServer) -> None:
     two.faults.stop_refused = True
     page = await visitor.go("/")
-    await row(page, "lecture").get_by_role("button").click()
+    await row(page, "lecture").get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("alert")).to_have_text("The server could not be stopped: Seen: The hub is away")
     await expect(row(page, "lecture").get_by_role("button", name="Stop the server of lecture")).to_be_visible()
 

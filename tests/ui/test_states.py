@@ -55,8 +55,14 @@ async def arrive(visitor: Visitor, played: ScenarioServer, state: str) -> Page:
     if state == "projects":
         for number, (title, server) in enumerate(PROJECTS.items()):
             played.projects[f"p{number}"] = project(f"p{number}", title, server, days_ago=number * 0.9)
+        played.projects["old"] = project("old", "an-old-course", "stopped") | {"archived": "2026-03-01T12:00:00.000Z"}
         page = await visitor.go("/")
-        await expect(page.locator(".project")).to_have_count(len(PROJECTS))
+        await page.get_by_text("Archived (1)").click()
+        await expect(page.locator(".project")).to_have_count(len(PROJECTS) + 1)
+        await page.get_by_role("button", name="Rename numbers").click()
+        await page.get_by_label("New name of numbers").fill("")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("A name is one line of 1 to 200 characters that can be seen.")).to_be_visible()
         return page
     if state == "loose":
         played.faults.kind = "member"

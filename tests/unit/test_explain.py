@@ -623,6 +623,27 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Check the address, or open the link that made the project.",
     ),
     (
+        errors.ProjectRuns("My “notes”"),
+        409,
+        "The project's session runs",
+        "“My “notes”” has a session that runs, or is just starting or stopping, so it was not archived.",
+        "Stop it first.",
+    ),
+    (
+        errors.ProjectArchived("notes"),
+        409,
+        "The project is archived",
+        "“notes” is archived: its files are kept, and no session of it starts.",
+        "Take it back first, on the home page under “Archived”. Operators: `repolaunch unarchive`.",
+    ),
+    (
+        errors.LinkTaken("notes"),
+        409,
+        "Another project has this link by now",
+        "“notes” has the same link, which can lead to one project only.",
+        "Archive that one first.",
+    ),
+    (
         errors.LoginRequired("/api/v1/login?next=%2F"),
         401,
         "Please log in",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -357,7 +357,8 @@ async def test_an_image_that_only_a_project_has_is_pushed_too_and_its_key_leads_
     older, newer = (Image(A.key, facts(f"sha256:{name}"), None) for name in ("older", "newer"))
     projects = ProjectRows(database, site.clock)
     for name in ("one", "two"):
-        about = {"owner": "ann", "provider": "git", "spec": "x", "url": REPO.url, "ref": "", "commit": REPO.commit}
+        about: dict[str, Any] = {"owner": "ann", "provider": "git", "spec": "x"}
+        about |= {"url": REPO.url, "ref": "", "commit": REPO.commit}
         await projects.create(Project(id=name, image=older, temporary=False, token_entry=False, **about))
     await site.images.save(newer)
     if is_newer_pushed:

@@ -19,6 +19,7 @@ from launcher.store.database import Database
 from launcher.store.images import ImageRows
 from launcher.store.projects import ProjectRows
 from launcher.store.rows import Base
+from launcher.store.shelf import Shelf
 from tests.fakes.volumes import FakeVolumes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Part:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.rows = ProjectRows(database, lambda: self.now)
+        self.shelf = Shelf(database, lambda: self.now)
         self.images = ImageRows(database, lambda: self.now)
         self.volumes = FakeVolumes()
         self.checkouts = OneCheckout(folder)
@@ -110,6 +112,17 @@ async def test_the_most_recently_used_one_is_found(part: Part) -> None:
     part.now += 1
     await part.projects.use(first)
     assert await part.projects.find(ALICE, REF) == first
+
+
+async def test_the_link_of_an_archived_project_makes_a_new_one(part: Part) -> None:
+    first = await part.projects.create(asked(ALICE), REPO, IMAGE)
+    assert await part.projects.create(asked(ALICE), REPO, IMAGE) == first
+    await part.shelf.archive(first.id)
+    assert await part.projects.find(ALICE, REF) is None
+    second = await part.projects.create(asked(ALICE), REPO, IMAGE)
+    assert second.id != first.id
+    assert await part.projects.find(ALICE, REF) == second
+    assert set(part.volumes.seeds) == {first.id, second.id}  # no file is gone
 
 
 async def test_another_person_ref_or_program_finds_none(part: Part) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launcher.model import Image, ImageFacts, ImageRef, Project
-from launcher.sessions.resolve import CERTIFICATES, NO_WALLS, Limits, Resolve, Site, allowance, environment
+from launcher.sessions.resolve import ARCHIVED, CERTIFICATES, NO_WALLS, Limits, Resolve, Site, allowance, environment
 
 FACTS = ImageFacts(
     engine_id="sha256:" + "a" * 64,
@@ -86,6 +86,11 @@ async def test_without_walls_nothing_starts() -> None:
 
 async def test_a_project_that_is_gone_is_refused() -> None:
     assert (await resolve().answer(QUESTION)).status == 404
+
+
+async def test_a_project_that_is_archived_is_refused() -> None:
+    answer = await resolve(replace(PROJECT, archived=1.0)).answer(QUESTION)
+    assert (answer.status, answer.body) == (403, {"message": ARCHIVED})
 
 
 async def test_a_project_gets_its_own() -> None:

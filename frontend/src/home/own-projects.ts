@@ -1,24 +1,29 @@
-/** The projects of whoever is logged in, to resume and to stop. Strangers see nothing of it, and are not sent to a login. */
+/** The projects of whoever is logged in. Strangers see nothing of it, and are not sent to a login. */
 import { html, nothing, type TemplateResult } from "lit";
-import { ApiError, localAddress, reasonOf, webAddress, type Api, type Project } from "../api";
-import { ours, PageElement, shortAddress } from "../page";
-import { ago, text, type TextKey } from "../texts";
+import { repeat } from "lit/directives/repeat.js";
+import { ApiError, reasonOf, type Api, type Project, type ProjectChange } from "../api";
+import { PageElement } from "../page";
+import { text } from "../texts";
+import { archivedRow, projectRow, type Doing, type Renaming } from "./project-row";
 
 /** While a server starts or stops, its state is asked for this often. */
 const LOOK_AGAIN_MS = 2000;
-const STATES: Readonly<Record<Project["state"], TextKey>> = {
-  stopped: "projects.state.stopped",
-  starting: "projects.state.starting",
-  running: "projects.state.running",
-  stopping: "projects.state.stopping",
-};
+
+/** Why not, and what to do about it. */
+function refusal(error: unknown): string {
+  if (error instanceof ApiError && error.explanation.code === "bad-request") return text("projects.rename.unfit");
+  return error instanceof ApiError ? `${error.explanation.seen} ${error.explanation.todo}` : reasonOf(error);
+}
 
 export class OwnProjects extends PageElement {
   /** Set by the page. */
   api: Api | null = null;
   #known = false;
   #projects: readonly Project[] = [];
-  #stopping = new Set<string>();
+  #archived: readonly Project[] = [];
+  readonly #stopping = new Set<string>();
+  readonly #moving = new Set<string>();
+  #renaming: Renaming | null = null;
   #problem = "";
   #told = "";
   #timer = 0;
@@ -41,72 +46,47 @@ export class OwnProjects extends PageElement {
   }
 
   protected override render(): TemplateResult | typeof nothing {
-    if (this.#projects.length === 0 && this.#problem === "") return nothing;
+    if (this.#projects.length + this.#archived.length === 0 && this.#problem === "") return nothing;
+    const doing = this.#doing;
     return html`<section class="share" aria-labelledby="projects-title">
       <div>
-        <h2 id="projects-title">${text("projects.title")}</h2>
+        <h2 id="projects-title" tabindex="-1">${text("projects.title")}</h2>
         <p class="hint">${text("projects.note")}</p>
       </div>
       ${this.#problem === "" ? nothing : html`<p class="banner" role="alert">${this.#problem}</p>`}
       <ul class="projects">
-        ${this.#projects.map((project) => this.#projectView(project))}
+        ${repeat(this.#projects, ({ id }) => id, (project) => projectRow(project, doing))}
       </ul>
+      ${this.#archivedView(doing)}
       <p class="off-screen" role="status" aria-live="polite">${this.#told}</p>
     </section>`;
   }
 
-  #projectView(project: Project): TemplateResult {
-    const { title } = project;
-    const state = this.#stopping.has(project.id) ? "stopping" : project.state;
-    const address = /^https?:/.test(project.url) ? webAddress(project.url) : null;
-    const name = html`<bdi>${shortAddress(project.url)}</bdi>`;
-    return html`<li class="project" data-project=${project.id} data-state=${state}>
-      <div class="project-text">
-        <h3><bdi>${title}</bdi></h3>
-        <p class="repository">
-          ${address === null
-            ? html`<span class="name">${name}</span>`
-            : html`<a class="name" href=${address.href} rel="noopener noreferrer">${name}</a>`}
-          ${project.ref === "" ? nothing : html`<bdi class="chip" title=${text("launch.ref")}>${project.ref}</bdi>`}
-          <code class="chip" title=${text("launch.commit")}>${project.commit.slice(0, 10)}</code>
-        </p>
-        <p class="hint">
-          <span class="state"><span class="off-screen">${text("projects.state")}</span> ${text(STATES[state])}</span>
-          ${this.#usedView(project.used)}
-        </p>
-        ${project.notice === null ? nothing : html`<p class="banner">${project.notice.title}. ${project.notice.seen} ${project.notice.todo}</p>`}
-      </div>
-      <div class="actions">
-        <a
-          class="button small"
-          href=${localAddress(ours(project.link))?.href ?? ""}
-          aria-label=${text("projects.resume.label", { title })}
-          >${text("projects.resume")}</a
-        >
-        ${state === "running" || state === "stopping" ? this.#stopView(project, state === "stopping") : nothing}
-      </div>
-    </li>`;
+  #archivedView(doing: Doing): TemplateResult | typeof nothing {
+    const count = this.#archived.length;
+    if (count === 0) return nothing;
+    return html`<details class="archived">
+      <summary>${text("projects.archived", { count })}</summary>
+      <p class="hint">${text("projects.archived.note")}</p>
+      <ul class="projects">
+        ${repeat(this.#archived, ({ id }) => id, (project) => archivedRow(project, doing))}
+      </ul>
+    </details>`;
   }
 
-  #usedView(used: string): TemplateResult | typeof nothing {
-    const at = Date.parse(used);
-    if (Number.isNaN(at)) return nothing;
-    const seconds = (Date.now() + (this.api?.clockAhead ?? 0) - at) / 1000;
-    return html`· <time datetime=${used}>${text("projects.used", { ago: ago(seconds) })}</time>`;
-  }
-
-  #stopView(project: Project, stopping: boolean): TemplateResult {
-    const { title } = project;
-    // Not `disabled`, which would take the focus away from whoever pressed it.
-    return html`<button
-      type="button"
-      class="button small"
-      aria-disabled=${stopping ? "true" : "false"}
-      aria-label=${text(stopping ? "projects.stopping.label" : "projects.stop.label", { title })}
-      @click=${() => void this.#stop(project)}
-    >
-      ${text(stopping ? "action.stopping" : "projects.stop")}
-    </button>`;
+  get #doing(): Doing {
+    return {
+      now: Date.now() + (this.api?.clockAhead ?? 0),
+      stopping: this.#stopping,
+      moving: this.#moving,
+      renaming: this.#renaming,
+      stop: (project) => void this.#stop(project),
+      archive: (project) => void this.#move(project, true),
+      takeBack: (project) => void this.#move(project, false),
+      rename: ({ id }) => void this.#edit({ id, busy: false, problem: "" }),
+      save: (project, title) => void this.#save(project, title),
+      cancel: () => void this.#edited(),
+    };
   }
 
   async #begin(): Promise<void> {
@@ -129,23 +109,31 @@ export class OwnProjects extends PageElement {
     if (event.persisted) this.#seen();
   };
 
-  async #load(): Promise<void> {
+  readonly #lookAgain = (): void => {
+    if (document.visibilityState === "visible") void this.#load(false);
+  };
+
+  /** What is archived does not move by itself. */
+  async #load(all = true): Promise<void> {
+    if (this.api === null) return;
     clearTimeout(this.#timer);
     try {
-      this.#projects = (await this.api?.projects()) ?? [];
+      const archived = all ? this.api.projects(true) : this.#archived;
+      [this.#projects, this.#archived] = await Promise.all([this.api.projects(), archived]);
       this.#problem = "";
     } catch (error) {
-      if (error instanceof ApiError && error.login !== null) this.#projects = [];
+      if (error instanceof ApiError && error.login !== null) this.#projects = this.#archived = [];
       else this.#problem = text("projects.problem", { reason: reasonOf(error) });
     }
     clearTimeout(this.#timer);
     const moving = this.#projects.some(({ state }) => state === "starting" || state === "stopping");
-    if (moving) this.#timer = window.setTimeout(this.#seen, LOOK_AGAIN_MS);
+    if (moving) this.#timer = window.setTimeout(this.#lookAgain, LOOK_AGAIN_MS);
     this.requestUpdate();
   }
 
   async #stop(project: Project): Promise<void> {
     if (this.api === null || this.#stopping.has(project.id) || project.state === "stopping") return;
+    const pressed = document.activeElement;
     this.#stopping.add(project.id);
     this.#told = text("action.stopping");
     this.requestUpdate();
@@ -160,16 +148,82 @@ export class OwnProjects extends PageElement {
     await this.#load();
     if (failure !== "") this.#problem = failure;
     this.#stopping.delete(project.id);
-    await this.#redrawn(project.id);
+    await this.#redrawn(project.id, pressed);
   }
 
-  /** The button that was pressed is gone once its server is stopped: the keyboard goes on at its neighbour. */
-  async #redrawn(id: string): Promise<void> {
-    const focused = document.activeElement;
+  /** Put it away, or take it back. */
+  async #move(project: Project, archived: boolean): Promise<void> {
+    const { id, title } = project;
+    if (this.api === null || this.#moving.has(id)) return;
+    const pressed = document.activeElement;
+    this.#moving.add(id);
+    this.#told = "";
+    this.requestUpdate();
+    const failure = await this.#changed(project, { archived });
+    if (failure === "") this.#told = text(archived ? "projects.archived.done" : "projects.back.done", { title });
+    await this.#load();
+    if (failure !== "") this.#problem = failure;
+    this.#moving.delete(id);
+    await this.#redrawn(id, pressed);
+  }
+
+  /** Why not; `""`: it was changed. */
+  async #changed(project: Project, change: ProjectChange): Promise<string> {
+    try {
+      await this.api?.change(project.id, change);
+      return "";
+    } catch (error) {
+      return text("projects.not-changed", { title: project.title, reason: refusal(error) });
+    }
+  }
+
+  /** Show the form of that name; the keyboard goes on in it. */
+  async #edit(renaming: Renaming): Promise<void> {
+    const first = this.#renaming?.id !== renaming.id;
+    this.#renaming = renaming;
     this.requestUpdate();
     await this.updateComplete;
-    if (focused === null || focused.isConnected) return;
-    this.querySelector<HTMLElement>(`[data-project="${CSS.escape(id)}"] a.button`)?.focus();
+    const field = this.querySelector<HTMLInputElement>("form.project-name input");
+    if (!renaming.busy) field?.focus();
+    if (first) field?.select();
+  }
+
+  /** The form goes; the keyboard goes on where it was opened. */
+  async #edited(): Promise<void> {
+    const id = this.#renaming?.id ?? "";
+    this.#renaming = null;
+    this.requestUpdate();
+    await this.updateComplete;
+    this.querySelector<HTMLElement>(`[data-project="${CSS.escape(id)}"] [data-rename]`)?.focus();
+  }
+
+  async #save(project: Project, title: string): Promise<void> {
+    const { id } = project;
+    if (title === "") {
+      await this.#edit({ id, busy: false, problem: text("projects.rename.unfit") });
+      return;
+    }
+    if (title === project.title) {
+      await this.#edited();
+      return;
+    }
+    await this.#edit({ id, busy: true, problem: "" });
+    const problem = await this.#changed(project, { title });
+    if (problem === "") {
+      this.#told = text("projects.renamed", { title });
+      await this.#load();
+    }
+    if (this.#renaming?.id !== id) return; // given up, or on to another one
+    await (problem === "" ? this.#edited() : this.#edit({ id, busy: false, problem }));
+  }
+
+  /** What was pressed may be gone: the keyboard goes on at its neighbour, or where the project is now. */
+  async #redrawn(id: string, pressed: Element | null): Promise<void> {
+    this.requestUpdate();
+    await this.updateComplete;
+    if (pressed === null || pressed.isConnected || document.activeElement !== document.body) return;
+    const here = [`[data-project="${CSS.escape(id)}"] a.button`, ".archived summary", "#projects-title"];
+    here.map((one) => this.querySelector<HTMLElement>(one)).find((one) => one !== null)?.focus();
   }
 }
 
