@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from builders.errors import BuilderError
     from builders.guix.files import GuixFiles
     from builders.guix.means import Means
     from builders.lines import Tell
@@ -45,6 +46,9 @@ ROOTS = "gcroots/repolaunch"
 """In Guix's state: the roots that we make."""
 _UNSIGNED = re.compile(r"error: (.*\bcommit [0-9a-f]{40}\b.*\b(?:sign|unsigned|key).*)")
 _MISSING = re.compile(r"object not found[^\"]*|no match for id[^\"]*", re.IGNORECASE)
+_QUIT = re.compile(r"Throw to key `quit'")
+ENDED = "it ends the evaluation (`exit`) and gives nothing"
+_SIGNALS = 128
 _CACHE = "/keeps"
 _ALONE = Rights(reach=Reach.NOTHING)
 _ASKED = "channels.json"
@@ -91,7 +95,8 @@ async def evaluate(of: Daemon, directory: Path, files: GuixFiles, means: Means, 
     guix = await _guix(of, files, means, tell)
     kind = "package" if files.is_package else "manifest"
     argv = (guix.program, "repl", "--", program("environment"), kind, f"{SOURCE}/{REPOSITORY}/{files.environment}")
-    found = await _within(EVALUATION_S, of, Run(argv, f"evaluating {files.environment}"), tell)
+    run = Run(argv, f"evaluating {files.environment}")
+    found = await _within(EVALUATION_S, of, run, files.environment, tell)
     derivation = str(found.get("derivation"))
     if not is_store_path(derivation) or not derivation.endswith(".drv"):
         raise BuildBroken("what evaluating gave is no derivation")
@@ -120,16 +125,28 @@ async def _guix(of: Daemon, files: GuixFiles, means: Means, tell: Tell) -> _Guix
 async def _read(of: Daemon, means: Means, seen: str, path: str, tell: Tell) -> tuple[Channel, ...]:
     """What a channels.scm says; `path` is what people know it as."""
     run = Run((means.command, "repl", "--", program("channels"), f"{SOURCE}/{seen}"), f"reading {path}", _ALONE)
-    found = await _within(READ_S, of, run, tell)
+    found = await _within(READ_S, of, run, path, tell)
     return parse(found.get("channels"), path, means.schemes)
 
 
-async def _within(seconds: int, of: Daemon, run: Run, tell: Tell) -> dict[str, Any]:
+async def _within(seconds: int, of: Daemon, run: Run, path: str, tell: Tell) -> dict[str, Any]:
+    """The last answer of a program that evaluates the author's file `path`."""
     try:
         async with asyncio.timeout(seconds):
-            return await _last(of, run, tell)
+            return await _last(of, run, EnvironmentBroken(path, ENDED), tell)
     except TimeoutError:
         raise BuildTimeout(seconds, run.step) from None
+    except BuildFailed as error:
+        if error.step == run.step and _has_quit(error):
+            raise EnvironmentBroken(path, ENDED) from error
+        raise
+
+
+def _has_quit(error: BuildFailed) -> bool:
+    """Whether the file itself ended the process: Guix says a word of all else, and ends so itself after one."""
+    quits = any(_QUIT.search(line) for line in error.tail)
+    said = any("error: " in line and "failed to load" not in line for line in error.tail)
+    return (quits and not said) or (not error.tail and error.status < _SIGNALS)
 
 
 async def _of_channels(of: Daemon, declared: Sequence[Channel], path: str, means: Means, tell: Tell) -> _Guix:
@@ -213,7 +230,8 @@ async def _instances(of: Daemon, fetched: Sequence[_Fetched], means: Means, tell
     await asyncio.to_thread(_ask, of, asked)
     argv = (means.command, "repl", "--", program("instances"), f"{SOURCE}/{_ASKED}")
     commit = next((channel.commit or "" for channel in settled if channel.name == CORE), "")
-    found = await _last(of, Run(argv, f"building Guix {commit[:12]}"), tell)
+    run = Run(argv, f"building Guix {commit[:12]}")
+    found = await _last(of, run, BuildBroken(f"{run.step} gave no answer"), tell)
     profile = str(found.get("profile"))
     if not is_store_path(profile):
         raise BuildBroken("building the channels gave no profile")
@@ -263,9 +281,9 @@ def _ask(of: Daemon, channels: list[dict[str, Any]]) -> None:
     put(of.source / _ASKED, json.dumps(channels))
 
 
-async def _last(of: Daemon, run: Run, tell: Tell) -> dict[str, Any]:
-    """The last answer: what a stranger's program prints in our name comes before it."""
+async def _last(of: Daemon, run: Run, none: BuilderError, tell: Tell) -> dict[str, Any]:
+    """The last answer: what a stranger's program prints in our name comes before it. Raises `none` without any."""
     said = await answers(of, run, tell)
     if not said:
-        raise BuildBroken(f"{run.step} gave no answer")
+        raise none
     return said[-1]

@@ -131,12 +131,32 @@ let
     }
   ];
   find = at: value: if at == [ ] then { inherit value; } else if isAttrs value && value ? ${head at} then find (builtins.tail at) value.${head at} else { };
+  # What there is instead, for whoever has misspelt a name: nothing is looked at that was not when the choices were.
+  namesOf = value: if builtins.length (attrNames value) > 500 then [ ] else attrNames value;
+  outputsOf =
+    name:
+    let
+      systems = flake.outputs.${name};
+    in
+    if !(name == "packages" || name == "devShells") || !isAttrs systems then
+      [ name ]
+    else
+      builtins.concatMap (
+        each:
+        if each == system && isAttrs systems.${each} then
+          map (output: "${name}.${each}.${output}") (namesOf systems.${each})
+        else
+          [ "${name}.${each}" ]
+      ) (namesOf systems);
   fromFlake =
     let
       there = filter (choice: find choice.at flake ? value) choices;
     in
     if there == [ ] then
-      refuse { shape = "flake"; }
+      refuse {
+        shape = "flake";
+        outputs = builtins.concatMap outputsOf (namesOf flake.outputs);
+      }
     else
       { inherit (head there) kind; } // find (head there).at flake;
 

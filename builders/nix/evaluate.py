@@ -24,6 +24,7 @@ from builders.lines import LOOSE, REPRODUCIBLE, Step
 from builders.nix import nar, purity
 from builders.nix.expressions import TAIL, Expressions, decoded
 from builders.nix.locks import Wanted, check, inputs
+from builders.nix.outputs import lacking
 from builders.sandbox_commands import SOURCE
 from builders.source import copy
 
@@ -173,9 +174,8 @@ class _Evaluation:
                 if (found := purity.impure(said, at)) is not None:
                     return found
                 reason = f"“{name}” is not pure"
-            case {"shape": "flake"}:
-                outputs = ("packages.{}.binder", "devShells.{}.default", "packages.{}.default")
-                reason = "it has none of the outputs " + ", ".join(f"“{one.format(self.system)}”" for one in outputs)
+            case {"shape": "flake", "outputs": list(there)}:
+                reason = lacking(self.system, there)
             case {"shape": "function", "needed": list(needed)}:
                 names = ", ".join(f"“{name}”" for name in needed)
                 reason = f"it is a function that wants {names}, which nobody gives it: give each argument a default"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builders import addresses
 from builders.errors import BuildAddressClosed, EnvironmentBroken
+from builders.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OUTSIDE = "it is the folder “{path}”, which is not in the repository: keep it there, and name it by a relative path"
+"""Of an input."""
 MOST = 1000
 """Inputs of one lock file. The largest of public flakes have some two hundred."""
 _FORGES = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
@@ -50,7 +54,8 @@ def inputs(text: bytes, name: str) -> tuple[Wanted, ...]:
         raise EnvironmentBroken(name, f"it locks {len(wanted)} inputs; at most {MOST} are fetched")
     found = []
     for node, about in wanted:
-        if about.get("type") == "path":  # a folder of the repository itself, or nothing that is here
+        if about.get("type") == "path":
+            _check_path(about, nodes[node].get("parent"), name, node)
             continue
         if not isinstance(about.get("narHash"), str):
             raise EnvironmentBroken(name, f"the input “{node}” has no narHash: run `nix flake lock` with a newer Nix")
@@ -58,6 +63,15 @@ def inputs(text: bytes, name: str) -> tuple[Wanted, ...]:
         check(one, f"{name}: {node}")
         found.append(one)
     return tuple(found)
+
+
+def _check_path(about: Mapping[str, Any], parent: object, name: str, node: str) -> None:
+    """A folder of the repository needs no fetching. Raises EnvironmentBroken for one of the machine."""
+    path = str(about.get("path"))
+    # What belongs to an input that is fetched is in that one's tree, and Nix lets nothing leave it.
+    place = path if parent else posixpath.join(posixpath.dirname(name), path)
+    if path.startswith("/") or posixpath.normpath(place).startswith(".."):
+        raise EnvironmentBroken(f"{name}: {node}", OUTSIDE.format(path=clean(path)[: addresses.SHOWN]))
 
 
 def check(wanted: Wanted, step: str) -> None:

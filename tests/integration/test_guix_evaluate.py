@@ -16,7 +16,7 @@ import pytest
 
 from builders.errors import BuildDiskFull, BuildFailed, BuildOutOfMemory, BuildTimeout, EnvironmentBroken, StoreUnfit
 from builders.guix.build import build
-from builders.guix.evaluate import VERSION, Evaluated, evaluate
+from builders.guix.evaluate import ENDED, VERSION, Evaluated, evaluate
 from builders.guix.files import look
 from builders.guix.source import prepare
 from builders.guix.tool import STATE, tool
@@ -319,6 +319,26 @@ async def test_what_is_broken_is_told_in_guix_own_words(
     error = caught.value
     assert (error.builder, error.step, error.status) == ("guix", step, 1)
     assert words in "\n".join(("", *error.tail)), error.tail
+
+
+@pytest.mark.parametrize(
+    "files,path",
+    [
+        ({"manifest_scm": "(exit 3)"}, "manifest.scm"),
+        pytest.param({"binder__guix_scm": "(exit)"}, "binder/guix.scm", marks=pytest.mark.long),
+        pytest.param({"manifest_scm": "(primitive-exit 3)"}, "manifest.scm", marks=pytest.mark.long),
+        ({"manifest_scm": '(display "done") (primitive-exit 0)'}, "manifest.scm"),
+        pytest.param(
+            {"manifest_scm": MANIFEST, "channels_scm": "(primitive-exit 0)"}, "channels.scm", marks=pytest.mark.long
+        ),
+    ],
+)
+async def test_a_file_that_ends_the_evaluation_is_told_so(
+    tmp_path: Path, guix: Guix, files: dict[str, str], path: str
+) -> None:
+    with pytest.raises(EnvironmentBroken) as caught:
+        await guix.evaluate(repository(tmp_path / "r", **files))
+    assert (caught.value.path, caught.value.reason) == (path, ENDED)
 
 
 async def test_a_channel_of_this_network_is_refused_before_anything_is_fetched(tmp_path: Path, guix: Guix) -> None:

@@ -212,6 +212,14 @@ SHAPELESS = {
             "“packages.x86_64-linux.default”"
         ),
     ),
+    "a flake with a name that is nearly one": (
+        "flake.nix",
+        "{ outputs = _: { lib = abort 1; packages.x86_64-linux.bindr = abort 2; packages.i686-linux = abort 3; }; }",
+        (
+            "it has none of the outputs “packages.x86_64-linux.binder”, “devShells.x86_64-linux.default”, "
+            "“packages.x86_64-linux.default”; “packages.x86_64-linux.bindr” is nearly “packages.x86_64-linux.binder”"
+        ),
+    ),
     "a set": ("default.nix", "{ }", "it gives a value of type “set”, not a package, a shell or a list of packages"),
     "an empty list": (
         "shell.nix",

@@ -44,3 +44,14 @@ def test_an_address_of_a_page_is_as_good_as_an_id(said: str) -> None:
 def test_where_there_is_none() -> None:
     with pytest.raises(click.UsageError, match=r"about' is no launch's id, which is 32 characters\."):
         FORM.convert("https://site.example/about", None, None)
+
+
+@pytest.mark.parametrize(
+    "typed,meant",
+    [(["luanch"], "'launch'"), (["admin", "bna"], "'ban'"), (["up", "--exampel"], "'--example'")],
+)
+def test_a_word_that_is_nearly_a_command_is_told_the_command(typed: list[str], meant: str) -> None:
+    done = CliRunner().invoke(main, typed)
+    assert done.exit_code == 2
+    assert "Did you mean" in done.output
+    assert meant in done.output

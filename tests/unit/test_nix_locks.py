@@ -26,6 +26,36 @@ def test_what_is_fetched() -> None:
 
 
 @pytest.mark.parametrize(
+    "path,name,parent,inside",
+    [
+        ("./sub", "flake.lock", None, True),
+        ("../sub", "binder/flake.lock", [], True),
+        ("../../sub", "sub/flake.lock", ["nixpkgs"], False),
+        ("./lib", "flake.lock", ["nixpkgs"], True),
+        ("/etc", "flake.lock", None, False),
+        ("/etc", "flake.lock", ["nixpkgs"], False),
+        ("..", "flake.lock", [], False),
+        ("../../etc", "binder/flake.lock", [], False),
+        ("./a/../../etc", "flake.lock", [], False),
+        ("//etc", "flake.lock", None, False),
+    ],
+)
+def test_a_folder_of_the_machine(path: str, name: str, parent: list[str] | None, inside: bool) -> None:
+    about: dict[str, Any] = {"type": "path", "path": path, "narHash": HASH}
+    node = {"locked": about} | ({} if parent is None else {"parent": parent})
+    text = json.dumps({"nodes": {"data": node, "root": {"inputs": {}}}, "root": "root", "version": 7}).encode()
+    if inside:
+        assert inputs(text, name) == ()
+        return
+    with pytest.raises(EnvironmentBroken) as caught:
+        inputs(text, name)
+    assert caught.value.path == f"{name}: data"
+    assert caught.value.reason == (
+        f"it is the folder “{path}”, which is not in the repository: keep it there, and name it by a relative path"
+    )
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://127.0.0.1/x.tar.gz",
