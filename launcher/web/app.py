@@ -32,7 +32,7 @@ from launcher.web import (
     state_badge,
 )
 from launcher.web.assets import Assets
-from launcher.web.handler import Missing
+from launcher.web.handler import Bare, Missing
 from launcher.web.headers import headers_of
 from launcher.web.serving import answered
 
@@ -78,17 +78,25 @@ ROUTES: Final[tuple[Route, ...]] = (
 """Every address that the launcher serves. Nothing is served that is not documented here."""
 
 
-class _Site(Application):
-    """The routes, also below the path that the public address has: what answers knows nothing of it.
+PASSED_ON: Final = "X-Forwarded-For"
+"""Our proxy writes it into all that it passes on. Without it asks this machine itself: the hub, the command line."""
 
-    The hub and the command line on this machine ask without it.
+
+class _Site(Application):
+    """The routes below the path that the public address has: what answers knows nothing of it.
+
+    The hub and the command line on this machine ask without it. For who comes by the proxy nothing is beside it.
     """
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Tornado's: who answers this request."""
-        base = self.settings["base"]
+        base, web = self.settings["base"], self.settings["default_handler_args"]
+        if base and request.path == base:
+            return self.get_handler_delegate(request, Bare, web)
         if base and request.path.startswith(f"{base}/") and str(request.uri).startswith(base):
             request.path, request.uri = request.path[len(base) :], str(request.uri)[len(base) :]
+        elif base and PASSED_ON in request.headers:
+            return self.get_handler_delegate(request, Missing, web)
         return super().find_handler(request, **kwargs)
 
 

@@ -283,3 +283,12 @@ class Missing(Handler):
         """Refuse."""
         await super().prepare()
         raise HTTPError(HTTPStatus.NOT_FOUND)
+
+
+class Bare(Handler):
+    """The path that the public address has, as people type it: without the slash at its end."""
+
+    def get(self) -> None:
+        """To the home page, or whatever its query makes of it."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(f"{self.web.base}/{query}")

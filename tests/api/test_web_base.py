@@ -49,6 +49,28 @@ async def test_every_route_is_below_the_path(below: Site, path: str) -> None:
         assert answer.status == 404
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/versions", "/v2/gh/a/b/main", "/api/v1/login", "/user/project-a/", f"{BASE}x/"]
+)
+async def test_beside_it_is_nothing_for_who_comes_by_the_proxy(below: Site, path: str) -> None:
+    for method in ("GET", "HEAD", "POST"):
+        passed_on = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "Accept": "text/html"}
+        async with below.client.request(method, below.base + path, headers=passed_on, allow_redirects=False) as answer:
+            text = await answer.text()
+            assert answer.status == 404, text
+            assert method == "HEAD" or f'href="{BASE}/"' in text, "and the page leads home"
+
+
+async def test_the_hub_and_the_command_line_ask_without_it(below: Site) -> None:
+    await below.json("GET", "/versions")
+
+
+async def test_people_leave_the_slash_out(below: Site) -> None:
+    assert await location(below, BASE) == f"{BASE}/"
+    passed_on = {"X-Forwarded-For": "203.0.113.9"}
+    assert await location(below, f"{BASE}?url=a%2Fb", **passed_on) == f"{BASE}/?url=a%2Fb"
+
+
 async def test_redirects_stay_below_it(below: Site) -> None:
     assert await location(below, f"{BASE}/repo/ada/nice/lab") == f"{BASE}/v2/gh/ada/nice/master?urlpath=lab"
     login = await location(below, f"{BASE}/api/v1/projects/aaaaaaaaaa/open")

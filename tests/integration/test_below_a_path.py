@@ -113,8 +113,11 @@ async def test_binderhubs_interface_is_below_it_too(below: Service, git_daemon: 
         for path in ("/nowhere", "/_config", "/v2/gh", "/build/gh"):
             async with http.get(below.base_url + path) as got:
                 assert got.status == 404, path
-        async with http.get(f"http://127.0.0.1:{below.port}{BASE}x/versions", allow_redirects=False) as got:
-            assert got.status == 404
+        for beside in ("/", "/versions", "/health", "/v2/gh/ada/nice/main", "/user/project-a/", f"{BASE}x/versions"):
+            async with http.get(f"http://127.0.0.1:{below.port}{beside}", allow_redirects=False) as got:
+                assert got.status == 404, beside
+        async with http.get(f"http://127.0.0.1:{below.port}{BASE}", allow_redirects=False) as got:
+            assert (got.status, got.headers["Location"]) == (302, f"{BASE}/")
         for path, target in (
             ("/repo/ada/nice/lab/tree/a", f"{BASE}/v2/gh/ada/nice/master?urlpath=lab/tree/a"),
             ("/launch?url=github.com%2Fada%2Fnice", f"{BASE}/v2/gh/ada/nice/HEAD"),
