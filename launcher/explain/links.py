@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ROWS: Final[Mapping[type[errors.LauncherError], Row]] = {
     errors.UnknownProvider: Row(
         "unknown-provider",
-        400,
+        404,
         "Unknown provider",
         "The link names the provider “{provider}”.",
         "Use one of: {known}.",

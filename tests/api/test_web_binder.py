@@ -215,7 +215,7 @@ FAILURES: list[tuple[str, dict[str, str], int, str]] = [
     (
         "/build/svn/a/b/c",
         SSE,
-        400,
+        404,
         f"Unknown provider.\nThe link names the provider “svn”.\nUse one of: {KNOWN}.\n",
     ),
     (

@@ -200,18 +200,18 @@ async def test_the_button_of_another_sites_page_begins_nothing(site: Site, token
 
 
 @pytest.mark.parametrize(
-    "query, said",
+    "query, status, said",
     [
-        ("provider=svn&spec=a", "Unknown provider"),
-        ("", "Unknown provider"),
-        ("provider=gh&spec=only", "The link does not have the form of its provider"),
-        ("provider=gh&spec=a%2Fb%2Fmain&urlpath=..%2F..%2Fhub%2F", "The request cannot be understood"),
+        ("provider=svn&spec=a", 404, "Unknown provider"),
+        ("", 404, "Unknown provider"),
+        ("provider=gh&spec=only", 400, "The link does not have the form of its provider"),
+        ("provider=gh&spec=a%2Fb%2Fmain&urlpath=..%2F..%2Fhub%2F", 400, "The request cannot be understood"),
     ],
 )
-async def test_a_link_that_is_none_is_refused_in_both_ways(site: Site, query: str, said: str) -> None:
-    html, _ = await get(site, f"/api/v1/start?{query}", 400, who=site.cookie())
+async def test_a_link_that_is_none_is_refused_in_both_ways(site: Site, query: str, status: int, said: str) -> None:
+    html, _ = await get(site, f"/api/v1/start?{query}", status, who=site.cookie())
     assert said in html
     good = fields((await get(site, f"/api/v1/start?{LINK}", who=site.cookie()))[0])
     wrong: dict[str, Any] = dict(parse_qsl(query)) | {"_xsrf": good["_xsrf"]}
-    assert said in (await sent(site, wrong, 400))[0]
+    assert said in (await sent(site, wrong, status))[0]
     assert site.script.asked == []

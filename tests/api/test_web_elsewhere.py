@@ -209,7 +209,8 @@ async def test_nothing_is_shown_for_other_addresses(site: Site, url: str) -> Non
 
 async def test_oembed_speaks_json_alone_and_refuses_what_is_no_link(site: Site) -> None:
     await embedded(site, f"{site.base}/v2/gh/{SPEC}", 501, "xml")
-    await embedded(site, f"{site.base}/v2/svn/a/b", 400)
+    await embedded(site, f"{site.base}/v2/svn/a/b", 404)
+    await embedded(site, f"{site.base}/v2/gh/only", 400)
 
 
 async def test_a_project_of_which_nothing_is_known_is_ready_alone(site: Site) -> None:

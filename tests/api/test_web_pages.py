@@ -144,7 +144,7 @@ async def test_what_was_asked_is_text_in_its_refusal(built: Site, path: str, see
     assert "<img src=x" not in html
 
 
-@pytest.mark.parametrize("path, status", [("/v2/svn/a/b", 400), ("/v2/gh/only", 400), ("/v2/gh/a/b/%ff", 400)])
+@pytest.mark.parametrize("path, status", [("/v2/svn/a/b", 404), ("/v2/gh/only", 400), ("/v2/gh/a/b/%ff", 400)])
 async def test_a_link_that_cannot_be_one_has_the_status_of_its_error(built: Site, path: str, status: int) -> None:
     assert '<div id="app">' in await text(built, path, status)
 

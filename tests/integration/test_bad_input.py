@@ -181,7 +181,7 @@ def local_path(url: str) -> Told:
 HOST = "https%3A%2F%2Fgit.example.org%2Frepo.git"
 GITHUB_USER = "the user's name is missing or is none that GitHub gives"
 LINKS = {
-    "provider": ("svn/user/repo/main", Told("unknown-provider", 400, "Unknown provider", "The link names the provider “svn”.", "Use one of: ckan, dataverse, figshare, gh, gist, git, gl, hydroshare, swh, zenodo.")),
+    "provider": ("svn/user/repo/main", Told("unknown-provider", 404, "Unknown provider", "The link names the provider “svn”.", "Use one of: ckan, dataverse, figshare, gh, gist, git, gl, hydroshare, swh, zenodo.")),
     "escape": (f"git/{HOST[:-4]}%2.git/main", bad_spec("git", f"{HOST[:-4]}%2.git/main", "%2. is not a percent-escape")),
     "escape in the ref": ("gh/user/repo/50%", bad_spec("gh", "user/repo/50%", "% is not a percent-escape")),
     "escapes that are no text": ("gh/user/repo/%ff", bad_spec("gh", "user/repo/%ff", "its percent-escapes are not UTF-8")),

@@ -163,9 +163,9 @@ async def _streams(http: aiohttp.ClientSession, below: Service, path: str) -> No
         return events
 
     lists = "text/html, text/event-stream;q=0.9, */*;q=0.1"
-    for accept, asked in (("*/*", path), (lists, "/build/svn/a/b"), (lists, "/build/gh/only")):
+    for accept, asked, status in (("*/*", path, 400), (lists, "/build/svn/a/b", 404), (lists, "/build/gh/only", 400)):
         (refused,) = await told(accept, asked)
-        assert (refused["phase"], refused["status_code"]) == ("failed", 400)
+        assert (refused["phase"], refused["status_code"]) == ("failed", status)
     events = await told(lists, path)
     assert (events[-1]["phase"], "sha256:" in events[-1]["imageName"]) == ("ready", True), events[-1]
     assert {"building", "built"} <= {one["phase"] for one in events}

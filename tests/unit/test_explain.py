@@ -16,7 +16,7 @@ TAIL = ("Collecting numpy==99", "ERROR: No matching distribution found for numpy
 TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
     (
         errors.UnknownProvider("svn", ("gh", "gl", "git")),
-        400,
+        404,
         "Unknown provider",
         "The link names the provider “svn”.",
         "Use one of: gh, gl, git.",
