@@ -178,7 +178,8 @@ class Build(StreamHandler):
         """The launch, and the number of the last event that the client has."""
         accept = self.request.headers.get("Accept", "")
         if not accepts_events(accept):
-            raise BadRequest("Accept", f"It is “{accept}”.", "text/event-stream")
+            seen = f"It is “{accept}”, and asks for no type that is given here." if accept else "It is missing."
+            raise BadRequest("Accept", seen, "text/event-stream, alone or in a list")
         build_only = self.get_query_argument("build_only", "").lower() == "true"
         raw = self.request.path.removeprefix(f"/build/{provider}/")
         ref = self.web.links.parse_spec(provider, raw)

@@ -201,7 +201,19 @@ FAILURES: list[tuple[str, dict[str, str], int, str]] = [
         PATH,
         {"Accept": "*/*"},
         400,
-        "The request cannot be understood.\nAccept: It is “*/*”.\nExpected: text/event-stream.\n",
+        (
+            "The request cannot be understood.\nAccept: It is “*/*”, and asks for no type that is given here.\n"
+            "Expected: text/event-stream, alone or in a list.\n"
+        ),
+    ),
+    (
+        PATH,
+        {"Accept": ""},
+        400,
+        (
+            "The request cannot be understood.\nAccept: It is missing.\n"
+            "Expected: text/event-stream, alone or in a list.\n"
+        ),
     ),
     (
         f"{PATH}?build_token=none",

@@ -173,4 +173,4 @@ async def test_a_stand_in_for_programs_without_the_accept_header_is_told_what_is
         [event] = [json.loads(line[5:]) for line in (await answer.text()).splitlines() if line.startswith("data:")]
         assert answer.status == 200
     assert (event["phase"], event["status_code"]) == ("failed", 400)
-    assert "Expected: text/event-stream." in event["message"]
+    assert "Expected: text/event-stream, alone or in a list." in event["message"]
