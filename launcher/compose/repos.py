@@ -39,6 +39,7 @@ class Repos:
         self.checkouts = GitCheckouts(
             folder, addresses, settings.allowed_protocols, _limits(settings), archive=archive, keyring=self.keyring
         )
+        self.checkouts.mind(common.gate.leads_to)
         asking = (addresses, settings.allowed_protocols, settings.resolve_timeout_s, folder)
         self.api = Api(*asking, settings.provider_fresh_s)
         self.git = GitResolver(*asking, known_hosts=settings.ssh_known_hosts)

@@ -131,7 +131,7 @@ class Gate:
         return any(matching(policy.provider(name).high_quota, _forms(spec)) for one in asked for name, spec in one)
 
     def leads_to(self, url: str) -> None:
-        """A host leads whoever asks it on to this address. Raises RepositoryBanned."""
+        """What is launched leads on to this address: its host, or a submodule. Raises RepositoryBanned."""
         self._unbanned(self._aliases.names_at(url), f"git/{url}")
 
     def is_record(self, account: Account, ref: RepoRef, found: str) -> None:

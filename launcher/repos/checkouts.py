@@ -90,6 +90,10 @@ class GitCheckouts:
         self._removals: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
 
+    def mind(self, leads_to: Callable[[str], None]) -> None:
+        """Tell it each address that a repository or a host leads on to; what it raises ends the checkout."""
+        self._fetcher.mind(leads_to)
+
     async def recover(self) -> None:
         """Remove what a process that was killed left behind."""
         self._root.mkdir(parents=True, exist_ok=True)
@@ -117,6 +121,7 @@ class GitCheckouts:
             shared.removal = None
         try:
             checkout, _ = await asyncio.shield(shared.task)
+            await self._fetcher.check(checkout)
             known = checkout.repo
             found = replace(repo, commit=known.commit, archived=known.archived, private=known.private)
             yield Checkout(found, checkout.path, checkout.tree)

@@ -31,6 +31,8 @@ from launcher.repos.records.fetch import RecordFetcher
 from launcher.repos.remote import Remote, full_disk_told
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launcher.model import ResolvedRepo
     from launcher.repos.access import Access, Keyring
     from launcher.repos.addresses import AddressPolicy
@@ -52,6 +54,18 @@ class Fetcher:
         self._protocols = protocols
         self._limits = limits
         self._keyring = keyring
+
+    def mind(self, leads_to: Callable[[str], None]) -> None:
+        """Tell it each address that a repository or a host leads on to; what it raises stops that."""
+        self._remote.leads_to = leads_to
+
+    async def check(self, checkout: Checkout) -> None:
+        """Tell it those of what was fetched before. Raises SubmoduleFailed."""
+        for path, url in await asyncio.to_thread(_noted, checkout.path):
+            try:
+                self._remote.leads_to(url)
+            except LauncherError as error:
+                raise SubmoduleFailed(checkout.repo.url, path, error) from None
 
     async def fetch(self, repo: ResolvedRepo, path: Path) -> tuple[Checkout, int]:
         """Make `path`; give the checkout and its size in bytes. Leaves nothing behind when it raises.
@@ -187,6 +201,7 @@ class _Checkout:
             if not await asyncio.to_thread(tree.is_empty_folder, parent.path, module.path):
                 raise CheckoutRefused(parent.repo.url, tree.shown(module.path), "there is something in its place")
             repo = submodules.repository(module, commit, parent.repo.url, self._sources.protocols)
+            self._sources.everybody.remote.leads_to(repo.url)
             got = await self._module(replace(repo, private=parent.repo.private), target)
         except (RepositoryTooLarge, DiskFull):
             raise
@@ -213,3 +228,12 @@ class _Checkout:
     def _inside(self, path: Path) -> str:
         """Where it lies in the whole, `""` for the whole itself."""
         return path.relative_to(self._root).as_posix().removeprefix(".")
+
+
+def _noted(checkout: Path) -> list[tuple[str, str]]:
+    """Where submodules lie in a checkout, and where they came from. Blocks."""
+    try:
+        noted = json.loads((checkout / PARTS).read_text())
+    except FileNotFoundError:
+        return []
+    return [(tree.shown(one["path"]), one["url"]) for one in noted["modules"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +16,18 @@ from launcher.errors import (
     LocalPath,
     ProtocolRefused,
     RefMissing,
+    RepositoryBanned,
     RepositoryMissing,
     RepositoryTooLarge,
     SubmoduleFailed,
 )
+from launcher.gate.gate import Gate
+from launcher.gate.policy import Policy
+from launcher.repos.aliases import Aliases
 from launcher.repos.budget import Limits
+from launcher.repos.checkouts import Keep
+from launcher.repos.provider import Sites
+from launcher.repos.spellings import plain_address
 from launcher.repos.submodules import Module, absolute, repository
 from tests.fixtures.repos import git
 from tests.fixtures.trees import blob, checkouts, failure, link, raw_commit, raw_tree, resolve
@@ -139,6 +148,35 @@ async def test_a_submodule_that_redirects_inwards(git_http: GitHttpHost, tmp_pat
     assert isinstance(error, SubmoduleFailed)
     assert isinstance(error.cause, AddressRefused)
     assert error.cause.via == f"{git_http.base}/sub-inwards/r.git"
+
+
+@pytest.mark.parametrize("named", ["itself", "moved"])
+async def test_what_is_banned_is_no_submodule(git_http: GitHttpHost, tmp_path: Path, named: str) -> None:
+    """By its own address, or by one that leads there; also in what was fetched before the ban."""
+    part, root = git_http.make_repo(), git_http.make_repo()
+    name = part.path.name
+    git_http.redirects["/sub-moved/"] = "/"
+    link(root, "libs/part", part.url if named == "itself" else f"../sub-moved/{name}", part.commit)
+    ban = {"providers": {"git": {"banned": [f"^{re.escape(plain_address(part.url))}/"]}}}
+    policies = [Policy(), Policy.model_validate(ban)]
+    of = Gate(lambda: policies[0], time.monotonic, Aliases(Sites()))
+    async with checkouts(tmp_path, keep=Keep()) as shared, checkouts(tmp_path / "other") as other:
+        shared.mind(of.leads_to)
+        other.mind(of.leads_to)
+        repo = await resolve(root)
+        async with shared.open(repo) as checkout:
+            assert (checkout.path / "libs/part/README.md").exists()
+        del policies[0]
+        git_http.requests.clear()
+        for one in (shared, other) if named == "itself" else (other,):
+            with pytest.raises(SubmoduleFailed) as caught:
+                async with one.open(repo):
+                    pass
+            error = caught.value
+            assert isinstance(error.cause, RepositoryBanned)
+            assert (error.url, error.path) == (root.url, "libs/part")
+            assert name in error.cause.spec
+    assert not [path for path in git_http.requests if path.startswith(f"/{name}")]
 
 
 async def test_what_is_not_there(git_http: GitHttpHost, tmp_path: Path) -> None:

@@ -231,6 +231,16 @@ TEXTS: list[tuple[errors.LauncherError, int, str, str, str]] = [
         "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
     ),
     (
+        errors.SubmoduleFailed("https://h.org/a.git", "libs/b", errors.RepositoryBanned("git/https://h.org/b.git")),
+        422,
+        "A submodule cannot be had",
+        (
+            "In https://h.org/a.git, the submodule “libs/b” cannot be had. "
+            "The operator of this site has closed “git/https://h.org/b.git”."
+        ),
+        "Correct or remove it in `.gitmodules`. A network that is not open is the operator's to open.",
+    ),
+    (
         errors.RateLimited("https://zenodo.org/api/records/1"),
         503,
         "The provider asks us to wait",
