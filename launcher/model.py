@@ -61,6 +61,8 @@ class Record:
     """`plain`: files as they are. `files`: the same, but a single zip archive is unpacked. `tar`: one of everything."""
     tree: str = ""
     """The git tree id that the files have to have, where the archive says it."""
+    concept: str = ""
+    """What all its versions are cited by together: `10.5281/zenodo.3242073`; `""`: they have no such name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,8 +135,8 @@ class Gate:
         self._unbanned(self._aliases.names_at(url), f"git/{url}")
 
     def is_record(self, account: Account, ref: RepoRef, found: str) -> None:
-        """A link is of this version of a record (`model.Record.id`). Raises RepositoryBanned."""
-        if account.kind is not Kind.OPERATOR:
+        """A link is of this version of a record (`model.Record.id`, `concept`). Raises RepositoryBanned."""
+        if found and account.kind is not Kind.OPERATOR:
             self._unbanned(self._aliases.names_of_record(found), f"{ref.provider}/{ref.spec}")
 
     def _person(self, account: Account) -> None:

@@ -21,5 +21,6 @@ class Held:
         """See `stages.Resolver`. Raises RepositoryBanned too."""
         found = await self._resolver.resolve(ref, account)
         if found.record is not None:
-            self._gate.is_record(account, ref, found.record.id)
+            for name in (found.record.id, found.record.concept):
+                self._gate.is_record(account, ref, name)
         return found

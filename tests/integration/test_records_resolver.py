@@ -76,6 +76,7 @@ async def test_what_a_provider_answered_is_understood(providers: StandIn, name: 
     assert (record.id, [(one.path, one.size, one.checksum) for one in record.files]) == expected(
         told, providers.base.partition("://")[2]
     )
+    assert record.concept == told.get("concept", "")
     assert record.date > 10**9 or told.get("dateless")
     assert all(one.url.startswith(providers.base) for one in record.files)
     assert set(providers.paths) == set(told["answers"]), "every answer of the recording is asked for, and no other"
@@ -93,6 +94,16 @@ async def test_the_real_provider_answers_so_still(name: str) -> None:
         api.close()
     assert record is not None
     assert (record.id, [(one.path, one.size, one.checksum) for one in record.files]) == expected(told, "")
+
+
+async def test_zenodos_own_interface_says_it_in_other_words(providers: StandIn) -> None:
+    """What all versions are cited by, as https://zenodo.org/schemas/record has it."""
+    providers.zenodo(4924875, {"a": b"1"})
+    record = json.loads(providers.answers["/api/records/4924875"].body)
+    del record["pids"]
+    providers.json("/api/records/4924875", record | {"doi": DOI, "conceptdoi": "10.5281/zenodo.4924874"})
+    seen = await found(providers, "zenodo", DOI)
+    assert (seen.id, seen.concept) == (DOI, "10.5281/zenodo.4924874")
 
 
 async def test_an_answer_that_has_not_changed_is_not_sent_again(providers: StandIn) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,7 +22,8 @@ from launcher.errors import (
 )
 from launcher.gate.gate import Gate
 from launcher.gate.policy import Policy
-from launcher.model import Account, Kind
+from launcher.gate.resolved import Held
+from launcher.model import Account, Kind, Record, ResolvedRepo
 from launcher.operate.policy import pattern_of
 from launcher.repos.aliases import Aliases
 from launcher.repos.provider import Sites
@@ -40,6 +42,17 @@ GUEST, PROGRAM, OPERATOR = (
 EVERYBODY = (ADA, EVE, GUEST, PROGRAM, OPERATOR)
 NICE = parse_spec("gh", "ada/nice/main")
 HERE = "192.0.2.1"
+
+
+@dataclass
+class Finds:
+    """A `stages.Resolver` that finds this record, whatever the link."""
+
+    record: Record
+
+    async def resolve(self, ref: RepoRef, account: Account) -> ResolvedRepo:
+        del account
+        return ResolvedRepo(ref, "", "", record=self.record)
 
 
 def gate(**policy: Any) -> Gate:
@@ -287,6 +300,20 @@ def test_a_record_is_banned_by_any_doi_that_leads_to_it(link: str, found: str) -
         of.is_record(ADA, other, found)
     of.is_record(OPERATOR, other, found)
     of.is_record(ADA, other, "10.5281/zenodo.9")
+
+
+@pytest.mark.parametrize("banned", [DOI, "10.5281/zenodo.3242073"])
+async def test_a_version_is_banned_by_its_own_doi_and_by_that_of_all_versions(banned: str) -> None:
+    """Whichever of them a link has, it turns out to be of this version."""
+    provider, pattern = pattern_of(f"https://doi.org/{banned}", "", Settings())
+    of = gate(providers={provider: {"banned": [pattern]}})
+    finder = Finds(Record(DOI, 0, (), concept="10.5281/zenodo.3242073"))
+    for doi in (DOI, "10.5281/zenodo.3242073", "10.1234/another"):
+        with pytest.raises(RepositoryBanned, match=re.escape(doi)):
+            await Held(finder, of).resolve(parse_spec("zenodo", doi), ADA)
+        assert (await Held(finder, of).resolve(parse_spec("zenodo", doi), OPERATOR)).record == finder.record
+    for other in (Record("10.5281/zenodo.9", 0, (), concept="10.5281/zenodo.8"), Record("10.5281/zenodo.9", 0, ())):
+        assert (await Held(Finds(other), of).resolve(parse_spec("zenodo", "10.5281/zenodo.9"), ADA)).record == other
 
 
 def test_people_are_banned_and_named_however_their_names_are_written() -> None:

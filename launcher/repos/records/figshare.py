@@ -7,6 +7,7 @@ a wall that turns away programs.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from launcher.model import Record, RecordFile
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _LISTED = 10
 _PAGE = 1000
 _PAGES = 20
+_VERSION = re.compile(r"\.v[0-9]+$")
+"""The end of a version's DOI; before it is that of all versions."""
 _WRONG = "its site answers, but not as figshare"
 
 
@@ -33,7 +36,7 @@ async def find(question: Question) -> Record:
         name = told["doi"] or f"figshare article {article} version {number}"
     except (KeyError, TypeError, ValueError):
         raise question.unfit(_WRONG) from None
-    return Record(str(name), date, files)
+    return Record(str(name), date, files, concept=_VERSION.sub("", str(told["doi"] or "")))
 
 
 async def _all(question: Question, path: str) -> list[dict[str, Any]]:

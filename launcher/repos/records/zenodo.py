@@ -33,7 +33,8 @@ async def find(question: Question) -> Record:
         raise question.unfit("its site answers, but not as one of InvenioRDM") from None
     if not files:
         raise question.unfit("the record has no files")
-    return Record(_name(told) or f"{question.base.partition('://')[2]}/records/{found}", date, files)
+    name = _doi(told, "doi") or f"{question.base.partition('://')[2]}/records/{found}"
+    return Record(name, date, files, concept=_doi(told.get("parent"), "") or _doi(told, "conceptdoi"))
 
 
 def _file(entry: dict[str, Any], api: str) -> RecordFile:
@@ -46,9 +47,11 @@ def _file(entry: dict[str, Any], api: str) -> RecordFile:
     )
 
 
-def _name(told: dict[str, Any]) -> str:
-    """The DOI of this version, as Zenodo and as InvenioRDM say it."""
+def _doi(told: object, plain: str) -> str:
+    """The DOI that InvenioRDM tells of something, or Zenodo's own interface by a plain name; `""`: neither does."""
+    if not isinstance(told, dict):
+        return ""
     pids = told.get("pids")
     doi = pids.get("doi") if isinstance(pids, dict) else None
-    known = doi.get("identifier") if isinstance(doi, dict) else told.get("doi")
+    known = doi.get("identifier") if isinstance(doi, dict) else told.get(plain)
     return known if isinstance(known, str) else ""
