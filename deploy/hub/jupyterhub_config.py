@@ -1,5 +1,6 @@
 """JupyterHub's configuration: all it needs comes by environment variables (the table is in settings.py)."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from jupyterhub.handlers.base import BaseHandler
 from deploy.hub.allowance import Ground
 from deploy.hub.authenticators import door, find, guarded
 from deploy.hub.names import LAUNCHER, PROJECTS, SUPERVISOR
+from deploy.hub.notices import Notices
 from deploy.hub.pages import speaking, unguarded
 from deploy.hub.settings import SHARED_PASSWORD, headers, read
 from deploy.hub.spawner import PULL_S, ProjectSpawner, apply_user_options
@@ -33,8 +35,12 @@ c.JupyterHub.default_url = f"{base}/"
 c.JupyterHub.trusted_downstream_ips = list(settings.trusted)
 c.JupyterHub.template_paths = [str(Path(__file__).resolve().parent / "templates")]
 c.JupyterHub.template_vars = {"unguarded": unguarded(settings.public_url)}
+notices = Notices(settings.policy, Path(settings.cookie_secret_file).with_name("policy.toml.kept"))
+# The launcher reads the same file, and says what is wrong with it.
+logging.getLogger("launcher.gate").setLevel(logging.CRITICAL)
+BaseHandler.prepare = notices.read_first(BaseHandler.prepare)
 # JupyterHub tells templates nothing of the request, and so not in which language it is.
-BaseHandler.template_namespace = speaking(BaseHandler.template_namespace)
+BaseHandler.template_namespace = speaking(BaseHandler.template_namespace, notices)
 if settings.public_url.startswith("https:") and domain:
     # Browsers take such a cookie from its own host alone: no session can leave its login in somebody's browser.
     c.JupyterHub.cookie_host_prefix_enabled = True

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from launcher.web import texts
 
+if TYPE_CHECKING:
+    from deploy.hub.notices import Notices
+
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
-def speaking(namespace: property) -> property:
+def speaking(namespace: property, notices: Notices) -> property:
     """What JupyterHub's templates know (`BaseHandler.template_namespace`), and what ours do."""
 
     def more(handler: Any) -> dict[str, Any]:
-        return {**namespace.__get__(handler), **about(handler)}
+        return {**namespace.__get__(handler), **about(handler), "said": notices.banner}
 
     return property(more)
 

@@ -29,6 +29,7 @@
 | EXTRA_CONFIG | a JupyterHub configuration file read last, for the authenticator's own settings | none |
 | WILDCARD_URL | address whose every subdomain leads here (`https://hub.example.org`); sessions then get subdomains | none |
 | REGISTRY_USERNAME, REGISTRY_PASSWORD | for pulling images that the engine does not have | none |
+| POLICY | the operator's policy file, whose banner is above the hub's pages too | none |
 | LOG_LEVEL | `debug`, `info`, `warning` or `error` | `info` |
 | LOG_FORMAT | `human` or `json` | `human` |
 """  # noqa: E501  # a table
@@ -84,6 +85,7 @@ class HubSettings:
     registry_username: str = ""
     registry_password: str = ""
     certificates: str = ""
+    policy: str = ""
     log_level: str = "info"
     log_format: str = "human"
 

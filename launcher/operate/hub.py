@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.operate import hub_database, registry, worker
 from launcher.operate.children import Child
-from launcher.operate.installation import CERTIFICATES, LOOPBACK, ROOT
+from launcher.operate.installation import CERTIFICATES, LOOPBACK, ROOT, policy_path
 from launcher.operate.passed import passed_with_engine
 from launcher.operate.passwords import shared_password
 
@@ -60,6 +60,7 @@ def _values(plan: Plan) -> dict[str, str]:
         "WILDCARD_URL": settings.wildcard_url,
         "REGISTRY_USERNAME": username,
         "REGISTRY_PASSWORD": password,
+        "POLICY": str(policy_path(installation.folder, settings)),
         "LOG_LEVEL": settings.log_level,
         "LOG_FORMAT": settings.log_format,
     }

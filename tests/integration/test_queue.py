@@ -132,5 +132,9 @@ async def test_a_ban_is_in_force_without_a_restart(service: Service, git_daemon:
         assert "line 1" in checks["policy file"]["message"]
         status, _ = await guest.post("/api/v1/launches", {"url": repo.url, "ref": "main"})
         assert status == 403
+        # What the operator says is above the hub's pages too.
+        await operator.sets("[pages]\nbanner = '<em>Away</em> tonight'\n[sessions]\nin_all = 78\n", ("sessions", 78))
+        async with operator.http.get("/hub/login") as answer:
+            assert (answer.status, (await answer.text()).count("<em>Away</em> tonight")) == (200, 1)
         await operator.sets("", ("sessions", 0))
         assert (await launched(guest, repo.url))[-1]["type"] == "ready"

@@ -7,13 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+from jupyterhub._data import DATA_FILES_PATH
+from jupyterhub.apihandlers.base import APIHandler
 
 from deploy.hub import pages
+from deploy.hub.notices import Notices
 from launcher.web import texts
 
 TEMPLATES = Path(pages.__file__).parent / "templates"
-NAMES = sorted(path.name for path in TEMPLATES.glob("*.html") if path.name != "frame.html")
+FRAMES = {"frame.html", "page.html"}
+NAMES = sorted(path.name for path in TEMPLATES.glob("*.html") if path.name not in FRAMES)
 LINK = "/v2/gh/a/b/main?urlpath=lab"
 
 
@@ -44,6 +48,62 @@ def test_each_is_in_the_readers_language_and_leads_on(name: str, language: str) 
     assert f'href="/language/{other}?next=/hub/x%3Fa%3Db"' in html
     assert ("<script" in html) is ("data-pending" in html) is name.endswith("_pending.html")
     assert "style=" not in html
+
+
+SAID = '<strong>Closed</strong> tonight. <a href="/about" rel="noopener noreferrer">Why?</a>'
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_operators_word_is_above_every_page(name: str) -> None:
+    html = page(name, said=SAID)
+    assert html.count(SAID) == 1
+    assert html.index(SAID) < html.index("<main")
+    assert "<aside" not in page(name, said="")
+
+
+@pytest.mark.parametrize("said", [SAID, ""])
+def test_and_above_those_that_are_jupyterhubs_own(said: str) -> None:
+    """Beside its own announcement, which is an operator's setting too."""
+    theirs = Path(DATA_FILES_PATH, "templates")
+    loaders = [PrefixLoader({"templates": FileSystemLoader(theirs)}), FileSystemLoader([TEMPLATES, theirs])]
+    templates = Environment(loader=ChoiceLoader(loaders), autoescape=True)
+    known = {
+        "static_url": lambda path, **_: path,
+        "t": partial(texts.text, "en"),
+        "said": said,
+        "announcement": "<i>Theirs</i>",
+    }
+    html = templates.get_template("token.html").render(known)
+    assert html.count("<i>Theirs</i>") == 1
+    assert html.count("<aside") == html.count(SAID) == (1 if said else 0)
+
+
+async def test_what_is_said_is_read_again_before_a_page_is_made(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    notices = Notices(str(policy), tmp_path / "kept")
+    known = pages.speaking(property(lambda _: {"prefix": "/"}), notices)
+    request = SimpleNamespace(method="GET", uri="/hub/login", headers={}, query_arguments={})
+    reader = SimpleNamespace(request=request, base_url="/", get_cookie=lambda *_: "")
+    program = APIHandler.__new__(APIHandler)
+
+    async def prepare(_: object) -> None:
+        """JupyterHub's own."""
+
+    async def asked(handler: object, by: Notices = notices) -> str:
+        await by.read_first(prepare)(handler)
+        assert known.__get__(reader)["said"] == notices.banner
+        return by.banner
+
+    assert await asked(reader) == ""
+    policy.write_text("[pages]\nbanner = '<strong>Closed</strong> tonight. <a href=\"/about\">Why?</a>'\n")
+    assert await asked(program) == "", "programs read no banner"
+    assert await asked(reader) == SAID
+    policy.write_text("[pages]\nbanner = '<script>1</script>'\n[providers.gh]\nbanned = ['^mallory/']\n")
+    assert await asked(reader) == SAID, "what cannot be read changes nothing"
+    assert await asked(reader, Notices(str(policy), tmp_path / "kept")) == SAID, "nor does a restart"
+    policy.write_text("")
+    assert await asked(reader) == ""
+    assert await asked(reader, Notices("", tmp_path / "none")) == ""
 
 
 def test_the_way_back_to_the_launch() -> None:

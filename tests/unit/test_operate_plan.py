@@ -83,4 +83,5 @@ def test_channels_that_are_not_there(tmp_path: Path) -> None:
 def test_hub_and_worker_are_told_whether_sessions_see_the_stores(tmp_path: Path, views: bool) -> None:
     plans = plan.Plan(open_installation(tmp_path / "data"), Settings(), "10.0.0.1", views=views)
     assert plans.part("worker").env.get("REPOLAUNCH_VIEWS") == ("1" if views else None)
+    assert plans.part("hub").env["REPOLAUNCH_HUB_POLICY"] == str(tmp_path / "data/policy.toml")
     assert plans.part("hub").env.get("REPOLAUNCH_HUB_STORES") == (str(tmp_path / "data/stores") if views else None)
