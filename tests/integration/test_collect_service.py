@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from launcher.operate.installation import free_port
+from tests.fixtures.nix import author
 from tests.fixtures.service import ROOT, Service, phases, visiting
 
 if TYPE_CHECKING:
@@ -215,3 +216,34 @@ async def test_what_nobody_uses_goes_and_is_built_again(alone: Service, git_daem
         text = await answer.text()
     assert 'repolaunch_collected_total{place="registry"} 1.0' in text
     assert 'repolaunch_collections_total{outcome="done"} 1.0' in text
+
+
+async def test_a_nix_link_works_though_its_repository_and_all_that_built_it_are_gone(
+    alone: Service, git_daemon: GitHost, nix_author: Path
+) -> None:
+    """The repository's host, the store, what the engine has of the image: a launch needs the registry alone."""
+    repo = author(git_daemon, nix_author / "seed", f'program "tool" "echo {secrets.token_hex(8)}"')
+    async with visiting(alone) as visitor:
+        await visitor.enter()
+        events = await visitor.launch(repo.url, "main")
+        assert events[-1]["type"] == "ready", events[-1]
+        assert "build" in phases(events)
+        (key,) = keys(alone, repo.url)
+        await pushed(alone, key)
+        await stopped(visitor, events[-1]["project"])
+    alone.stop()
+    shutil.rmtree(repo.path)
+    shutil.rmtree(alone.data / "stores")
+    with contextlib.closing(alone.engine()) as engine:
+        for image in [one for one in engine.images.list() if any(key in name for name in one.tags)]:
+            engine.images.remove(str(image.id), force=True)
+    alone.start()
+    async with visiting(alone) as another:
+        await another.enter()
+        events = await another.launch(repo.url, "main")
+        assert phases(events)[-1] == "ready", events[-1]
+        assert "build" not in phases(events)
+        assert any("archived" in event.get("message", "") for event in events)
+        session = await another.session(events[-1]["url"])
+        async with session.http.get(f"{session.prefix}api/kernelspecs", headers=session.headers) as answer:
+            assert list((await answer.json())["kernelspecs"]) == ["sh"]

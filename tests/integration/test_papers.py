@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fixtures.nix import SET
+from tests.fixtures.nix import author
 from tests.fixtures.service import ROOT, Service, visiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.fixtures.repos import Files, GitHost, Repo
+    from tests.fixtures.repos import GitHost, Repo
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -83,22 +83,6 @@ async def test_what_was_never_launched(service: Service, git_daemon: GitHost) ->
     assert done.returncode == 1
     assert "no link" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def author(host: GitHost, seed: Path, program: str) -> Repo:
-    """A repository whose environment is a kernel of a few lines, and this."""
-    seeds: Files = {
-        str(path.relative_to(seed.parent)): path.read_bytes() for path in sorted(seed.rglob("*")) if path.is_file()
-    }
-    repo = host.make_repo(files=seeds | {"default.nix": _says(program)})
-    for path in (repo.work / "seed").rglob("bin/*"):
-        path.chmod(0o755)
-    repo.add({}, message="executable seeds")
-    return repo
-
-
-def _says(program: str) -> str:
-    return f"{SET}[ ({program}) kernel ]"
 
 
 async def built(service: Service, repo: Repo) -> str:
