@@ -24,8 +24,9 @@ DOCKER = """#!/bin/sh
 case $1 in
 run)
     for word; do case $word in --name=*) name=${word#--name=} ;; esac; done
-    setsid sh -c 'sleep SECONDS; : >"FOLDER/containers/$0"; : >"FOLDER/made/$0"' "$name" >/dev/null 2>&1 &
-    echo $$ >"FOLDER/clients/$name"
+    # Only what has left the client's group outlives it.
+    setsid sh -c 'echo "$1" >"FOLDER/clients/$0"; sleep SECONDS; : >"FOLDER/containers/$0"; : >"FOLDER/made/$0"' \\
+        "$name" $$ >/dev/null 2>&1 &
     exec sleep 1000
     ;;
 rm)
