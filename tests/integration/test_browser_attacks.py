@@ -183,10 +183,6 @@ async def framed(page: Page) -> list[str]:
     return [f"{one.name}: {one.url}" for one in frames if not one.url.startswith("chrome-error:")]
 
 
-ANONYMOUS = "build without"
-"""What every page may do that can ask at all: launch as nobody, and read of that launch."""
-
-
 async def attacked(target: Victim, origin: str) -> list[str]:
     """Open the page that means harm at `origin`, let it try all it knows. Returns what it achieved."""
     page = await target.person.context.new_page()
@@ -206,9 +202,8 @@ async def tried(target: Victim, page: Page, script: str) -> list[str]:
     }
     notes: dict[str, str] = await page.evaluate(script, place)
     assert len(notes) > 180, "not all was tried"
-    assert notes[ANONYMOUS].count('"phase": "failed"') == 1, notes[ANONYMOUS]
-    assert target.account not in notes[ANONYMOUS]
-    achieved = [f"{name}: {what}" for name, what in notes.items() if what != "blocked" and name != ANONYMOUS]
+    # Nor does it read of a launch as nobody (`build without`): none of these sites is on the operator's list.
+    achieved = [f"{name}: {what}" for name, what in notes.items() if what != "blocked"]
     achieved += await framed(page)
     for one in target.person.context.pages[1:]:
         await one.close()
