@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from builders.engine import build_address, build_control, client
 from builders.errors import BuilderError, EngineDown
+from builders.process import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -41,8 +42,13 @@ async def scratch_of(call: str, scratch: Path) -> AsyncIterator[Path]:
         await asyncio.shield(made)
         yield folder
     finally:
-        await asyncio.wait({made})
-        await remove_for_good([folder])
+        # To its end, also where who is cancelled is cancelled once more meanwhile.
+        await finish(asyncio.ensure_future(_unmade(made, folder)))
+
+
+async def _unmade(made: asyncio.Future[None], folder: Path) -> None:
+    await asyncio.wait({made})
+    await remove_for_good([folder])
 
 
 async def remove_for_good(folders: Iterable[Path], tries: int = 20) -> None:

@@ -6,10 +6,13 @@ fetch what other people's repositories were built into.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
+import logging
 import os
 import shutil
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -19,10 +22,10 @@ from launcher.operate.children import Child
 from launcher.operate.installation import LOOPBACK, write_private
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from launcher.operate.installation import Installation
     from launcher.settings import Settings
+
+log = logging.getLogger(__name__)
 
 USERNAME = "repolaunch"
 SECRET = "registry-password"  # noqa: S105  # the name of its file
@@ -30,6 +33,8 @@ REALM = "repolaunch"
 ROUNDS = 4
 """The least that bcrypt knows: the registry computes it for every request, and nobody guesses 32 random bytes."""
 CONFIG = "registry.yml"
+EMPTY = hashlib.sha256().hexdigest()
+"""A blob that is of no bytes."""
 READY_S = 120
 """A container's image may have to be fetched first."""
 
@@ -52,13 +57,38 @@ def child(installation: Installation, environ: dict[str, str]) -> Child:
     passwords = _passwords(installation)
     url = f"http://{LOOPBACK}:{port}/v2/"
     program = shutil.which("docker-registry")
+    folder = installation.path("registry")
+
+    async def before() -> None:
+        if program is None:  # the client that is killed leaves it running
+            await leftovers.remove_container(f"repolaunch-{installation.id}-registry", installation)
+        await asyncio.to_thread(mend, folder)
+
     if program is None:
-        name = f"repolaunch-{installation.id}-registry"
-        before = partial(leftovers.remove_container, name, installation)  # the client that is killed leaves it running
         return Child("registry", container(installation, passwords), environ, url, ready_s=READY_S, before=before)
     path = installation.path("run") / CONFIG
     path.write_text(json.dumps(_config(installation, passwords), indent=1))  # JSON is YAML
-    return Child("registry", (program, "serve", str(path)), environ | {"OTEL_TRACES_EXPORTER": "none"}, url)
+    return Child(
+        "registry", (program, "serve", str(path)), environ | {"OTEL_TRACES_EXPORTER": "none"}, url, before=before
+    )
+
+
+def mend(folder: Path) -> None:
+    """Remove what a registry that was killed had begun to write. Blocks; call it while none runs.
+
+    It makes a manifest's file, and a link, first and writes it then. One of no bytes it would answer with 500 for ever,
+    also to who lists or collects; one that is not there is pushed again.
+    """
+    for place, folders, names in os.walk(folder / "docker" / "registry" / "v2"):
+        if "_uploads" in folders:
+            folders.remove("_uploads")
+        if Path(place).name == EMPTY:
+            continue
+        for name in {"data", "link"} & set(names):
+            path = Path(place, name)
+            if path.stat().st_size == 0:
+                path.unlink()
+                log.warning("removed a file that the registry had begun to write: %s", path.relative_to(folder))
 
 
 def own(installation: Installation) -> str:
