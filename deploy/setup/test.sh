@@ -2,7 +2,7 @@
 # Every check, then every test, whatever the checks said; fails when a check did, or a test twice. Arguments go to pytest.
 #
 # Without arguments there are two lanes at one time: tests of the running service, which wait for most of their time,
-# and the rest (what builds, fetches and stores by itself, and what needs no parts), whose output comes at the end.
+# with those that need no parts; and the rest (what builds, fetches and stores by itself), whose output comes at the end.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -32,7 +32,7 @@ for name in builders closure collect egress guix hub locked nix oci operate reco
   alone+=("tests/integration/test_$name"*.py)
 done
 for folder in tests/*/; do
-  case "$folder" in tests/integration/ | tests/kills/ | tests/__pycache__/) ;; *) alone+=("$folder") ;; esac
+  case "$folder" in tests/integration/ | tests/kills/ | tests/unit/ | tests/__pycache__/) ;; *) alone+=("$folder") ;; esac
 done
 
 if [ "$#" -gt 0 ]; then
@@ -44,7 +44,7 @@ else
   # What ended already cannot be ended: under `set -e` that alone would make a good run a failed one.
   # Whoever is stopped in the middle still says what the other lane had said.
   trap 'kill "$others" 2>/dev/null || true; cat "$said"; rm -f "$said"' EXIT
-  lane real tests/integration tests/kills "${alone[@]/#/--ignore=}" || status=1
+  lane real tests/integration tests/unit tests/kills "${alone[@]/#/--ignore=}" || status=1
   wait "$others" || status=1
 fi
 printf 'tests: %s s in all\n' "$((SECONDS - started))"

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from builders.lines import Line
     from tests.fixtures.guix import StandInChannel
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.timeout(900)]
 MANIFEST = '(specifications->manifest \'("hello" "stand-in-busybox"))\n'
 
 
-@pytest.mark.long
 async def test_two_empty_stores_give_one_image_of_a_stand_in_channel(
     tmp_path: Path,
     engine: docker.DockerClient,
@@ -84,13 +83,7 @@ PACKAGE = """(use-modules (stand-in seeds))
 ALONE = "(use-modules (stand-in seeds))\n(packages->manifest (list busybox))\n"
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        pytest.param({"guix_scm": PACKAGE}, id="package", marks=pytest.mark.long),
-        pytest.param({"binder__manifest_scm": ALONE}, id="manifest"),
-    ],
-)
+@pytest.mark.parametrize("files", [{"guix_scm": PACKAGE}, {"binder__manifest_scm": ALONE}], ids=["package", "manifest"])
 async def test_two_empty_stores_give_one_image_of_an_author_without_channels(
     tmp_path: Path,
     engine: docker.DockerClient,
