@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
 @AS_JSON
 def rename(project: str, title: str, data: Path, file: Path | None, as_json: bool) -> None:
     """Give PROJECT another TITLE, which lists show."""
-
-    async def run(client: Client) -> None:
-        found = await client.call("PATCH", f"/api/v1/projects/{project}", {"title": title})
-        _say(found, f"{project} is called “{found['title']}” now.", as_json=as_json)
-
-    with_client(data, file, run)
+    said = "{id} is called “{title}” now."
+    with_client(data, file, partial(_change, project, {"title": title}, None if as_json else said))
 
 
 @click.command()
@@ -38,12 +35,8 @@ def rename(project: str, title: str, data: Path, file: Path | None, as_json: boo
 @AS_JSON
 def archive(project: str, data: Path, file: Path | None, as_json: bool) -> None:
     """Put PROJECT away: its files stay, and its link makes a new project. Its session has to be stopped."""
-
-    async def run(client: Client) -> None:
-        found = await client.call("PATCH", f"/api/v1/projects/{project}", {"archived": True})
-        _say(found, f"{project} is archived; its files stay.", as_json=as_json)
-
-    with_client(data, file, run)
+    said = "{id} is archived; its files stay."
+    with_client(data, file, partial(_change, project, {"archived": True}, None if as_json else said))
 
 
 @click.command()
@@ -53,16 +46,14 @@ def archive(project: str, data: Path, file: Path | None, as_json: bool) -> None:
 @AS_JSON
 def unarchive(project: str, data: Path, file: Path | None, as_json: bool) -> None:
     """Take PROJECT back: its link leads to it again, with the files that it had."""
-
-    async def run(client: Client) -> None:
-        found = await client.call("PATCH", f"/api/v1/projects/{project}", {"archived": False})
-        _say(found, f"{project} is back: {found['link']} leads to it.", as_json=as_json)
-
-    with_client(data, file, run)
+    said = "{id} is back: {link} leads to it."
+    with_client(data, file, partial(_change, project, {"archived": False}, None if as_json else said))
 
 
-def _say(found: dict[str, Any], sentence: str, *, as_json: bool) -> None:
-    click.echo(json.dumps(found) if as_json else sentence)
+async def _change(project: str, change: dict[str, Any], said: str | None, client: Client) -> None:
+    """Change it, and print `said` with what it is then; None: all of it as JSON."""
+    found = await client.call("PATCH", f"/api/v1/projects/{project}", change)
+    click.echo(json.dumps(found) if said is None else said.format_map(found))
 
 
 COMMANDS = (rename, archive, unarchive)

@@ -36,7 +36,7 @@ class NothingHeld:
 
 
 class NobodyKnows:
-    """A Forgetting where nothing is known."""
+    """A Forgetting of a `Web` that a test makes without one; the service always has one (launcher/compose/web.py)."""
 
     async def look(self, url: str) -> Any:
         raise NotImplementedError(url)
